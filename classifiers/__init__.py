@@ -1,0 +1,1 @@
+"""Attribute classifiers: training, evaluation, comparison of arms."""

@@ -1,0 +1,1 @@
+"""Data: from a published layout to splits and packed images."""

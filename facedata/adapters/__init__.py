@@ -1,0 +1,1 @@
+"""One adapter a file: a published layout in, an index out."""

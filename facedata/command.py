@@ -1,0 +1,81 @@
+"""What the three command groups share: option types, one-line errors, logging, run records."""
+
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from facedata import runs
+from facedata.errors import DataError
+
+IN_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+IN_DIR = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
+OUT_FILE = click.Path(dir_okay=False, path_type=Path)
+OUT_DIR = click.Path(file_okay=False, path_type=Path)
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+SEED = click.IntRange(min=0)
+NUM_WORKERS = click.IntRange(min=1)
+
+
+class Json(click.ParamType):
+    """An option whose text is JSON (a list or an object from the config)."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            self.fail(f"not JSON: {error}", param, ctx)
+
+
+JSON = Json()
+
+
+class Group(click.Group):
+    """A command group that logs to stderr and turns DataError into one line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+        )
+        try:
+            return super().invoke(ctx)
+        except DataError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo("error: stopped by the user", err=True)
+            sys.exit(130)
+
+
+def recorded(option: str, name: str | None = None) -> Callable:
+    """Decorate a command so that a run record lies beside the output that `option` names.
+
+    Args:
+        option: parameter with the output's path; `splits.parquet` gives `splits.run.json`.
+        name: file name of the record in the output's folder instead, such as `run.json`
+            (for an option that names a folder: in that folder).
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def wrapper(**values: Any) -> Any:
+            output = Path(values[option])
+            if name is None:
+                path = runs.run_path(output)
+            else:
+                path = (output if not output.suffix else output.parent) / name
+            with runs.record(path, values):
+                return function(**values)
+
+        return wrapper
+
+    return decorate

@@ -1,0 +1,64 @@
+"""Tables as parquet or CSV: read with the columns checked, written atomically."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from facedata.errors import DataError
+from facedata.files import replacing
+
+# What a table says of an image beside its attributes.
+FIXED_COLUMNS = (
+    "image_id",
+    "table_row",
+    "path",
+    "group",
+    "official_split",
+    "row",
+    "cluster",
+    "split",
+    "fold",
+)
+
+
+def read(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a parquet or CSV table (by suffix) and check that it has `columns`.
+
+    Args:
+        path: `.parquet` or `.csv`; CSV cells are read as text, empty cells as NA.
+        columns: names that must be there; more may follow.
+
+    Raises:
+        DataError: no such file, not a table, or a column is missing.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".csv":
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+        else:
+            table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except Exception as error:  # pyarrow and pandas raise many kinds for a broken file
+        raise DataError(f"{path}: not a readable table ({error})".replace("\n", " ")) from None
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"{path}: no column {missing}, found {list(table.columns)}; make the file again"
+        )
+    return table
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as parquet or CSV (by suffix), atomically, without its index."""
+    with replacing(Path(path)) as part:
+        if Path(path).suffix == ".csv":
+            table.to_csv(part, index=False, lineterminator="\n")
+        else:
+            table.to_parquet(part, index=False)
+
+
+def attributes(table: pd.DataFrame) -> list[str]:
+    """Return the names of a table's attribute columns, in order."""
+    return [name for name in table.columns if name not in FIXED_COLUMNS]
