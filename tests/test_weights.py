@@ -12,7 +12,7 @@ from facedata.errors import DataError
 GOLDEN = Path(__file__).parent / "golden" / "efficientnet_lite.npz"
 
 
-@pytest.mark.parametrize(("name", "size"), zip(weights.PACKAGES, [224, 240, 260], strict=True))
+@pytest.mark.parametrize(("name", "size"), [*zip(weights.PACKAGES, [224, 240, 260], strict=True)])
 def test_logits_are_those_of_the_packages_own_model(name, size):
     if importlib.util.find_spec(weights.PACKAGES[name].replace("-", "_")) is None:
         pytest.skip(f"{weights.PACKAGES[name]} is not installed")

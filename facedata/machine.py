@@ -1,0 +1,35 @@
+"""Settings of the process that make tensors on a CPU cheaper: threads and glibc's allocator."""
+
+import ctypes
+import platform
+
+import torch
+
+# Parameters of mallopt(3), from malloc.h, and what they are set to. By default glibc returns every
+# large tensor to the kernel and faults its pages in again: half of the time of a 128 px network.
+MALLOC = {
+    "M_MMAP_MAX": (-4, 0),  # large blocks come from the heap too
+    "M_TRIM_THRESHOLD": (-1, -1),  # freed memory at the top of the heap is never given back
+    "M_TOP_PAD": (-2, 256 << 20),  # the heap grows by so many bytes more than asked for
+}
+
+
+def tune(threads: int) -> None:
+    """Set the number of threads of this process's tensor operations and keep freed memory.
+
+    To be called once, before the first large tensor. The memory of the process then stays at its
+    peak. Off glibc only the threads are set.
+
+    Args:
+        threads: of one operation, >= 1; results on a CPU may depend on it in the last bits.
+    """
+    torch.set_num_threads(threads)
+    keep_memory()
+
+
+def keep_memory() -> bool:
+    """Have glibc keep freed memory; return whether it does (False off glibc)."""
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return all([mallopt(parameter, value) == 1 for parameter, value in MALLOC.values()])

@@ -1,0 +1,48 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from facedata import machine
+
+# Counts the pages faulted in while a tensor of 64 MiB is made and freed ten times over.
+COUNT_FAULTS = """
+import resource, torch
+from facedata import machine
+if {tuned}:
+    machine.tune(1)
+torch.zeros(1 << 24)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    torch.ones(1 << 24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(tuned: bool) -> int:
+    code = COUNT_FAULTS.format(tuned=tuned)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc")
+def test_freed_memory_is_used_again():
+    assert page_faults(tuned=True) * 5 < page_faults(tuned=False)
+
+
+def test_tune_sets_the_threads(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(machine, "keep_memory", lambda: True)
+    try:
+        machine.tune(2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_nothing_is_set_off_glibc(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(machine.ctypes, "CDLL", None)  # would fail if it were called
+    assert machine.keep_memory() is False
