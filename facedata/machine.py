@@ -32,4 +32,5 @@ def keep_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return all([mallopt(parameter, value) == 1 for parameter, value in MALLOC.values()])
+    done = [mallopt(parameter, value) for parameter, value in MALLOC.values()]
+    return all(done)
