@@ -116,9 +116,11 @@ def resolve(
         preset = FIXED[name]
     else:
         raise DataError(f"--cfg {name}: unknown, expected one of {', '.join(NAMES)}")
-    if batch is not None:
-        given.setdefault("batch_gpu", batch // num_gpus)
-    preset = dataclasses.replace(preset, **given)
+    if batch is None:
+        batch_gpu = min(preset.batch_gpu, preset.batch // num_gpus)
+    else:
+        batch_gpu = batch // num_gpus
+    preset = dataclasses.replace(preset, **{"batch_gpu": batch_gpu, **given})
     if preset.batch % (preset.batch_gpu * num_gpus):
         found = f"batch {preset.batch}, {num_gpus} GPUs, rounds of {preset.batch_gpu}"
         raise DataError(f"{found}: the batch is not a multiple of the rounds")
