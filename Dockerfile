@@ -1,0 +1,10 @@
+# Software of all rules, for runs in a container:
+#   docker build -t evenface . && apptainer build evenface.sif docker-daemon://evenface:latest
+FROM python:3.11-slim
+RUN apt-get update && apt-get install -y --no-install-recommends g++ git && rm -rf /var/lib/apt/lists/*
+WORKDIR /evenface
+COPY pyproject.toml README.md ./
+COPY facedata facedata
+COPY stylegan2 stylegan2
+COPY classifiers classifiers
+RUN pip install --no-cache-dir .

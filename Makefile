@@ -1,0 +1,38 @@
+# make demo: environment, the whole pipeline on avatars, verdict and report.
+# make test: environment, linters, all tests.   make dag: the stages as a picture.
+
+PYTHON := $(shell command -v python3.11 || command -v python3)
+CORES ?= all
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: demo test lint fast dag clean
+
+demo: .venv/installed
+	snakemake --cores $(CORES) --resources gpu=1
+
+test: lint
+	pytest
+
+lint: .venv/installed
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+# Without the tests that run the whole pipeline.
+fast: .venv/installed
+	pytest -m "not slow"
+
+dag: .venv/installed
+	mkdir -p results
+	snakemake --rulegraph dot --quiet | python -m facedata.draw results/dag.svg
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version)"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --progress-bar off -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf results .snakemake

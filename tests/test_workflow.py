@@ -1,0 +1,241 @@
+"""The DAG: it builds for every config, runs through, and reruns only what a change touches."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = (
+    "Snakefile",
+    "workflow",
+    "config",
+    "profiles",
+    "facedata",
+    "stylegan2",
+    "classifiers",
+)
+
+
+def copy_project(folder):
+    """Copy what Snakemake reads, so that a test may edit it and leaves no results behind."""
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def run(*command, cwd, check=True):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert not check or done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+    return done
+
+
+def snakemake(*arguments, cwd, check=True):
+    return run(sys.executable, "-m", "snakemake", "--cores", "2", *arguments, cwd=cwd, check=check)
+
+
+def planned(done):
+    """Return the rules that a dry run would run."""
+    lines = (done.stdout + done.stderr).splitlines()
+    return {
+        line.split()[1].rstrip(":")
+        for line in lines
+        if line.startswith(("rule ", "localrule ", "checkpoint "))
+    }
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return copy_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def faces_table(tmp_path):
+    root = tmp_path / "faces"
+    (root / "images").mkdir(parents=True)
+    (root / "labels.csv").write_text("file,gender,age\nimages/1.jpg,female,30\n")
+    return root
+
+
+def test_the_default_run_has_every_stage(project):
+    done = snakemake("-n", cwd=project)
+    assert planned(done) >= {
+        "ingest",
+        "inspect",
+        "faces",
+        "dedup",
+        "curate",
+        "split",
+        "eda",
+        "pack",
+        "deficits",
+        "gan",
+        "gan_metrics",
+        "synth",
+        "filter",
+        "classify",
+        "evaluate",
+        "crossval",
+        "labels",
+        "compare",
+        "page",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
+def test_the_dag_builds_for_every_config(name, project, faces_table):
+    options = ["--config", f"dataset_root={faces_table}"] if name == "aaf" else []
+    done = snakemake("-n", "--configfile", f"config/{name}.yaml", *options, cwd=project)
+    assert "page" in planned(done)
+
+
+def test_a_wrong_setting_stops_with_one_line(project):
+    done = snakemake("-n", "--config", "seeed=1", cwd=project, check=False)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    assert lines == ["error: config: seeed: unknown key; did you mean seed?"]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_folder_stops_with_one_line(project):
+    options = ["--configfile", "config/aaf.yaml", "--config", "dataset_root=no/such"]
+    done = snakemake("-n", *options, cwd=project, check=False)
+    assert done.returncode == 1
+    assert "error: config: dataset_root: no folder no/such" in done.stderr.splitlines()
+
+
+def test_a_path_with_a_blank_is_quoted(project, tmp_path):
+    root = tmp_path / "my faces"
+    root.mkdir()
+    (root / "labels.csv").write_text("file,gender,age\n")
+    options = ["--configfile", "config/aaf.yaml", "--config", f"dataset_root={root}"]
+    done = snakemake("-n", "-p", *options, "--until", "ingest", cwd=project)
+    assert f"--root '{root}'" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["--dag", "--rulegraph"])
+def test_the_dag_is_drawn(kind, project, tmp_path):
+    from facedata.draw import draw
+
+    done = run(sys.executable, "-m", "snakemake", kind, "dot", "--quiet", cwd=project)
+    draw(done.stdout, tmp_path / "dag.svg")
+    text = (tmp_path / "dag.svg").read_text()
+    assert "<svg" in text
+    assert "split" in text
+
+
+TEST = ("--configfile", "config/test.yaml")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A copy of the project in which the small run has ended."""
+    folder = copy_project(tmp_path_factory.mktemp("finished"))
+    done = snakemake(*TEST, "--resources", "gpu=1", cwd=folder)
+    (folder / "output.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_run_ends_with_verdict_and_page(finished):
+    output = (finished / "output.txt").read_text()
+    page = finished / "results/test/index.html"
+    verdict = (finished / "results/test/compare/accessories.txt").read_text().strip()
+    assert verdict in output
+    assert f"Report: {page}" in output
+    assert verdict.split(":")[0] in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_no_row_is_lost(finished):
+    results = finished / "results/test"
+    index = pd.read_parquet(results / "index.parquet")
+    rejected = pd.read_csv(results / "rejected.csv")
+    dropped = pd.read_csv(results / "dropped.csv")
+    curated = pd.read_parquet(results / "curated.parquet")
+    rows_in = len(index) + rejected["table_row"].notna().sum()
+    listed = pd.concat([curated["table_row"], dropped["table_row"].dropna()])
+    assert rows_in == len(listed) == listed.nunique()
+    assert dropped["reason"].notna().all()
+
+
+@pytest.mark.slow
+def test_outputs_have_their_records(finished):
+    results = finished / "results/test"
+    for path in (
+        results / "splits.run.json",
+        results / "gan/base/run.json",
+        results / "classifiers/accessories/real/seed0/run.json",
+    ):
+        record = json.loads(path.read_text())
+        assert record["seconds"] > 0
+        assert record["versions"]["python"]
+        assert record["command"]
+
+
+@pytest.mark.slow
+def test_a_second_run_has_nothing_to_do(finished):
+    done = snakemake(*TEST, cwd=finished)
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_one_stage_again(finished):
+    assert "split" in planned(snakemake(*TEST, "-n", "-f", "split", cwd=finished))
+    again = planned(snakemake(*TEST, "-n", "-R", "split", cwd=finished))
+    assert {"split", "gan", "classify", "compare", "page"} <= again
+    assert not again & {"ingest", "inspect", "faces", "dedup", "curate"}
+    snakemake(*TEST, "-f", "split", cwd=finished)
+    assert (finished / "results/test/splits.parquet").is_file()
+    snakemake(*TEST, "--touch", cwd=finished)
+
+
+@pytest.mark.slow
+def test_one_value_reruns_what_depends_on_it(finished, tmp_path):
+    changed = tmp_path / "changed.yaml"
+    changed.write_text("compare: {num_bootstrap: 300}\n")
+    done = snakemake("--configfile", "config/test.yaml", str(changed), "-n", cwd=finished)
+    assert planned(done) == {"compare", "page", "all"}
+
+
+@pytest.mark.slow
+def test_a_comment_retrains_nothing_and_code_does(finished):
+    source = finished / "stylegan2/training.py"
+    text = source.read_text()
+    try:
+        source.write_text(text + "\n# A thought.\n")
+        assert not planned(snakemake(*TEST, "-n", cwd=finished))
+        source.write_text(text + "\nX = 1\n")
+        again = planned(snakemake(*TEST, "-n", cwd=finished))
+        assert {"gan", "synth"} <= again
+        assert "split" not in again
+    finally:
+        source.write_text(text)
+
+
+@pytest.mark.slow
+def test_faces_by_seed_from_the_trained_network(finished, tmp_path):
+    network = finished / "results/test/gan/base/network-final.safetensors"
+    stylegan2 = Path(sys.executable).with_name("stylegan2")
+    arguments = ["--network", network, "--class", "none", "--trunc", "0.7", "--grid"]
+    run(stylegan2, "generate", "--seeds", "0-3", *arguments, "--outdir", tmp_path, cwd=tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("seed*.png")) == [
+        f"seed{seed:04d}.png" for seed in range(4)
+    ]
+    assert (tmp_path / "grid.png").is_file()

@@ -1,0 +1,109 @@
+rule classify:
+    input:
+        unpack(synth_inputs),
+        images=results("images/classifier.npy"),
+        curated=results("curated.parquet"),
+        splits=results("splits.parquet"),
+    output:
+        model=results("classifiers/{task}/{arm}/seed{seed}/model.safetensors"),
+        history=results("classifiers/{task}/{arm}/seed{seed}/history.csv"),
+        predictions=results("classifiers/{task}/{arm}/seed{seed}/predictions.parquet"),
+    log:
+        results("logs/classify/{task}/{arm}/seed{seed}.log"),
+    benchmark:
+        results("benchmarks/classify/{task}/{arm}/seed{seed}.tsv")
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        outdir=results("classifiers/{task}/{arm}/seed{seed}"),
+        heads=heads,
+        synth=synth_options,
+        geometry=setting("geometries/classifier"),
+        backbone=setting("classify/backbone"),
+        weights=setting("classify/weights"),
+        epochs=setting("classify/epochs"),
+        batch=setting("classify/batch"),
+        lr=setting("classify/lr"),
+        weight_decay=setting("classify/weight_decay"),
+        label_smoothing=setting("classify/label_smoothing"),
+        precision=setting("classify/precision"),
+        code=code_digest("classifiers.training"),
+    shell:
+        "classifiers train --images {input.images} --curated {input.curated}"
+        " --splits {input.splits} --heads {params.heads:q} --arm {wildcards.arm} {params.synth}"
+        " --geometry {params.geometry:q} --backbone {params.backbone}"
+        " --weights {params.weights:q} --epochs {params.epochs} --batch {params.batch}"
+        " --lr {params.lr} --weight-decay {params.weight_decay}"
+        " --label-smoothing {params.label_smoothing} --precision {params.precision}"
+        " --threads {threads} --seed {wildcards.seed} --outdir {params.outdir} 2> {log}"
+
+
+rule evaluate:
+    input:
+        model=results("classifiers/{task}/{arm}/seed{seed}/model.safetensors"),
+        images=results("images/classifier.npy"),
+        curated=results("curated.parquet"),
+        splits=results("splits.parquet"),
+    output:
+        metrics=results("classifiers/{task}/{arm}/seed{seed}/metrics.json"),
+        report=results("classifiers/{task}/{arm}/seed{seed}/report.txt"),
+        confusion=results("classifiers/{task}/{arm}/seed{seed}/confusion.csv"),
+        predictions=results(
+            "classifiers/{task}/{arm}/seed{seed}/test_predictions.parquet"
+        ),
+    log:
+        results("logs/evaluate/{task}/{arm}/seed{seed}.log"),
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        outdir=results("classifiers/{task}/{arm}/seed{seed}"),
+        batch=setting("evaluate/batch"),
+        code=code_digest("classifiers.evaluate"),
+    shell:
+        "classifiers evaluate --model {input.model} --images {input.images}"
+        " --curated {input.curated} --splits {input.splits} --split test --batch {params.batch}"
+        " --threads {threads} --outdir {params.outdir} 2> {log}"
+
+
+rule crossval:
+    input:
+        images=results("images/classifier.npy"),
+        curated=results("curated.parquet"),
+        splits=results("splits.parquet"),
+    output:
+        predictions=results("classifiers/{task}/oof.parquet"),
+    log:
+        results("logs/crossval/{task}.log"),
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        heads=heads,
+        backbone=setting("classify/backbone"),
+        weights=setting("classify/weights"),
+        batch=setting("evaluate/batch"),
+        seed=setting("seed"),
+        code=code_digest("classifiers.crossval"),
+    shell:
+        "classifiers crossval --images {input.images} --curated {input.curated}"
+        " --splits {input.splits} --heads {params.heads:q} --backbone {params.backbone}"
+        " --weights {params.weights:q} --batch {params.batch} --threads {threads}"
+        " --seed {params.seed} --predictions {output.predictions} 2> {log}"
+
+
+rule labels:
+    input:
+        curated=results("curated.parquet"),
+        predictions=task_files("classifiers/{task}/oof.parquet"),
+    output:
+        label_issues=results("label_issues.csv"),
+    log:
+        results("logs/labels.log"),
+    params:
+        code=code_digest("facedata.labels"),
+    shell:
+        "facedata labels --curated {input.curated}"
+        " $(printf -- '--predictions %s ' {input.predictions})"
+        " --label-issues {output.label_issues} 2> {log}"

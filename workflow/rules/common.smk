@@ -1,0 +1,137 @@
+# Helper functions of the rules; no rules.
+
+import json
+from pathlib import Path
+
+import yaml
+
+from facedata.digest import code_digest as digest_modules
+from facedata.errors import DataError
+from facedata.settings import check
+
+ROOT = Path(workflow.basedir)
+
+
+def check_settings():
+    """Stop before any work, with one line that names the key."""
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    try:
+        check(config, schema)
+        if config["dataset_root"] and not Path(config["dataset_root"]).is_dir():
+            raise DataError(f"config: dataset_root: no folder {config['dataset_root']}")
+    except DataError as error:
+        raise SystemExit(f"error: {error}")
+
+
+def results(path):
+    """Put the run's own folder before a path."""
+    return f"results/{config['dataset']}/{path}"
+
+
+def code_digest(*modules):
+    """Digest of the code of a stage: a comment does not change it, a computation does."""
+    return digest_modules(*modules, root=ROOT)
+
+
+def setting(path):
+    """One value of the settings, `split/train`; lists and objects as JSON text for an option."""
+    value = config
+    for key in path.split("/"):
+        value = value[key]
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def dataset_root():
+    """Folder of the data set; an adapter that draws its own has one below results/."""
+    return config["dataset_root"] or results("source")
+
+
+def label_table():
+    """The user's table, so that an edit of it makes everything again."""
+    ingest = config["ingest"]
+    if ingest["adapter"] != "table":
+        return []
+    return [f"{dataset_root()}/{ingest['table']['file']}"]
+
+
+def adapter_settings():
+    """The chosen adapter's own settings as JSON text."""
+    return json.dumps(config["ingest"][config["ingest"]["adapter"]])
+
+
+def curation_list():
+    """The reviewer's list, where there is one."""
+    path = Path(f"resources/{config['dataset']}/curation.csv")
+    return [str(path)] if path.is_file() else []
+
+
+def curation_option(wildcards, input):
+    return f"--curation {input.curation}" if input.curation else ""
+
+
+def gan(path):
+    """Put the GAN's folder before a path."""
+    return results(f"gan/{config['gan']['run']}/{path}")
+
+
+def synth(path):
+    """Put the synthetic images' folder before a path."""
+    return results(f"synth/{config['synth']['run']}/{path}")
+
+
+def task(name):
+    """The settings of a task."""
+    return next(task for task in config["tasks"] if task["name"] == name)
+
+
+def heads(wildcards):
+    return json.dumps(task(wildcards.task)["heads"])
+
+
+def teacher():
+    """The classifier that checks synthetic images: trained on real images of train alone."""
+    return results(
+        f"classifiers/{config['tasks'][0]['name']}/real/seed{config['seeds'][0]}/model.safetensors"
+    )
+
+
+def synth_inputs(wildcards):
+    """Synthetic images, for the arms that learn from them."""
+    if not wildcards.arm.startswith("synth@"):
+        return {}
+    return {
+        "synth_images": synth("images.npy"),
+        "synth_samples": synth("samples.parquet"),
+        "deficits": results("deficits.csv"),
+    }
+
+
+def synth_options(wildcards, input):
+    if not wildcards.arm.startswith("synth@"):
+        return ""
+    return (
+        f"--synth-images {input.synth_images} --synth-samples {input.synth_samples}"
+        f" --deficits {input.deficits}"
+    )
+
+
+def arm_files(name):
+    """One file of every arm and seed of a task."""
+    return expand(
+        results("classifiers/{{task}}/{arm}/seed{seed}/" + name),
+        arm=config["arms"],
+        seed=config["seeds"],
+    )
+
+
+def task_files(pattern):
+    """One file a task."""
+    return expand(results(pattern), task=[task["name"] for task in config["tasks"]])
+
+
+def verdicts():
+    """Last words of a run: each task's verdict and where the report lies."""
+    lines = [
+        Path(path).read_text().strip() for path in task_files("compare/{task}.txt")
+    ]
+    return "\n".join(["", *lines, f"Report: {Path(results('index.html')).resolve()}"])

@@ -1,0 +1,82 @@
+rule ingest:
+    input:
+        table=label_table(),
+    output:
+        index=results("index.parquet"),
+        rejected=results("rejected.csv"),
+        notes=results("notes.csv"),
+    log:
+        results("logs/ingest.log"),
+    threads: 8
+    params:
+        adapter=setting("ingest/adapter"),
+        root=dataset_root(),
+        settings=adapter_settings(),
+        seed=setting("seed"),
+        code=code_digest("facedata.ingest"),
+    shell:
+        "facedata ingest --adapter {params.adapter} --root {params.root:q}"
+        " --settings {params.settings:q} --seed {params.seed} --index {output.index}"
+        " --rejected {output.rejected} --notes {output.notes} 2> {log}"
+
+
+rule inspect:
+    input:
+        index=results("index.parquet"),
+    output:
+        inspection=results("inspection.parquet"),
+        gan=results("images/gan.npy"),
+        classifier=results("images/classifier.npy"),
+    log:
+        results("logs/inspect.log"),
+    threads: 8
+    params:
+        root=dataset_root(),
+        geometries=setting("geometries"),
+        images=results("images"),
+        code=code_digest("facedata.inspect"),
+    shell:
+        "facedata inspect --index {input.index} --root {params.root:q}"
+        " --geometries {params.geometries:q} --workers {threads}"
+        " --inspection {output.inspection} --images {params.images} 2> {log}"
+
+
+rule faces:
+    input:
+        inspection=results("inspection.parquet"),
+        images=results("images/classifier.npy"),
+    output:
+        faces=results("faces.parquet"),
+    log:
+        results("logs/faces.log"),
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        min_probability=setting("faces/min_probability"),
+        min_face_share=setting("faces/min_face_share"),
+        batch=setting("faces/batch"),
+        code=code_digest("facedata.faces"),
+    shell:
+        "facedata faces --inspection {input.inspection} --images {input.images}"
+        " --min-probability {params.min_probability} --min-face-share {params.min_face_share}"
+        " --batch {params.batch} --threads {threads} --faces {output.faces} 2> {log}"
+
+
+rule dedup:
+    input:
+        index=results("index.parquet"),
+        inspection=results("inspection.parquet"),
+        images=results("images/classifier.npy"),
+    output:
+        duplicates=results("duplicates.parquet"),
+    log:
+        results("logs/dedup.log"),
+    params:
+        max_distance=setting("dedup/max_distance"),
+        max_difference=setting("dedup/max_difference"),
+        code=code_digest("facedata.dedup"),
+    shell:
+        "facedata dedup --index {input.index} --inspection {input.inspection}"
+        " --images {input.images} --max-distance {params.max_distance}"
+        " --max-difference {params.max_difference} --duplicates {output.duplicates} 2> {log}"

@@ -1,0 +1,22 @@
+rule page:
+    input:
+        summary=results("eda/summary.json"),
+        check=results("split_check.json"),
+        label_issues=results("label_issues.csv"),
+        gan_grid=gan("fakes-final.png"),
+        gan_metrics=gan("metrics.json"),
+        compare=task_files("compare/{task}.json"),
+        figures=task_files("compare/{task}.svg"),
+        verdicts=task_files("compare/{task}.txt"),
+    output:
+        page=results("index.html"),
+    log:
+        results("logs/page.log"),
+    params:
+        results=results(""),
+        dataset=setting("dataset"),
+        tasks=setting("tasks"),
+        code=code_digest("facedata.report"),
+    shell:
+        "facedata report --results {params.results} --dataset {params.dataset}"
+        " --tasks {params.tasks:q} --page {output.page} 2> {log}"
