@@ -1,0 +1,74 @@
+"""Bias, activation, gain and clamp."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stylegan2.checks import check_choice, check_shape
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function: fn(x, alpha), and the gain and alpha it has unless told otherwise."""
+
+    fn: Callable[[Tensor, float], Tensor]
+    gain: float = 1.0
+    alpha: float = 0.0
+
+
+ACTIVATIONS = {
+    "linear": Activation(lambda x, _: x),
+    "relu": Activation(lambda x, _: functional.relu(x), gain=math.sqrt(2)),
+    "lrelu": Activation(functional.leaky_relu, gain=math.sqrt(2), alpha=0.2),
+    "tanh": Activation(lambda x, _: torch.tanh(x)),
+    "sigmoid": Activation(lambda x, _: torch.sigmoid(x)),
+    "elu": Activation(lambda x, _: functional.elu(x)),
+    "selu": Activation(lambda x, _: functional.selu(x)),
+    "softplus": Activation(lambda x, _: functional.softplus(x)),
+    "swish": Activation(lambda x, _: torch.sigmoid(x) * x, gain=math.sqrt(2)),
+}
+
+
+def bias_act(
+    x: Tensor,
+    b: Tensor | None = None,
+    dim: int = 1,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """Return clamp(gain * act(x + b), -clamp, clamp), of x's shape and dtype.
+
+    Args:
+        x: any shape, floating point.
+        b: bias, [x.shape[dim]], or None.
+        dim: dimension of x along which b runs.
+        act: a name of ACTIVATIONS.
+        alpha: slope of lrelu below 0; None for 0.2.
+        gain: factor; None for the activation's own, which about keeps the variance.
+        clamp: largest magnitude of the result, above 0; None for no limit.
+
+    Raises:
+        ValueError: act is unknown, b does not fit x, or clamp is not above 0.
+    """
+    check_choice("act", act, ACTIVATIONS)
+    if clamp is not None and not clamp > 0:
+        raise ValueError(f"clamp: {clamp!r}, expected a number above 0")
+    if b is not None:
+        if not -x.ndim <= dim < x.ndim:
+            raise ValueError(f"dim: {dim}, expected a dimension of x, which has {x.ndim}")
+        check_shape("b", b, [x.shape[dim]])
+        x = x + b.to(x.dtype).reshape([-1 if i == dim % x.ndim else 1 for i in range(x.ndim)])
+    spec = ACTIVATIONS[act]
+    x = spec.fn(x, spec.alpha if alpha is None else alpha)
+    gain = spec.gain if gain is None else gain
+    if gain != 1:
+        x = x * gain
+    if clamp is not None:
+        x = x.clamp(-clamp, clamp)
+    return x
