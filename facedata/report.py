@@ -1,0 +1,629 @@
+"""The page that a person reads: what a run found, in one HTML file without outside parts.
+
+It reads the files of `results/<dataset>/` and computes nothing new: verdicts, counts and metrics
+are those of the stages. A stage that was not run leaves one plain line in place of its section.
+"""
+
+import json
+import math
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from facedata import files, inline, packed, tables
+
+MAX_ISSUES = 20
+MAX_PAIRS = 12
+MAX_NON_FACES = 20
+MAX_CLASSES = 40  # classes whose synthetic samples are shown, those that lack most first
+SAMPLES_A_CLASS = 10
+CHART_POINTS = 400
+
+# The order in which the stages run; records are listed so.
+STAGES = (
+    "facedata ingest",
+    "facedata inspect",
+    "facedata faces",
+    "facedata dedup",
+    "facedata curate",
+    "facedata split",
+    "facedata eda",
+    "facedata pack",
+    "facedata deficits",
+    "classifiers crossval",
+    "facedata labels",
+    "stylegan2 train",
+    "stylegan2 metrics",
+    "stylegan2 synth",
+    "classifiers train",
+    "classifiers filter",
+    "classifiers evaluate",
+    "classifiers compare",
+)
+
+FIGURE_ALTS = {
+    "sizes": "Widths and heights of the images",
+    "quality": "Sharpness, brightness, contrast and entropy of the images",
+    "cooccurrence": "How often the classes of two attributes occur together",
+}
+
+
+def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> str:
+    """Return the page of a run as HTML text.
+
+    Args:
+        results: the run's folder, `results/<dataset>`.
+        dataset: its name, for the title.
+        tasks: the config's tasks, each with name and heads; their comparisons must be there.
+
+    Raises:
+        DataError: a file that every run makes is missing or cannot be read.
+    """
+    run = _Run(results)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("facedata"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=_count,
+        figure=_figure,
+        signed=_signed,
+        percent=_percent,
+        words=_words,
+        duration=_duration,
+    )
+    return environment.get_template("report.html.j2").render(
+        dataset=dataset,
+        tasks=[_task(run, task, number) for number, task in enumerate(tasks)],
+        data=_data(run),
+        classes=_classes(run),
+        mosaics=_mosaics(run),
+        quality=_quality(run),
+        duplicates=_duplicates(run),
+        non_faces=_non_faces(run),
+        issues=_issues(run),
+        gans=_gans(run),
+        synths=_synths(run),
+        provenance=_provenance(run),
+    )
+
+
+class _Run:
+    """The files of a run that several sections read, each read once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        return files.read_json(self.root / "eda" / "summary.json")
+
+    @cached_property
+    def curated(self) -> pd.DataFrame:
+        return tables.read(self.root / "curated.parquet", ["image_id"])
+
+    @cached_property
+    def labelled(self) -> pd.DataFrame:
+        """Curated images with their split."""
+        splits = tables.read(self.root / "splits.parquet", ["image_id", "split"])
+        return self.curated.merge(splits[["image_id", "split"]], on="image_id", how="left")
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        return tables.read(self.root / "index.parquet", ["image_id"]).set_index("image_id")
+
+    @cached_property
+    def inspection(self) -> pd.DataFrame:
+        columns = ["image_id", "row", "problem", "width", "height", "format"]
+        return tables.read(self.root / "inspection.parquet", columns).set_index("image_id")
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        return packed.read_images(self.root / "images" / "classifier.npy")
+
+    def thumbnail(self, image_id: str, alt: str) -> Markup | None:
+        """Return the picture of an image; None when it could not be decoded."""
+        row = self.inspection["row"].get(image_id)
+        if row is None or pd.isna(row):
+            return None
+        return inline.picture(self.images[int(row)], alt, max_width=96)
+
+    def optional(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame | None:
+        """Return a table of the run, None when there is none."""
+        path = self.root / name
+        return tables.read(path, columns) if path.exists() else None
+
+
+def _task(run: _Run, task: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return the verdict of a task and the test results of its arms."""
+    name = task["name"]
+    compared = run.root / "compare"
+    comparison = files.read_json(compared / f"{name}.json")
+    arms = [arm["arm"] for arm in comparison["arms"]]
+    metrics = {arm: _metrics(run.root / "classifiers" / name / arm) for arm in arms}
+    figure = compared / f"{name}.svg"
+    return {
+        "name": name,
+        "comparison": comparison,
+        "figure": inline.svg(
+            figure, f"task{number}", f"{comparison['measure']} of each arm, task {name}"
+        )
+        if figure.exists()
+        else None,
+        "heads": [
+            _head(run, name, head, {arm: m for arm, m in metrics.items() if m})
+            for head in task["heads"]
+        ],
+    }
+
+
+def _metrics(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the metrics of an arm: seed folder's name -> head -> measures."""
+    paths = sorted(folder.glob("seed*/metrics.json"), key=lambda path: _natural(path.parent.name))
+    return {path.parent.name: files.read_json(path) for path in paths}
+
+
+def _head(
+    run: _Run, task: str, head: dict[str, Any], metrics: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return one head's results, arm by arm, over seeds."""
+    name = head["name"]
+    arms = []
+    for arm, by_seed in metrics.items():
+        found = [measures[name] for measures in by_seed.values() if name in measures]
+        if not found:
+            continue
+        classes = list(found[0].get("per_class", {}))
+        arms.append(
+            {
+                "arm": arm,
+                "num_seeds": len(found),
+                "measures": {
+                    key: _over_seeds([m.get(key) for m in found])
+                    for key, value in found[0].items()
+                    if isinstance(value, int | float) or value is None
+                },
+                "classes": [
+                    {
+                        "name": one,
+                        "support": found[0]["per_class"][one]["support"],
+                        **{
+                            key: _over_seeds([m["per_class"][one][key] for m in found])
+                            for key in ("precision", "recall", "f1")
+                        },
+                    }
+                    for one in classes
+                ],
+                "confusion": _confusion(run.root / "classifiers" / task / arm, name, classes),
+            }
+        )
+    first = arms[0] if arms else {"measures": {}, "classes": []}
+    return {
+        "name": name,
+        "arms": arms,
+        "measures": list(first["measures"]),
+        "classes": [
+            {
+                "name": one["name"],
+                "support": one["support"],
+                "recalls": [arm["classes"][place]["recall"] for arm in arms],
+            }
+            for place, one in enumerate(first["classes"])
+        ],
+    }
+
+
+def _over_seeds(values: Sequence[float | None]) -> dict[str, float | None]:
+    """Return mean, least and largest of a measure over seeds; None where it was not defined."""
+    known = [float(value) for value in values if value is not None and not math.isnan(value)]
+    if not known:
+        return {"mean": None, "low": None, "high": None}
+    return {"mean": sum(known) / len(known), "low": min(known), "high": max(known)}
+
+
+def _confusion(folder: Path, head: str, classes: list[str]) -> dict[str, Any] | None:
+    """Return the confusion of a head summed over seeds, with the share of each true class."""
+    paths = sorted(folder.glob("seed*/confusion.csv"))
+    if not paths or not classes:
+        return None
+    total = pd.DataFrame(0, index=classes, columns=classes)
+    for path in paths:
+        table = tables.read(path, ["head", "true", "predicted", "count"])
+        table = table[table["head"] == head].astype({"count": int})
+        counts = table.pivot_table(
+            index="true", columns="predicted", values="count", aggfunc="sum", fill_value=0
+        )
+        total += counts.reindex(index=classes, columns=classes, fill_value=0)
+    shares = total.div(total.sum(axis=1).replace(0, 1), axis=0)
+    return {
+        "classes": classes,
+        "rows": [
+            {
+                "name": one,
+                "cells": [
+                    {"count": int(count), "share": float(share)}
+                    for count, share in zip(total.loc[one], shares.loc[one], strict=True)
+                ],
+            }
+            for one in classes
+        ],
+    }
+
+
+def _data(run: _Run) -> dict[str, Any]:
+    """Return how many images there were, which were kept and why the others were not."""
+    dropped = tables.read(run.root / "dropped.csv", ["image_id", "table_row", "reason"])
+    with_row = dropped["table_row"].notna()
+    notes = run.optional("notes.csv", ["attribute", "note"])
+    attributes = tables.attributes(run.curated)
+    return {
+        "table_rows": len(run.curated) + int(with_row.sum()),
+        "kept": len(run.curated),
+        "dropped": _counts(dropped.loc[with_row, "reason"]),
+        "num_dropped": int(with_row.sum()),
+        "without_row": int((~with_row).sum()),
+        "notes": None if notes is None else _counts(notes["attribute"] + ": " + notes["note"]),
+        "missing": {name: int(run.curated[name].isna().sum()) for name in attributes},
+    }
+
+
+def _classes(run: _Run) -> list[dict[str, Any]]:
+    """Return how often each class of each attribute occurs, by split."""
+    found = []
+    for name in tables.attributes(run.labelled):
+        values = run.labelled[name]
+        if not isinstance(values.dtype, pd.CategoricalDtype):
+            known = values.dropna()
+            found.append(
+                {
+                    "name": name,
+                    "numeric": {
+                        "least": known.min(),
+                        "median": known.median(),
+                        "largest": known.max(),
+                        "count": len(known),
+                    },
+                }
+            )
+            continue
+        counts = pd.crosstab(values, run.labelled["split"], dropna=False)
+        counts = counts.reindex(index=values.cat.categories, fill_value=0)
+        counts = counts[[split for split in ("train", "val", "test") if split in counts]]
+        total = counts.sum(axis=1)
+        largest = max(int(total.max()), 1)
+        found.append(
+            {
+                "name": name,
+                "numeric": None,
+                "splits": list(counts.columns),
+                "ratio": float(largest / total[total > 0].min()) if (total > 0).any() else None,
+                "rows": [
+                    {
+                        "name": one,
+                        "counts": [int(count) for count in counts.loc[one]],
+                        "total": int(total[one]),
+                        "share": float(total[one] / max(total.sum(), 1)),
+                        "width": float(total[one] / largest),
+                    }
+                    for one in counts.index
+                ],
+            }
+        )
+    return found
+
+
+def _mosaics(run: _Run) -> list[dict[str, Any]]:
+    """Return the pictures of each attribute's classes."""
+    paths = {
+        name: run.root / "eda" / f"mosaic_{name}.png" for name in tables.attributes(run.curated)
+    }
+    return [
+        {"name": name, "picture": inline.picture(path, f"Images by class of {name}, a row a class")}
+        for name, path in paths.items()
+        if path.exists()
+    ]
+
+
+def _quality(run: _Run) -> dict[str, Any]:
+    """Return sizes, formats and quality figures of the images, and why some were not readable."""
+    columns = ["width", "height", "sharpness", "brightness", "contrast", "entropy"]
+    readable = run.inspection[run.inspection["problem"].isna()]
+    quantiles = [0, 0.05, 0.5, 0.95, 1]
+    figures = []
+    for name in ("sizes", "quality", "cooccurrence"):
+        path = run.root / "eda" / f"{name}.svg"
+        if path.exists():
+            figures.append(inline.svg(path, name, FIGURE_ALTS[name]))
+    return {
+        "formats": _counts(run.inspection["format"]),
+        "problems": _counts(run.inspection["problem"]),
+        "rows": [
+            {"name": name, "values": readable[name].astype(float).quantile(quantiles).tolist()}
+            for name in columns
+            if name in readable and len(readable)
+        ],
+        "figures": figures,
+    }
+
+
+def _duplicates(run: _Run) -> dict[str, Any] | None:
+    """Return the duplicates found and examples of each kind, conflicts first."""
+    pairs = run.optional(
+        "duplicates.parquet",
+        ["image_id_a", "image_id_b", "distance", "kind", "cluster", "conflict"],
+    )
+    if pairs is None:
+        return None
+    pairs = pairs.assign(conflict=pairs["conflict"].fillna("").astype(str))
+    conflicts = pairs[pairs["conflict"] != ""]
+    ranked = pairs.assign(rank=pairs.groupby([pairs["conflict"] == "", "kind"]).cumcount())
+    examples = ranked.sort_values("rank", kind="stable").head(MAX_PAIRS)
+    return {
+        "num_pairs": len(pairs),
+        "num_clusters": pairs["cluster"].nunique(),
+        "kinds": [
+            {"kind": kind, "pairs": len(group), "conflicts": int((group["conflict"] != "").sum())}
+            for kind, group in pairs.groupby("kind", observed=True)
+        ],
+        "num_conflicts": len(conflicts),
+        "examples": [
+            {
+                "kind": pair["kind"],
+                "distance": pair["distance"],
+                "conflict": [
+                    (name, _value(run.index, a, name), _value(run.index, b, name))
+                    for name in pair["conflict"].split(";")
+                    if name
+                ],
+                "ids": (a, b),
+                "pictures": [run.thumbnail(one, f"Image {one}") for one in (a, b)],
+            }
+            for pair in examples.to_dict("records")
+            for a, b in [(pair["image_id_a"], pair["image_id_b"])]
+        ],
+    }
+
+
+def _value(index: pd.DataFrame, image_id: str, attribute: str) -> Any:
+    """Return an image's label; None when image, attribute or label is missing."""
+    if image_id not in index.index or attribute not in index:
+        return None
+    value = index.loc[image_id, attribute]
+    return None if pd.isna(value) else value
+
+
+def _non_faces(run: _Run) -> dict[str, Any] | None:
+    """Return the images in which no face was found, the surest first."""
+    faces = run.optional("faces.parquet", ["image_id", "probability", "non_face", "num_faces"])
+    if faces is None:
+        return None
+    flagged = faces[faces["non_face"].astype(bool)]
+    shown = flagged.sort_values("probability", kind="stable", na_position="first")
+    return {
+        "checked": len(faces),
+        "count": len(flagged),
+        "several": int((faces["num_faces"] > 1).sum()),
+        "examples": [
+            {"id": one, "picture": run.thumbnail(one, f"Image {one}, no face found")}
+            for one in shown["image_id"].head(MAX_NON_FACES)
+        ],
+    }
+
+
+def _issues(run: _Run) -> dict[str, Any] | None:
+    """Return the labels that the classifiers doubt most."""
+    issues = run.optional(
+        "label_issues.csv", ["image_id", "attribute", "given", "suggested", "score"]
+    )
+    if issues is None:
+        return None
+    return {
+        "count": len(issues),
+        "attributes": _counts(issues["attribute"]),
+        "worst": [
+            {
+                **issue,
+                "score": float(issue["score"]),
+                "picture": run.thumbnail(
+                    issue["image_id"],
+                    f"Image {issue['image_id']}, labelled {issue['given']}",
+                ),
+            }
+            for issue in issues.head(MAX_ISSUES).to_dict("records")
+        ],
+    }
+
+
+def _gans(run: _Run) -> list[dict[str, Any]]:
+    """Return each GAN's training curve, last samples and distance to the real images."""
+    return [_gan(path.parent, run.root) for path in sorted(run.root.glob("gan/*/stats.jsonl"))]
+
+
+def _gan(folder: Path, root: Path) -> dict[str, Any]:
+    records = [json.loads(line) for line in _lines(folder / "stats.jsonl")]
+    step = max(1, math.ceil(len(records) / CHART_POINTS))
+    records = records[:-1:step] + records[-1:]
+    kimg = [_stat(record, "Progress/kimg") for record in records]
+
+    def series(**names: str) -> dict[str, tuple[list[float], list[float]]]:
+        return {
+            label.replace("_", " "): (kimg, [_stat(record, name) for record in records])
+            for label, name in names.items()
+        }
+
+    grid = folder / "fakes-final.png"
+    metrics = folder / "metrics.json"
+    return {
+        "name": folder.name,
+        "kimg": kimg[-1] if kimg else None,
+        "losses": inline.line_chart(
+            series(generator="Loss/G/loss", discriminator="Loss/D/loss"),
+            "thousands of real images shown",
+            f"Losses of generator and discriminator while {folder.name} was trained",
+        ),
+        "augmentation": inline.line_chart(
+            series(strength_p="Progress/augment"),
+            "thousands of real images shown",
+            f"Strength of the augmentation while {folder.name} was trained",
+        ),
+        "grid": inline.picture(grid, f"Generated samples of {folder.name}")
+        if grid.exists()
+        else None,
+        "metrics": files.read_json(metrics) if metrics.exists() else None,
+    }
+
+
+def _stat(record: dict[str, Any], name: str) -> float:
+    """Return the value, or the mean, that a line of stats.jsonl holds; NaN when it has none."""
+    value = record.get(name)
+    if isinstance(value, dict):
+        value = value.get("mean")
+    return math.nan if value is None else float(value)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    return (line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+
+
+def _synths(run: _Run) -> list[dict[str, Any]]:
+    """Return what each generator drew and the filter accepted, class by class."""
+    return [_synth(path.parent) for path in sorted(run.root.glob("synth/*/samples.parquet"))]
+
+
+def _synth(folder: Path) -> dict[str, Any]:
+    fixed = {"row", "class", "seed", "psi", "accepted", "reason"}
+    fixed |= {"teacher_probability", "nearest_distance"}
+    samples = tables.read(folder / "samples.parquet", ["row", "class", "accepted", "reason"])
+    attributes = [name for name in samples.columns if name not in fixed]
+    images = packed.read_images(folder / "images.npy")
+    box = files.read_json(folder / "images.json")["content_box"]
+    left, top, right, bottom = box
+    classes = []
+    for _, drawn in samples.groupby("class"):
+        accepted = drawn[drawn["accepted"].astype(bool)]
+        name = packed.class_name([str(value) for value in drawn[attributes].iloc[0]])
+        shown = accepted["row"].head(SAMPLES_A_CLASS)
+        classes.append(
+            {
+                "name": name,
+                "drawn": len(drawn),
+                "accepted": len(accepted),
+                "reasons": _counts(drawn.loc[~drawn["accepted"].astype(bool), "reason"]),
+                "picture": inline.strip(
+                    [images[row, top:bottom, left:right] for row in shown],
+                    f"Accepted synthetic images of the class {name}",
+                )
+                if len(shown)
+                else None,
+            }
+        )
+    classes.sort(key=lambda one: -one["drawn"])
+    return {
+        "name": folder.name,
+        "drawn": len(samples),
+        "accepted": int(samples["accepted"].astype(bool).sum()),
+        "reasons": _counts(samples.loc[~samples["accepted"].astype(bool), "reason"]),
+        "classes": classes[:MAX_CLASSES],
+        "num_hidden": max(0, len(classes) - MAX_CLASSES),
+    }
+
+
+def _provenance(run: _Run) -> dict[str, Any]:
+    """Return the run records of all stages in the order in which the stages run."""
+    paths = [*run.root.rglob("*.run.json"), *run.root.rglob("run.json")]
+    records = []
+    for path in paths:
+        record = files.read_json(path)
+        command = [str(part) for part in record.get("command", [])]
+        if command:
+            command[0] = Path(command[0]).name
+        stage = " ".join(command[:2])
+        if stage == "facedata report":  # the record of an earlier page
+            continue
+        records.append(
+            {
+                "path": path.relative_to(run.root).as_posix(),
+                "stage": stage,
+                "command": shlex.join(command),
+                **{
+                    key: record.get(key)
+                    for key in ("seconds", "peak_memory_mib", "device", "commit", "versions")
+                },
+            }
+        )
+    order = {stage: place for place, stage in enumerate(STAGES)}
+    records.sort(key=lambda one: (order.get(one["stage"], len(order)), _natural(one["path"])))
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        for name, version in (record["versions"] or {}).items():
+            versions.setdefault(name, set()).add(str(version))
+    return {
+        "records": records,
+        "seconds": sum(record["seconds"] or 0 for record in records),
+        "versions": {name: ", ".join(sorted(found)) for name, found in sorted(versions.items())},
+        "commits": sorted({str(r["commit"]) for r in records if r["commit"]}),
+        "devices": sorted({str(r["device"]) for r in records if r["device"]}),
+    }
+
+
+def _counts(values: pd.Series) -> list[tuple[str, int]]:
+    """Return how often each text occurs, most often first, then by name; missing left out."""
+    counts = values.dropna().astype(str).value_counts()
+    return sorted(
+        ((name, int(number)) for name, number in counts.items()), key=lambda c: (-c[1], c)
+    )
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Return a key that sorts seed2 before seed10."""
+    return [(int(part or 0), "") if part.isdigit() else (-1, part) for part in _parts(text)]
+
+
+def _parts(text: str) -> list[str]:
+    return re.findall(r"\d+|\D+", text)
+
+
+def _count(value: float) -> str:
+    return f"{round(value):,}"
+
+
+def _figure(value: float | None) -> str:
+    """Return a number with the digits that a reader can use."""
+    if value is None or math.isnan(value):
+        return "–"
+    if abs(value) < 10:
+        return str(value) if isinstance(value, int) else f"{value:.3f}"
+    return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:+.3f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _words(name: str) -> str:
+    """Return a name of files and tables as words."""
+    return name.replace("_", " ")
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, hours = round(seconds / 60), seconds / 3600
+    return f"{minutes} min" if minutes < 120 else f"{hours:.1f} h"

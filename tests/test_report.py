@@ -1,0 +1,432 @@
+"""The report: a section for each stage's files, nothing from outside, all text escaped."""
+
+import html.parser
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from facedata import cli, files, inline, report, tables
+from facedata.errors import DataError
+
+HOSTILE = '<script>alert("x")</script>'
+COLORS = ["brown", "black", HOSTILE]
+TASKS = [
+    {
+        "name": "hair",
+        "heads": [
+            {
+                "name": "hair_color",
+                "attributes": ["hair_color"],
+                "kind": "categorical",
+                "weight": 1.0,
+            }
+        ],
+    }
+]
+ARMS = ["real", "synth@1.0"]
+VERDICT = f"Arm synth@1.0 raises macro_f1 of hair_color by 0.030; rarest class {HOSTILE}."
+NUM_IMAGES = 60
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def picture_svg(text: str) -> str:
+    return (
+        '<?xml version="1.0"?><!DOCTYPE svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+        ' width="72pt" height="36pt" viewBox="0 0 72 36" onload="alert(1)">'
+        "<metadata>made by hand</metadata><style>*{fill:red}</style><script>alert(2)</script>"
+        '<defs><path id="glyph" d="M 0 0 L 5 5"/><clipPath id="clip"><rect width="9" height="9"/>'
+        '</clipPath></defs><g clip-path="url(#clip)"><use xlink:href="#glyph"/></g>'
+        '<image xlink:href="https://example.org/x.png"/>'
+        f"<text>{text}</text></svg>"
+    )
+
+
+def make_run(root: Path) -> Path:
+    """Write a small results folder with the file of every stage."""
+    rng = np.random.default_rng(5)
+    ids = [f"{i:03d}.png" for i in range(NUM_IMAGES)]
+    ids[7] = '"><img src=x onerror=alert(3)>.png'
+    colors = pd.Categorical(
+        np.array(COLORS)[np.minimum(rng.integers(0, 5, NUM_IMAGES), 2)], categories=COLORS
+    )
+    index = pd.DataFrame(
+        {
+            "image_id": ids,
+            "table_row": pd.array(range(1, NUM_IMAGES + 1), dtype="Int64"),
+            "path": ids,
+            "group": pd.array([pd.NA] * NUM_IMAGES, dtype="str"),
+            "official_split": pd.array([pd.NA] * NUM_IMAGES, dtype="str"),
+            "hair_color": colors,
+            "age": rng.uniform(2, 80, NUM_IMAGES).round(),
+        }
+    )
+    index.loc[3, "hair_color"] = None
+    tables.write(index, root / "index.parquet")
+
+    rows = pd.array([pd.NA, *range(NUM_IMAGES - 1)], dtype="Int64")  # the first is broken
+    inspection = pd.DataFrame(
+        {
+            "image_id": ids,
+            "row": rows,
+            "problem": pd.array(["truncated", *[pd.NA] * (NUM_IMAGES - 1)], dtype="str"),
+            "width": 84,
+            "height": 108,
+            "format": "PNG",
+            "sharpness": rng.uniform(1, 9, NUM_IMAGES),
+            "brightness": rng.uniform(0, 1, NUM_IMAGES),
+        }
+    )
+    tables.write(inspection, root / "inspection.parquet")
+    images = rng.integers(0, 256, (NUM_IMAGES - 1, 64, 48, 3), dtype=np.uint8)
+    (root / "images").mkdir()
+    np.save(root / "images" / "classifier.npy", images)
+
+    faces = pd.DataFrame({"image_id": ids[1:], "num_faces": 1, "probability": 0.99})
+    faces["non_face"] = [i < 2 for i in range(len(faces))]
+    tables.write(faces, root / "faces.parquet")
+    pairs = pd.DataFrame(
+        {
+            "image_id_a": [ids[7], ids[9], ids[11]],
+            "image_id_b": [ids[8], ids[10], ids[12]],
+            "distance": [0, 4, 6],
+            "kind": ["exact", "near", "mirror"],
+            "cluster": [1, 2, 3],
+            "conflict": ["hair_color;age", "", ""],
+        }
+    )
+    tables.write(pairs, root / "duplicates.parquet")
+
+    kept = index.iloc[5:].assign(row=rows[5:], cluster=range(NUM_IMAGES - 5))
+    tables.write(kept, root / "curated.parquet")
+    dropped = pd.DataFrame(
+        {
+            "image_id": [*ids[:5], "extra.png"],
+            "table_row": ["1", "2", "3", "4", "5", None],
+            "reason": ["truncated", *["label_conflict"] * 4, "file_without_row"],
+            "detail": "",
+        }
+    )
+    tables.write(dropped, root / "dropped.csv")
+    notes = {"image_id": ids[:1], "attribute": "hair_color", "given": "Brown ", "note": "repaired"}
+    tables.write(pd.DataFrame(notes), root / "notes.csv")
+    splits = pd.DataFrame({"image_id": kept["image_id"]})
+    splits["split"] = pd.Categorical(
+        rng.choice(["train", "val", "test"], len(splits), p=[0.7, 0.15, 0.15]),
+        categories=["train", "val", "test"],
+    )
+    tables.write(splits, root / "splits.parquet")
+    issues = {
+        "image_id": ids[7:9],
+        "attribute": "hair_color",
+        "given": [HOSTILE, "black"],
+        "suggested": ["black", HOSTILE],
+        "score": ["0.01", "0.2"],
+    }
+    tables.write(pd.DataFrame(issues), root / "label_issues.csv")
+
+    eda = root / "eda"
+    files.write_json({"images": NUM_IMAGES}, eda / "summary.json")
+    Image.fromarray(images[:8].reshape(-1, 48, 3)).save(eda / "mosaic_hair_color.png")
+    files.write_text(picture_svg("sizes"), eda / "sizes.svg")
+    files.write_text(picture_svg("quality"), eda / "quality.svg")
+
+    make_gan(root, images)
+    make_arms(root)
+    record = {
+        "command": ["/somewhere/bin/facedata", "split", "--stratify", '["hair_color"]'],
+        "seconds": 75.0,
+        "peak_memory_mib": 210,
+        "device": "x86_64",
+        "commit": "abc1234",
+        "versions": {"python": "3.11", "numpy": "2.4"},
+    }
+    files.write_json(record, root / "splits.run.json")
+    return root
+
+
+def make_gan(root: Path, images: np.ndarray) -> None:
+    gan = root / "gan" / "base"
+    lines = [
+        {
+            "Progress/kimg": {"num": 1, "mean": kimg, "std": 0.0},
+            "Progress/augment": {"num": 1, "mean": 0.01 * kimg, "std": 0.0},
+            "Loss/G/loss": {"num": 64, "mean": 1.0 - 0.02 * kimg, "std": 0.1},
+            "Loss/D/loss": {"num": 64, "mean": 1.2, "std": 0.1},
+        }
+        for kimg in range(0, 21, 2)
+    ]
+    files.write_text("".join(json.dumps(line) + "\n" for line in lines), gan / "stats.jsonl")
+    Image.fromarray(images[:4].reshape(-1, 48, 3)).save(gan / "fakes-final.png")
+    synth = root / "synth" / "base"
+    synth.mkdir(parents=True)
+    np.save(synth / "images.npy", images[:12, :48])
+    files.write_json({"content_box": [4, 0, 40, 48]}, synth / "images.json")
+    samples = pd.DataFrame(
+        {
+            "row": range(12),
+            "class": [1] * 6 + [2] * 6,
+            "hair_color": pd.Categorical([COLORS[1]] * 6 + [HOSTILE] * 6, categories=COLORS),
+            "seed": range(12),
+            "psi": 0.8,
+            "accepted": [True] * 5 + [False] * 7,
+            "reason": pd.array([pd.NA] * 5 + ["surplus"] + ["low_probability"] * 6, dtype="str"),
+            "teacher_probability": 0.7,
+            "nearest_distance": 0.5,
+        }
+    )
+    tables.write(samples, synth / "samples.parquet")
+
+
+def make_arms(root: Path) -> None:
+    task = root / "classifiers" / "hair"
+    for arm in ARMS:
+        for seed in range(2):
+            folder = task / arm / f"seed{seed}"
+            recall = 0.5 + 0.1 * seed
+            per_class = {
+                name: {"precision": 0.75, "recall": recall, "f1": 0.6, "support": 4}
+                for name in COLORS
+            }
+            head = {
+                "accuracy": recall,
+                "balanced_accuracy": recall,
+                "macro_f1": 0.6,
+                "per_class": per_class,
+                "ece": None,
+            }
+            files.write_json({"hair_color": head}, folder / "metrics.json")
+            cells = [
+                {"head": "hair_color", "true": a, "predicted": b, "count": 3 if a == b else 1}
+                for a in COLORS
+                for b in COLORS
+            ]
+            tables.write(pd.DataFrame(cells), folder / "confusion.csv")
+    rows = [
+        {"arm": arm, "num_seeds": 2, "mean": 0.6, "low": 0.5, "high": 0.7}
+        | (
+            {"difference": None, "difference_low": None, "difference_high": None}
+            if arm == "real"
+            else {"difference": 0.03, "difference_low": 0.01, "difference_high": 0.05}
+        )
+        for arm in ARMS
+    ]
+    comparison = {
+        "task": "hair",
+        "head": "hair_color",
+        "measure": "macro_f1",
+        "baseline": "real",
+        "confidence": 0.95,
+        "arms": rows,
+        "verdict": VERDICT,
+    }
+    files.write_json(comparison, root / "compare" / "hair.json")
+    files.write_text(picture_svg("arms"), root / "compare" / "hair.svg")
+
+
+class Page(html.parser.HTMLParser):
+    """What a page is made of: tags with their attributes, text, ids."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag  # every element is closed where it should be
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    def attributes(self, name: str) -> list[str]:
+        return [attrs[name] for _, attrs in self.tags if name in attrs]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "avatars")
+
+
+@pytest.fixture
+def page(run):
+    return Page(report.make_page(run, "avatars", TASKS))
+
+
+def test_page_tells_what_the_stages_found(page):
+    for words in (
+        VERDICT,
+        "0.600 [0.500, 0.700]",
+        "+0.030 [+0.010, +0.050] better",
+        "60 rows in the table 55 images kept 5 rows dropped 1 files without a row",
+        "label conflict 4 truncated 1",
+        "hair color: repaired 1",
+        "truncated 1",
+        "3 pairs in 3 clusters; in 1 pairs the labels disagree",
+        "found no face in 2 of 59 images",
+        "Trained on 20,000 images shown",
+        "5 of 12 drawn images were accepted (42 %); the others: low probability 6, surplus 1.",
+        "5 of 6 accepted (83 %); surplus 1",
+        "None was accepted.",
+        "0.550 0.500–0.600",
+        "60 % 6",  # confusion: 3 of 5 right, twice
+        "facedata split splits.run.json 1 min 210 MiB",
+        "numpy 2.4, python 3.11",
+    ):
+        assert words in page.text, words
+
+
+def test_class_counts_are_those_of_the_splits(run, page):
+    labelled = tables.read(run / "curated.parquet").merge(tables.read(run / "splits.parquet"))
+    for name in COLORS:
+        of_class = labelled[labelled["hair_color"] == name]
+        by_split = [int((of_class["split"] == split).sum()) for split in ("train", "val", "test")]
+        assert f"{name} {' '.join(map(str, by_split))} {len(of_class)} " in page.text
+
+
+def test_text_from_tables_is_escaped(page):
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+    assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]
+    assert HOSTILE in page.text  # as text, in a class name
+    assert "onerror=alert(3)" in page.text
+
+
+def test_dataset_name_is_escaped(run):
+    assert "<b>x</b>" in Page(report.make_page(run, "<b>x</b>", TASKS)).text
+
+
+def test_nothing_is_loaded_from_outside(page):
+    for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
+        for value in page.attributes(name):
+            assert value.startswith(("data:", "#")), value
+    style = " ".join(page.attributes("style"))
+    assert "url(" not in style and "@import" not in style
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(page):
+    ids = page.attributes("id")
+    assert len(ids) == len(set(ids))
+    targets = [value[1:] for value in page.attributes("href") if value.startswith("#")]
+    targets += [value[5:-1] for value in page.attributes("clip-path")]
+    assert "verdict" in targets
+    assert set(targets) <= set(ids)
+
+
+def test_every_picture_says_what_it_shows(page):
+    assert all(attrs.get("alt") for tag, attrs in page.tags if tag == "img")
+    assert all(attrs.get("aria-label") for tag, attrs in page.tags if tag == "svg")
+
+
+def test_same_results_same_page(run):
+    assert report.make_page(run, "avatars", TASKS) == report.make_page(run, "avatars", TASKS)
+
+
+@pytest.mark.parametrize(
+    ("missing", "line"),
+    [
+        ("gan", "No generator was trained."),
+        ("synth", "No synthetic images were drawn."),
+        ("faces.parquet", "Faces were not looked for."),
+        ("duplicates.parquet", "Duplicates were not looked for."),
+        ("label_issues.csv", "Labels were not checked against predictions."),
+        ("notes.csv", "No notes on labels were written."),
+        ("classifiers", "This head was not evaluated."),
+        ("splits.run.json", "No run records were found."),
+    ],
+)
+def test_stage_that_was_not_run_leaves_a_line(run, missing, line):
+    path = run / missing
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    assert line in Page(report.make_page(run, "avatars", TASKS)).text
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "index.parquet",
+        "inspection.parquet",
+        "curated.parquet",
+        "dropped.csv",
+        "splits.parquet",
+        "eda/summary.json",
+        "compare/hair.json",
+        "images/classifier.npy",
+    ],
+)
+def test_missing_required_file_is_named(run, missing):
+    (run / missing).unlink()
+    with pytest.raises(DataError, match=missing):
+        report.make_page(run, "avatars", TASKS)
+
+
+def test_command_writes_the_page_and_its_record(run, tmp_path):
+    path = tmp_path / "index.html"
+    options = ["--results", run, "--dataset", "avatars", "--tasks", json.dumps(TASKS)]
+    done = CliRunner().invoke(cli.main, ["report", *map(str, options), "--page", str(path)])
+    assert done.exit_code == 0, done.output
+    assert path.read_text().startswith("<!DOCTYPE html>")
+    assert json.loads((tmp_path / "index.run.json").read_text())["values"]["dataset"] == "avatars"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_page_loads_in_a_browser_without_errors(run, tmp_path):
+    path = tmp_path / "index.html"
+    path.write_text(report.make_page(run, "avatars", TASKS))
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert VERDICT.replace("<", "&lt;").replace(">", "&gt;") in done.stdout
+    assert "CONSOLE" not in done.stderr  # a refused or failed load, a parse error
+
+
+def test_svg_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "figure.svg"
+    path.write_text("<html></html>")
+    with pytest.raises(DataError, match=r"figure\.svg: not an SVG file"):
+        inline.svg(path, "a", "a figure")
+
+
+def test_line_chart_places_points_on_round_axes():
+    chart = inline.line_chart({"p": ([0, 5, 10], [0.0, float("nan"), 0.4])}, "kimg", "p")
+    assert 'points="52.0,186.0 468.0,12.0"' in chart
+    assert ">0.4<" in chart and ">10<" in chart
+    assert inline.line_chart({"p": ([], [])}, "kimg", "p") == ""
+
+
+def test_wide_picture_is_scaled_down():
+    shown = inline.picture(np.zeros((50, 400, 3), np.uint8), "<wide>", max_width=100)
+    assert 'width="100" height="12"' in shown
+    assert 'alt="&lt;wide&gt;"' in shown
