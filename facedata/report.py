@@ -273,7 +273,13 @@ def _data(run: _Run) -> dict[str, Any]:
         "dropped": _counts(dropped.loc[with_row, "reason"]),
         "num_dropped": int(with_row.sum()),
         "without_row": int((~with_row).sum()),
-        "notes": None if notes is None else _counts(notes["attribute"] + ": " + notes["note"]),
+        "notes": None
+        if notes is None
+        else [
+            (attribute, note, number)
+            for attribute, of_attribute in notes.groupby("attribute")
+            for note, number in _counts(of_attribute["note"])
+        ],
         "missing": {name: int(run.curated[name].isna().sum()) for name in attributes},
     }
 

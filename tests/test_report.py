@@ -276,7 +276,7 @@ def test_page_tells_what_the_stages_found(page):
         "+0.030 [+0.010, +0.050] better",
         "60 rows in the table 55 images kept 5 rows dropped 1 files without a row",
         "label conflict 4 truncated 1",
-        "hair color: repaired 1",
+        "hair_color repaired 1",
         "truncated 1",
         "3 pairs in 3 clusters; in 1 pairs the labels disagree",
         "found no face in 2 of 59 images",
