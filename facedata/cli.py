@@ -5,13 +5,40 @@ from typing import Any
 
 import click
 
-from facedata import command
+from facedata import adapters, command
 
 
 @click.group(cls=command.Group)
 @click.version_option(package_name="evenface")
 def main() -> None:
     """Explore, clean, split and pack face thumbnails."""
+
+
+@main.command()
+@click.option("--adapter", type=click.Choice(adapters.ADAPTERS), required=True, help="Layout.")
+@click.option("--root", type=command.OUT_DIR, required=True, help="Folder of the data set.")
+@click.option("--settings", type=command.JSON, required=True, help="Settings of the adapter.")
+@click.option("--seed", type=command.SEED, required=True, help="Seed of what an adapter draws.")
+@click.option("--index", type=command.OUT_FILE, required=True, help="Output: one row an image.")
+@click.option("--rejected", type=command.OUT_FILE, required=True, help="Output: what is not in it.")
+@click.option("--notes", type=command.OUT_FILE, required=True, help="Output: values repaired.")
+@command.recorded("index")
+def ingest(
+    adapter: str,
+    root: Path,
+    settings: dict[str, Any],
+    seed: int,
+    index: Path,
+    rejected: Path,
+    notes: Path,
+) -> None:
+    """Read a data set, or draw one, into a table with one row an image."""
+    from facedata import ingest, tables
+
+    found = ingest.ingest(adapter, root, settings, seed)
+    tables.write(found.rejected, rejected)
+    tables.write(found.notes, notes)
+    tables.write(found.index, index)
 
 
 @main.command()
