@@ -731,7 +731,8 @@ class MinibatchStdLayer(nn.Module):
             )
         # Samples of equal index modulo num / group belong together.
         y = x.reshape(group, num // group, self.num_channels, -1, height, width)
-        y = (y.var(dim=0, correction=0) + EPSILON).sqrt()  # [N / group, F, C / F, H, W]
+        y = y - y.mean(dim=0)  # not .var(), whose second derivative is inaccurate
+        y = (y.square().mean(dim=0) + EPSILON).sqrt()  # [N / group, F, C / F, H, W]
         y = y.mean(dim=[2, 3, 4]).repeat(group, 1)  # [N, F]
         y = y[:, :, None, None].expand(-1, -1, height, width)
         return torch.cat([x, y], dim=1)

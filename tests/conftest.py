@@ -1,0 +1,124 @@
+"""Fixtures shared by the tests, and the reference numbers ("golden" files) they compare with.
+
+EVENFACE_GOLDEN_DIR names another folder of such files. Each holds arrays and `meta_json`, the
+arguments they belong to; manifest.json gives the kind of each. A test marked
+`@pytest.mark.golden(kind)` runs on every file of that kind (argument `golden`), or on every case of
+every file (argument `golden_case`, a pair of the file and the case's entry in `meta_json`).
+"""
+
+import functools
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stylegan2.draws import Draws
+
+GOLDEN_DIR = Path(os.environ.get("EVENFACE_GOLDEN_DIR", Path(__file__).parent / "golden"))
+
+
+class Golden:
+    """One file of reference numbers."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file."""
+        self.path = path
+        self.arrays = np.load(path)
+        self.names = set(self.arrays.files)
+        self.meta = json.loads(str(self.arrays["meta_json"]))
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether there is an array of this name."""
+        return name in self.names
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return an array."""
+        return self.arrays[name]
+
+    def tensor(self, name: str, requires_grad: bool = False) -> torch.Tensor | None:
+        """Return an array as a tensor; None if it is not there."""
+        if name not in self:
+            return None
+        return torch.from_numpy(self.arrays[name]).requires_grad_(requires_grad)
+
+    def below(self, prefix: str) -> dict[str, torch.Tensor]:
+        """Return the tensors whose names begin with `prefix`, by the rest of the name."""
+        return {
+            name[len(prefix) :]: self.tensor(name)
+            for name in self.arrays.files
+            if name.startswith(prefix)
+        }
+
+    def draws(self, prefix: str = "") -> "RecordedDraws":
+        """Return the draws recorded under `prefix`."""
+        return RecordedDraws(self, prefix)
+
+
+class RecordedDraws(Draws):
+    """Replays recorded random numbers by their names."""
+
+    def __init__(self, golden: Golden, prefix: str) -> None:
+        """Look up `prefix` + name."""
+        super().__init__()
+        self.golden = golden
+        self.prefix = prefix
+
+    def within(self, prefix):
+        return RecordedDraws(self.golden, f"{self.prefix}{prefix}/")
+
+    def normal(self, name, shape, device):
+        return self.golden.tensor(self.prefix + name).reshape(list(shape)).to(device)
+
+    uniform = normal
+
+    def integer(self, name, low, high, device):
+        return int(self.golden[self.prefix + name])
+
+
+@functools.cache
+def open_golden(name: str) -> Golden:
+    return Golden(GOLDEN_DIR / name)
+
+
+@functools.cache
+def golden_kinds() -> dict[str, str]:
+    """Return the kind of every golden file, by its name."""
+    manifest = json.loads((GOLDEN_DIR / "manifest.json").read_text())
+    return {name: entry["kind"] for name, entry in sorted(manifest.items())}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "golden(kind): runs on every golden file of this kind")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("golden")
+    if marker is None:
+        return
+    names = [name for name, kind in golden_kinds().items() if kind in marker.args]
+    if "golden_case" in metafunc.fixturenames:
+        pairs = [(name, i) for name in names for i in range(len(open_golden(name).meta["cases"]))]
+        ids = [
+            f"{Path(name).stem}-{open_golden(name).meta['cases'][i]['key']}" for name, i in pairs
+        ]
+        metafunc.parametrize("golden_case", pairs, ids=ids, indirect=True)
+    else:
+        ids = [Path(name).stem for name in names]
+        metafunc.parametrize("golden", names, ids=ids, indirect=True)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """One golden file."""
+    return open_golden(request.param)
+
+
+@pytest.fixture
+def golden_case(request: pytest.FixtureRequest) -> tuple[Golden, dict]:
+    """One golden file and one of its cases."""
+    name, index = request.param
+    file = open_golden(name)
+    return file, file.meta["cases"][index]
