@@ -479,15 +479,34 @@ def _gan(folder: Path, root: Path) -> dict[str, Any]:
             f"Losses of generator and discriminator while {folder.name} was trained",
         ),
         "augmentation": inline.line_chart(
-            series(strength_p="Progress/augment"),
+            series(strength_p="Progress/augment", sign_of_real_logits="Loss/signs/real"),
             "thousands of real images shown",
             f"Strength of the augmentation while {folder.name} was trained",
         ),
         "grid": inline.picture(grid, f"Generated samples of {folder.name}")
         if grid.exists()
         else None,
-        "metrics": files.read_json(metrics) if metrics.exists() else None,
+        "metrics": _distances(files.read_json(metrics)) if metrics.exists() else None,
     }
+
+
+def _distances(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of the table of distances: all images, the baseline, each class."""
+    named = {
+        "all generated images": metrics,
+        "one half of the real images against the other": metrics["baseline_real_halves"],
+        **metrics.get("classes", {}),
+    }
+    return [
+        {
+            "name": name,
+            "num_real": of.get("num_real"),
+            "num_generated": of.get("num_generated"),
+            "frechet": of["frechet_efficientnet_lite0"],
+            "kid": of["kid_efficientnet_lite0"],
+        }
+        for name, of in named.items()
+    ]
 
 
 def _stat(record: dict[str, Any], name: str) -> float:
@@ -600,8 +619,8 @@ def _parts(text: str) -> list[str]:
     return re.findall(r"\d+|\D+", text)
 
 
-def _count(value: float) -> str:
-    return f"{round(value):,}"
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{round(value):,}"
 
 
 def _figure(value: float | None) -> str:

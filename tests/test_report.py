@@ -160,11 +160,18 @@ def make_gan(root: Path, images: np.ndarray) -> None:
             "Progress/augment": {"num": 1, "mean": 0.01 * kimg, "std": 0.0},
             "Loss/G/loss": {"num": 64, "mean": 1.0 - 0.02 * kimg, "std": 0.1},
             "Loss/D/loss": {"num": 64, "mean": 1.2, "std": 0.1},
+            "Loss/signs/real": {"num": 64, "mean": 0.5, "std": 0.1},
         }
         for kimg in range(0, 21, 2)
     ]
     files.write_text("".join(json.dumps(line) + "\n" for line in lines), gan / "stats.jsonl")
     Image.fromarray(images[:4].reshape(-1, 48, 3)).save(gan / "fakes-final.png")
+    distance = {"frechet_efficientnet_lite0": 71.25, "kid_efficientnet_lite0": 0.125}
+    unknown = {"frechet_efficientnet_lite0": None, "kid_efficientnet_lite0": None}
+    metrics = {"kimg": 20.0, "num_real": 38, "num_generated": 1000, **distance}
+    metrics["baseline_real_halves"] = distance | {"kid_efficientnet_lite0": -0.001}
+    metrics["classes"] = {"black": {"num_real": 7, "num_generated": 200, **unknown}}
+    files.write_json(metrics, gan / "metrics.json")
     synth = root / "synth" / "base"
     synth.mkdir(parents=True)
     np.save(synth / "images.npy", images[:12, :48])
@@ -281,12 +288,14 @@ def test_page_tells_what_the_stages_found(page):
         "3 pairs in 3 clusters; in 1 pairs the labels disagree",
         "found no face in 2 of 59 images",
         "Trained on 20,000 images shown",
+        "all generated images 38 1,000 71.2 0.125 one half of the real images against the other"
+        " – – 71.2 -0.001 black 7 200 – –",
         "5 of 12 drawn images were accepted (42 %); the others: low probability 6, surplus 1.",
         "5 of 6 accepted (83 %); surplus 1",
         "None was accepted.",
         "0.550 0.500–0.600",
         "60 % 6",  # confusion: 3 of 5 right, twice
-        "facedata split splits.run.json 1 min 210 MiB",
+        "facedata split splits.run.json 1 min 210",
         "numpy 2.4, python 3.11",
     ):
         assert words in page.text, words
