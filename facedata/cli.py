@@ -42,6 +42,30 @@ def ingest(
 
 
 @main.command()
+@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
+@click.option("--root", type=command.IN_DIR, required=True, help="Folder of the data set.")
+@click.option("--geometries", type=command.JSON, required=True, help="Sizes to pack, by name.")
+@click.option("--workers", type=command.NUM_WORKERS, required=True, help="Processes.")
+@click.option("--inspection", type=command.OUT_FILE, required=True, help="Output: facts of each.")
+@click.option("--images", type=command.OUT_DIR, required=True, help="Output: packed thumbnails.")
+@command.recorded("inspection")
+def inspect(
+    index: Path,
+    root: Path,
+    geometries: dict[str, Any],
+    workers: int,
+    inspection: Path,
+    images: Path,
+) -> None:
+    """Decode every image once: facts, hashes, quality and packed thumbnails."""
+    from facedata import geometry, inspect, tables
+
+    table = tables.read(index, ["image_id", "path"])
+    sizes = geometry.read_geometries(geometries)
+    tables.write(inspect.inspect(table, root, sizes, workers, images), inspection)
+
+
+@main.command()
 @click.option("--results", type=command.IN_DIR, required=True, help="Folder of the run.")
 @click.option("--dataset", required=True, help="Name of the data set, for the title.")
 @click.option("--tasks", type=command.JSON, required=True, help="Tasks: a list of {name, heads}.")

@@ -1,0 +1,56 @@
+"""A pool of processes that keeps order and a small backlog."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from facedata.errors import DataError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], num_workers: int
+) -> Iterator[Result]:
+    """Yield `function(item)` of every item in order, computed by worker processes.
+
+    Items are taken as workers come free, so that memory does not grow with their number.
+
+    Args:
+        function: of a module's top level.
+        items: what to compute.
+        num_workers: processes; 1 computes in this one.
+
+    Raises:
+        DataError: a worker died, mostly for want of memory.
+    """
+    if num_workers == 1:
+        yield from map(function, items)
+        return
+    pool = ProcessPoolExecutor(num_workers)
+    pending = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) == 2 * num_workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool:
+        raise DataError(
+            f"one of {num_workers} worker processes died, perhaps for want of memory;"
+            " use fewer workers"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
