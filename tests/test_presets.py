@@ -1,17 +1,15 @@
 import json
-from pathlib import Path
 
 import pytest
+from conftest import GOLDEN_DIR
 
 from facedata.errors import DataError
 from stylegan2 import presets
 
-CONFIGS = Path(__file__).parents[2] / "shared" / "reference" / "stylegan2" / "configs.json"
 
-
-@pytest.mark.skipif(not CONFIGS.exists(), reason="no reference data")
 def test_presets_are_the_reference_configurations():
-    rows = [row for row in json.loads(CONFIGS.read_text())["rows"] if "args" in row]
+    rows = json.loads((GOLDEN_DIR / "configs.json").read_text())["rows"]
+    rows = [row for row in rows if "args" in row]
     compared = 0
     for row in rows:
         options, args = row["options"], row["args"]

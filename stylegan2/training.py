@@ -1,0 +1,595 @@
+"""Train a generator on a pack: the steps of an iteration, and the loop that takes them.
+
+Sources: arXiv:1912.04958 (lazy regularisation, averaged generator), arXiv:2006.06676 (adaptive
+augmentation).
+"""
+
+import copy
+import dataclasses
+import json
+import logging
+import math
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from facedata import files, progress
+from facedata.errors import DataError
+from facedata.packed import Pack
+from stylegan2 import checkpoint, grid, sampling
+from stylegan2.augment import AdaController, AugmentPipe
+from stylegan2.checkpoint import About
+from stylegan2.data import TrainingSet, endless_order
+from stylegan2.draws import Draws
+from stylegan2.loss import Loss
+from stylegan2.networks import Discriminator, Generator
+from stylegan2.presets import Preset
+
+INTERVALS = {"G": 4, "D": 16}  # iterations from one regularisation of a network to the next
+ADA_INTERVAL = 4  # iterations from one adjustment of the augmentation to the next
+BETAS, EPS = (0.0, 0.99), 1e-8  # of Adam
+PREVIEW_COLUMNS, PREVIEW_ROWS = 16, 16  # a conditional network has a row a class, at most so many
+PREVIEW_SIDE = 64  # pixels a side that small images are enlarged to on sheets
+MADE = (  # what a run leaves behind, and a new one in the same folder begins by removing
+    "network-*.safetensors",
+    "fakes*.png",
+    "reals.png",
+    "stats.jsonl",
+    "training_options.json",
+    "events.out.tfevents.*",
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked for; with the pack and the number of threads it fixes the result.
+
+    Attributes:
+        preset: networks, optimiser and regularisation.
+        aug: ada (strength adapted), fixed (strength p) or noaug.
+        p: strength at first (ada) or throughout (fixed).
+        target: mean sign of the discriminator's real logits that ada steers to.
+        augpipe: name of the transforms, such as bgc.
+        ada_kimg: thousands of images in which p can move by 1.
+        mirror: show mirrored images too.
+        tick_kimg: thousands of images from one report to the next.
+        snap: ticks from one snapshot to the next.
+        seed: of everything random.
+    """
+
+    preset: Preset
+    aug: str
+    p: float
+    target: float
+    augpipe: str
+    ada_kimg: float
+    mirror: bool
+    tick_kimg: float
+    snap: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One iteration's images and latents.
+
+    Attributes:
+        real_img: float32 [N, 3, R, R] in [-1, 1].
+        real_c: their labels, [N, num_classes].
+        gen_z: fresh latents of each phase, [N, z_dim] each.
+        gen_c: labels of generated images for each phase, [N, num_classes] each.
+    """
+
+    real_img: Tensor
+    real_c: Tensor
+    gen_z: dict[str, Tensor]
+    gen_c: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A loss that a network is trained with every `interval` iterations."""
+
+    name: str
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    interval: int
+
+
+class Statistics:
+    """Number, mean and deviation of what was measured since the last report, by name."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, np.ndarray] = {}  # num, sum, sum of squares
+
+    def add(self, values: dict[str, Tensor | float]) -> None:
+        """Take in tensors of any shape, or numbers."""
+        for name, value in values.items():
+            x = torch.as_tensor(value, dtype=torch.float64).detach().flatten()
+            sums = np.array([x.numel(), *torch.stack([x.sum(), x.square().sum()]).tolist()])
+            self._sums[name] = self._sums.get(name, 0) + sums
+
+    def not_finite(self) -> str | None:
+        """Return the name of something measured that is no finite number, if there is one."""
+        for name, sums in self._sums.items():
+            if not np.isfinite(sums).all():
+                return name
+        return None
+
+    def take(self) -> dict[str, dict[str, float]]:
+        """Return {name: {num, mean, std}} and begin anew."""
+        result = {}
+        for name, (num, total, squares) in sorted(self._sums.items()):
+            mean = total / num
+            std = math.sqrt(max(squares / num - mean**2, 0))
+            result[name] = {"num": int(num), "mean": mean, "std": std}
+        self._sums = {}
+        return result
+
+
+class Training:
+    """The state of a run: networks, optimisers, order of the images, random numbers, counters."""
+
+    def __init__(self, pack: Pack, options: Options, device: torch.device) -> None:
+        """Begin at 0 kimg.
+
+        Raises:
+            DataError: options or images that the networks cannot work with.
+        """
+        preset = options.preset
+        self.options = options
+        self.device = device
+        self.data = TrainingSet(pack, options.mirror)
+        self.order = endless_order(len(self.data), options.seed)
+        self.labels_rng = np.random.default_rng([options.seed, 1])
+        self.draws = Draws(torch.Generator(device).manual_seed(options.seed))
+        self.cur_nimg = 0
+        self.iteration = 0
+        self.tick = 0
+        self.statistics = Statistics()
+
+        # Networks.
+        precision = {"num_fp16_res": preset.num_fp16_res, "conv_clamp": preset.conv_clamp}
+        if device.type == "cpu":
+            precision = {"num_fp16_res": 0, "conv_clamp": None}  # float16 is for GPUs
+        sizes = {"img_resolution": self.data.resolution, "img_channels": 3}
+        channels = {"channel_base": preset.channel_base, "channel_max": preset.channel_max}
+        self.arguments = {
+            "z_dim": preset.z_dim,
+            "c_dim": self.data.num_classes,
+            "w_dim": preset.w_dim,
+            **sizes,
+            "mapping_kwargs": {"num_layers": preset.mapping_layers},
+            "synthesis_kwargs": {**channels, **precision},
+        }
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            try:
+                self.G = Generator(**self.arguments).to(device)
+                self.D = Discriminator(
+                    c_dim=self.data.num_classes,
+                    **sizes,
+                    architecture=preset.architecture,
+                    **channels,
+                    **precision,
+                    epilogue_kwargs={"mbstd_group_size": preset.mbstd_group},
+                ).to(device)
+            except ValueError as error:
+                raise DataError(f"these networks cannot be built: {error}") from None
+        self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
+
+        # Augmentation, loss, phases.
+        self.augment = None
+        if options.aug != "noaug":
+            self.augment = AugmentPipe.preset(options.augpipe).to(device)
+            self.augment.p.fill_(options.p)
+        self.ada = None
+        if options.aug == "ada":
+            self.ada = AdaController(
+                options.target, ADA_INTERVAL, options.ada_kimg, preset.batch, options.p
+            )
+        self.loss = Loss(
+            self.G,
+            self.D,
+            self.augment,
+            style_mixing_prob=preset.style_mixing_prob,
+            r1_gamma=preset.r1_gamma,
+            pl_weight=preset.pl_weight,
+        )
+        self.phases = [*phases("G", self.G, preset.lr), *phases("D", self.D, preset.lr)]
+
+    @property
+    def about(self) -> About:
+        """What a snapshot says of its network."""
+        pack = self.data.pack
+        return About(
+            arguments=self.arguments,
+            attributes=list(pack.attributes),
+            classes=[list(values) for values in pack.classes],
+            content_box=tuple(pack.content_box),
+            kimg=self.cur_nimg / 1000,
+        )
+
+    @property
+    def p(self) -> float:
+        """Strength of the augmentation."""
+        return 0.0 if self.augment is None else float(self.augment.p)
+
+
+def phases(name: str, network: nn.Module, lr: float) -> list[Phase]:
+    """Return a network's main and regularisation phase, which share one optimiser.
+
+    The regulariser runs in every k-th iteration only; the optimiser then takes k + 1 steps where
+    it would take k, so that its rate and its memory are corrected by k / (k + 1).
+    """
+    interval = INTERVALS[name]
+    ratio = interval / (interval + 1)
+    betas = (BETAS[0] ** ratio, BETAS[1] ** ratio)
+    parameters = [x for x in network.parameters() if x.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=lr * ratio, betas=betas, eps=EPS)
+    return [
+        Phase(f"{name}main", network, optimizer, 1),
+        Phase(f"{name}reg", network, optimizer, interval),
+    ]
+
+
+def draw_batch(run: Training) -> Batch:
+    """Return the next images in order, and latents and labels for every phase."""
+    num = run.options.preset.batch
+    rows = [next(run.order) for _ in range(num)]
+    shape = [num, run.options.preset.z_dim]
+    names = [phase.name for phase in run.phases]
+    gen_rows = {name: run.labels_rng.integers(len(run.data), size=num) for name in names}
+    return Batch(
+        real_img=run.data.images(rows).to(run.device),
+        real_c=run.data.labels(rows).to(run.device),
+        gen_z={name: run.draws.normal("gen_z", shape, run.device) for name in names},
+        gen_c={name: run.data.labels(gen_rows[name]).to(run.device) for name in names},
+    )
+
+
+def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) -> None:
+    """Train one network with one loss, if it is its turn.
+
+    Args:
+        run: the state, changed in place.
+        phase: what to train.
+        batch: of this iteration; goes through the networks in rounds whose losses are summed.
+        draws: where random numbers come from; None for the run's own.
+    """
+    if run.iteration % phase.interval:
+        return
+    draws = run.draws if draws is None else draws
+    phase.optimizer.zero_grad(set_to_none=True)
+    size = run.options.preset.batch_gpu
+    for i, start in enumerate(range(0, len(batch.real_img), size)):
+        rows = slice(start, start + size)
+        stats = run.loss.accumulate(
+            phase.name,
+            batch.real_img[rows],
+            batch.real_c[rows],
+            batch.gen_z[phase.name][rows],
+            batch.gen_c[phase.name][rows],
+            gain=phase.interval,
+            draws=draws.within(f"r{i}/draw"),
+        )
+        run.statistics.add(stats)
+        if run.ada is not None and "Loss/scores/real" in stats:
+            run.ada.observe(stats["Loss/scores/real"])
+    mend_gradients(phase.network)
+    phase.optimizer.step()
+
+
+def mend_gradients(network: nn.Module) -> None:
+    """Replace NaN by 0 and infinity by 1e5 in a network's gradients."""
+    gradients = [x.grad for x in network.parameters() if x.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if not torch.isfinite(norm):
+        for gradient in gradients:
+            torch.nan_to_num(gradient, nan=0.0, posinf=1e5, neginf=-1e5, out=gradient)
+
+
+@torch.no_grad()
+def average(run: Training) -> None:
+    """Move the averaged generator towards the trained one."""
+    preset = run.options.preset
+    beta = ema_beta(preset, run.cur_nimg)
+    for mean, now in zip(run.G_ema.parameters(), run.G.parameters(), strict=True):
+        mean.copy_(now.lerp(mean, beta))
+    for mean, now in zip(run.G_ema.buffers(), run.G.buffers(), strict=True):
+        mean.copy_(now)
+
+
+def ema_beta(preset: Preset, cur_nimg: int) -> float:
+    """Return the weight that the average keeps over one batch.
+
+    Args:
+        preset: half-life, its ramp-up, batch.
+        cur_nimg: images shown before the batch; the half-life is at most a share of them.
+    """
+    half_life = preset.ema_kimg * 1000
+    if preset.ema_rampup is not None:
+        half_life = min(half_life, cur_nimg * preset.ema_rampup)
+    return 0.5 ** (preset.batch / max(half_life, 1e-8))
+
+
+def adjust_ada(run: Training) -> None:
+    """Set the strength of the augmentation, every few iterations."""
+    if run.ada is not None and run.ada.step():
+        run.augment.p.fill_(run.ada.p)
+
+
+def check_losses(run: Training) -> None:
+    """Stop a run whose losses or weights are no numbers any more.
+
+    Raises:
+        DataError: training has diverged.
+    """
+    wrong = run.statistics.not_finite()
+    if wrong is not None:
+        raise DataError(
+            f"training has diverged after {run.cur_nimg / 1000:.1f} kimg: {wrong} is not finite;"
+            " try a lower --lr or a higher --gamma"
+        )
+
+
+def check_weights(run: Training) -> None:
+    """Stop a run whose weights are no numbers any more.
+
+    Raises:
+        DataError: training has diverged.
+    """
+    for name, network in (("G", run.G), ("D", run.D)):
+        for key, tensor in network.state_dict().items():
+            if not torch.isfinite(tensor).all():
+                raise DataError(
+                    f"training has diverged after {run.cur_nimg / 1000:.1f} kimg: weights {key} of"
+                    f" {name} are not finite; try a lower --lr or a higher --gamma"
+                )
+
+
+def iterate(run: Training) -> None:
+    """Show the networks one batch."""
+    batch = draw_batch(run)
+    for phase in run.phases:
+        step(run, phase, batch)
+    average(run)
+    run.cur_nimg += run.options.preset.batch
+    run.iteration += 1
+    adjust_ada(run)
+    check_losses(run)
+
+
+# What a run tells and keeps.
+
+
+def preview_cells(pack: Pack) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return seeds and class ids of a sheet's cells, row by row; no class ids: unconditional."""
+    num_rows = min(len(pack.classes) or PREVIEW_COLUMNS // 2, PREVIEW_ROWS)
+    if not pack.classes:
+        return np.arange(num_rows * PREVIEW_COLUMNS), None
+    seeds = np.tile(np.arange(PREVIEW_COLUMNS), num_rows)  # one latent a column
+    return seeds, np.repeat(np.arange(num_rows), PREVIEW_COLUMNS)
+
+
+def write_sheet(images: np.ndarray, pack: Pack, path: Path) -> None:
+    """Write a sheet of images as laid out by `preview_cells`."""
+    sheet = grid.tile(grid.enlarge(images, PREVIEW_SIDE), PREVIEW_COLUMNS)
+    if pack.classes:
+        sheet = grid.label_rows(sheet, pack.class_names[:PREVIEW_ROWS])
+    grid.write_png(sheet, path)
+
+
+def write_reals(pack: Pack, seed: int, path: Path) -> None:
+    """Write a sheet of real images, drawn without replacement as far as there are enough."""
+    rng = np.random.default_rng([seed, 2])
+    seeds, classes = preview_cells(pack)
+    rows = []
+    for class_id in [0] if classes is None else np.unique(classes):
+        own = np.flatnonzero(pack.labels == class_id)
+        num = len(seeds) if classes is None else PREVIEW_COLUMNS
+        rows.extend(np.resize(rng.permutation(own), num) if len(own) else [])
+    write_sheet(pack.images[np.array(rows, int)], pack, path)
+
+
+def write_fakes(run: Training, path: Path) -> None:
+    """Write a sheet of images of the averaged generator, from the same latents every time."""
+    seeds, classes = preview_cells(run.data.pack)
+    images = list(sampling.images(run.G_ema, seeds, classes, batch=len(seeds)))
+    write_sheet(np.concatenate(images), run.data.pack, path)
+
+
+def save(run: Training, path: Path) -> None:
+    """Write the averaged generator."""
+    check_weights(run)
+    checkpoint.save_generator(run.G_ema, run.about, path)
+    log.info("saved %s", path)
+
+
+class Reporter:
+    """Writes a line a tick to the log and to stats.jsonl, and the figures for TensorBoard."""
+
+    def __init__(self, outdir: Path) -> None:
+        self.writer = SummaryWriter(str(outdir))
+        self.lines = (outdir / "stats.jsonl").open("w", encoding="utf-8")
+        self.begin = self.tick_start = self.tick_end = time.monotonic()
+        self.tick_nimg = 0
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.lines.close()
+        self.writer.close()
+
+    def report(self, run: Training) -> None:
+        """Tell of the tick that ends now."""
+        maintenance = self.tick_start - self.tick_end  # between the last tick and this one
+        self.tick_end = time.monotonic()
+        seconds = self.tick_end - self.tick_start
+        kimg = (run.cur_nimg - self.tick_nimg) / 1000
+        gpu_memory = 0
+        if run.device.type == "cuda":
+            gpu_memory = torch.cuda.max_memory_allocated(run.device)
+        figures = {
+            "Progress/tick": run.tick,
+            "Progress/kimg": run.cur_nimg / 1000,
+            "Progress/augment": run.p,
+            "Timing/total_sec": self.tick_end - self.begin,
+            "Timing/sec_per_tick": seconds,
+            "Timing/sec_per_kimg": seconds / kimg,
+            "Timing/maintenance_sec": maintenance,
+            "Resources/cpu_mem_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+            "Resources/peak_gpu_mem_gb": gpu_memory / 2**30,
+        }
+        run.statistics.add(figures)
+        taken = run.statistics.take()
+        self.lines.write(json.dumps({**taken, "timestamp": time.time()}, allow_nan=False) + "\n")
+        self.lines.flush()
+        for name, value in taken.items():
+            self.writer.add_scalar(name, value["mean"], global_step=run.cur_nimg)
+        self.writer.flush()
+        minutes, rest = divmod(round(self.tick_end - self.begin), 60)
+        log.info(
+            "tick %d  kimg %.1f  time %dm %02ds  sec/tick %.1f  sec/kimg %.2f  maintenance %.1f"
+            "  cpumem %.2f  gpumem %.2f  augment %.3f",
+            run.tick,
+            run.cur_nimg / 1000,
+            minutes,
+            rest,
+            seconds,
+            seconds / kimg,
+            maintenance,
+            figures["Resources/cpu_mem_gb"],
+            figures["Resources/peak_gpu_mem_gb"],
+            run.p,
+        )
+
+    def next_tick(self, run: Training) -> None:
+        """Begin the next tick, after its predecessor's files were written."""
+        self.tick_start, self.tick_nimg = time.monotonic(), run.cur_nimg
+
+
+def train(pack: Pack, options: Options, outdir: Path, device: torch.device) -> Path:
+    """Train from the beginning and return the path of the final network.
+
+    Files in `outdir`: network-final.safetensors and network-snapshot-KIMG.safetensors (averaged
+    generators), stats.jsonl and TensorBoard events (a line a tick), reals.png, fakesKIMG.png (a
+    sheet at the start and after each tick), fakes-final.png, training_options.json, log.txt. Such
+    files of an earlier run are removed first. A run stopped by Ctrl-C leaves a snapshot.
+
+    Args:
+        pack: the images.
+        options: what to do with them.
+        outdir: made if it is missing.
+        device: to work on.
+
+    Raises:
+        DataError: bad options or images, or training has diverged.
+        KeyboardInterrupt: the user stopped the run.
+    """
+    run = Training(pack, options, device)
+    outdir.mkdir(parents=True, exist_ok=True)
+    for pattern in MADE:
+        for path in outdir.glob(pattern):
+            path.unlink()
+    with log_file(outdir / "log.txt"):
+        describe(run, outdir)
+        write_reals(pack, options.seed, outdir / "reals.png")
+        write_fakes(run, outdir / "fakes000000.png")
+        with Reporter(outdir) as reporter, progress.bar() as bar:
+            total = round(options.preset.kimg * 1000)
+            task = bar.add_task("images shown", total=total)
+            try:
+                while run.cur_nimg < total:
+                    iterate(run)
+                    bar.update(task, completed=min(run.cur_nimg, total))
+                    due = (run.tick + 1) * options.tick_kimg * 1000
+                    if run.cur_nimg >= min(due, total):
+                        end_tick(run, reporter, outdir, is_last=run.cur_nimg >= total)
+            except KeyboardInterrupt:
+                path = snapshot_path(run, outdir)
+                save(run, path)
+                log.info("stopped at %.1f kimg; the network so far: %s", run.cur_nimg / 1000, path)
+                raise
+        write_fakes(run, outdir / "fakes-final.png")
+        save(run, outdir / "network-final.safetensors")
+    return outdir / "network-final.safetensors"
+
+
+def end_tick(run: Training, reporter: Reporter, outdir: Path, is_last: bool) -> None:
+    """Report a tick, draw its sheet, and keep a snapshot when it is time for one."""
+    run.tick += 1
+    reporter.report(run)
+    check_weights(run)
+    write_fakes(run, outdir / f"fakes{run.cur_nimg // 1000:06d}.png")
+    if run.tick % run.options.snap == 0 and not is_last:
+        save(run, snapshot_path(run, outdir))
+    reporter.next_tick(run)
+
+
+def snapshot_path(run: Training, outdir: Path) -> Path:
+    """Return where the network of this moment is kept."""
+    return outdir / f"network-snapshot-{run.cur_nimg // 1000:06d}.safetensors"
+
+
+def describe(run: Training, outdir: Path) -> None:
+    """Log what is trained on what, and write training_options.json."""
+    pack = run.data.pack
+    counts = np.bincount(pack.labels, minlength=len(pack.classes)).tolist()
+    classes = dict(zip(pack.class_names, counts, strict=True)) if pack.classes else {}
+    sizes = {
+        name: sum(x.numel() for x in network.parameters())
+        for name, network in (("G", run.G), ("D", run.D))
+    }
+    values = {
+        **dataclasses.asdict(run.options),
+        "G": run.arguments,
+        "parameters": sizes,
+        "data": {
+            "images": run.data.num_images,
+            "resolution": run.data.resolution,
+            "attributes": pack.attributes,
+            "classes": classes,
+        },
+        "device": str(run.device),
+        "threads": torch.get_num_threads(),
+    }
+    files.write_json(values, outdir / "training_options.json")
+    log.info(
+        "%d images%s of %d px, %d classes %s; on %s",
+        run.data.num_images,
+        " and their mirror images" if run.options.mirror else "",
+        run.data.resolution,
+        len(pack.classes),
+        classes or "",
+        run.device,
+    )
+    log.info("parameters: G %d, D %d", sizes["G"], sizes["D"])
+
+
+@contextmanager
+def log_file(path: Path) -> Iterator[None]:
+    """Also write what is logged to a file, from its beginning."""
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    except BaseException as error:
+        log.info("ended by %s %s", type(error).__name__, error)
+        raise
+    finally:
+        root.removeHandler(handler)
+        handler.close()

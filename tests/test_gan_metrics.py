@@ -1,0 +1,145 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from facedata.errors import DataError
+from facedata.packed import Pack
+from stylegan2 import metrics
+from stylegan2.checkpoint import About
+from stylegan2.networks import Generator
+
+NAMES = ("frechet_efficientnet_lite0", "kid_efficientnet_lite0")
+
+
+@pytest.mark.golden("metrics")
+def test_frechet_distance_is_the_reference(golden):
+    a = metrics.moments(golden["real_features"])
+    b = metrics.Moments(golden["gen_features"].shape[1])
+    for start in range(0, len(golden["gen_features"]), 50):  # in batches
+        b.add(golden["gen_features"][start : start + 50])
+    np.testing.assert_allclose(b.mean, golden["gen_mean"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(b.covariance, golden["gen_cov"], rtol=1e-4, atol=1e-6)
+    assert metrics.frechet_distance(a, b) == pytest.approx(float(golden["fid"]), rel=1e-5)
+    assert metrics.frechet_distance(b, a) == pytest.approx(float(golden["fid"]), rel=1e-5)
+
+
+@pytest.mark.golden("metrics")
+def test_kid_is_the_reference(golden):
+    found = 0
+    for name in golden.names:
+        if match := re.fullmatch(r"kid_seed(\d+)_subsets(\d+)_size(\d+)", name):
+            seed, subsets, size = map(int, match.groups())
+            kid = metrics.kernel_distance(
+                golden["real_features"], golden["gen_features"], subsets, size, seed
+            )
+            assert kid == pytest.approx(float(golden[name]), rel=1e-4)
+            found += 1
+    assert found
+
+
+def test_distance_of_two_normals_by_hand():
+    # Means 3 apart on one axis; variances 1 and 4, 9 and 9: 9 + (1 - 2)^2 + 0.
+    signs = np.array([[x, y] for x in (-1, 1) for y in (-1, 1)], float)
+    a = metrics.moments(signs * [1, 3])
+    b = metrics.moments(signs * [2, 3] + [3, 0])
+    assert metrics.frechet_distance(a, b) == pytest.approx(10)
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+
+
+def test_fewer_vectors_than_dimensions_do_no_harm():
+    rng = np.random.default_rng(0)
+    a = metrics.moments(rng.standard_normal([5, 20]))
+    b = metrics.moments(rng.standard_normal([7, 20]))
+    found = metrics.frechet_distance(a, b)
+    assert np.isfinite(found) and found > 0
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+
+
+def test_kid_of_one_distribution_is_about_zero():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal([2, 400, 8])
+    same = metrics.kernel_distance(x, y, 20, 200, seed=0)
+    other = metrics.kernel_distance(x, y + 0.5, 20, 200, seed=0)
+    assert abs(same) < 0.05 < other
+
+
+def test_images_are_shared_out_in_proportion():
+    assert metrics.proportional(10, np.array([50, 30, 20])) == [5, 3, 2]
+    assert metrics.proportional(10, np.array([1, 1, 1])) == [4, 3, 3]
+    assert sum(metrics.proportional(997, np.array([7, 11, 2, 0]))) == 997
+
+
+def test_features_are_those_of_the_scaled_image():
+    images = torch.from_numpy(
+        np.random.default_rng(0).integers(256, size=[2, 16, 16, 3], dtype=np.uint8)
+    )
+    features = metrics.Features()
+    with torch.no_grad():
+        found = features(images)
+        smooth = features(images.repeat_interleave(8, 1).repeat_interleave(8, 2))
+    assert found.shape == (2, 1280) and found.dtype == torch.float32
+    assert not torch.allclose(found, smooth)  # scaled smoothly, not by repeating pixels
+    assert not torch.allclose(found[0], found[1])
+
+
+@pytest.fixture
+def setting():
+    """A network that has learnt nothing, and a pack of two classes, one of them rare."""
+    arguments = {
+        "z_dim": 8,
+        "c_dim": 2,
+        "w_dim": 8,
+        "img_resolution": 16,
+        "img_channels": 3,
+        "mapping_kwargs": {"num_layers": 1},
+        "synthesis_kwargs": {"channel_base": 64, "channel_max": 8},
+    }
+    torch.manual_seed(0)
+    network = Generator(**arguments).eval().requires_grad_(False)
+    classes = [["red"], ["black"]]
+    about = About(arguments, ["hair"], classes, (0, 0, 16, 16), 2.0)
+    labels = [0] * 40 + [1] * 8
+    images = np.random.default_rng(0).integers(256, size=[48, 16, 16, 3], dtype=np.uint8)
+    pack = Pack(images, pd.DataFrame({"class": labels}), ["hair"], classes, (0, 0, 16, 16))
+    return network, about, pack
+
+
+class MeanColors(torch.nn.Module):
+    """Quick features: the mean colour of each quarter of an image."""
+
+    size = 12
+
+    def __init__(self):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, images):
+        quarters = images.float().unflatten(1, (2, -1)).unflatten(3, (2, -1)) / 255
+        return quarters.mean(dim=[2, 4]).flatten(1)
+
+
+def test_comparison_says_all_by_name(setting, monkeypatch):
+    monkeypatch.setattr(metrics, "Features", MeanColors)
+    result = metrics.compare(*setting, num_images=24, batch=16, seed=0)
+    assert (result["num_real"], result["num_generated"], result["kimg"]) == (48, 24, 2.0)
+    for name in NAMES:
+        assert result[name] > result["baseline_real_halves"][name]
+    assert result["classes"]["red"]["num_generated"] == metrics.MIN_CLASS_IMAGES
+    assert result["classes"]["red"]["frechet_efficientnet_lite0"] > 0
+    black = result["classes"]["black"]
+    assert black == {"num_real": 8, "num_generated": 4, **dict.fromkeys(NAMES)}
+    assert metrics.compare(*setting, num_images=24, batch=16, seed=0) == result
+    assert metrics.compare(*setting, num_images=24, batch=16, seed=1) != result
+
+
+def test_packs_of_other_networks_are_refused(setting):
+    network, about, pack = setting
+    other = Pack(pack.images, pack.table, ["hair"], [["red"], ["blond"]], pack.content_box)
+    with pytest.raises(DataError, match="not what the network was trained on"):
+        metrics.compare(network, about, other, num_images=24, batch=16, seed=0)
+    small = Pack(pack.images[:3], pack.table[:3], ["hair"], pack.classes, pack.content_box)
+    with pytest.raises(DataError, match="3 real images"):
+        metrics.compare(network, about, small, num_images=24, batch=16, seed=0)

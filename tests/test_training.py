@@ -1,0 +1,386 @@
+import dataclasses
+import functools
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from facedata import packed
+from facedata.errors import DataError
+from stylegan2 import checkpoint, presets, training
+from stylegan2.data import TrainingSet, endless_order, one_hot
+from stylegan2.training import Options, Statistics, Training
+
+CPU = torch.device("cpu")
+
+
+def make_pack(num=24, classes=("red", "black", "grey"), size=16, seed=0):
+    """Noise with a class: images whose brightness says which."""
+    labels = np.arange(num) % max(len(classes), 1)
+    rng = np.random.default_rng(seed)
+    images = rng.integers(60, size=[num, size, size, 3]) + 60 * labels[:, None, None, None]
+    table = pd.DataFrame(
+        {"row": range(num), "image_id": [f"{i:03d}" for i in range(num)], "class": labels}
+    )
+    table["class"] = table["class"].astype("Int64")
+    attributes = ["hair"] if classes else []
+    if classes:
+        table["hair"] = pd.Categorical([classes[i] for i in labels], categories=classes)
+    names = [[name] for name in classes]
+    return packed.Pack(images.astype(np.uint8), table, attributes, names, (2, 0, size - 2, size))
+
+
+def make_options(**changes):
+    preset_changes = {
+        "kimg": 0.064,
+        "batch": 8,
+        "channel_base": 128,
+        "channel_max": 8,
+        "z_dim": 8,
+        "w_dim": 8,
+        "mapping_layers": 1,
+    }
+    fields = {field.name for field in dataclasses.fields(Options)}
+    preset_changes |= {key: changes.pop(key) for key in list(changes) if key not in fields}
+    preset, _ = presets.resolve("auto", 16, **preset_changes)
+    options = Options(
+        preset=preset,
+        aug="ada",
+        p=0.0,
+        target=0.6,
+        augpipe="bgc",
+        ada_kimg=1,
+        mirror=True,
+        tick_kimg=0.032,
+        snap=1,
+        seed=3,
+    )
+    return dataclasses.replace(options, **changes)
+
+
+@pytest.fixture
+def run():
+    return Training(make_pack(), make_options(), CPU)
+
+
+# Data.
+
+
+@pytest.mark.golden("data_order")
+def test_order_is_the_reference(golden):
+    cases = [case for case in golden.meta["sampler"] if case["window_size"] == 0.5]
+    assert cases
+    for case in cases:
+        order = endless_order(case["n"], case["seed"])
+        expected = golden[case["key"]]
+        shown = [next(order) for _ in range(len(expected) * case["num_replicas"])]
+        assert shown[case["rank"] :: case["num_replicas"]] == expected.tolist(), case["key"]
+
+
+def test_order_shows_every_image_about_once_a_round():
+    order = endless_order(50, seed=0)
+    shown = [next(order) for _ in range(50 * 40)]
+    counts = np.bincount(shown, minlength=50)
+    assert counts.min() >= 30 and counts.max() <= 50
+    assert shown[:50] != shown[50:100]
+
+
+def test_images_are_scaled_and_mirrored():
+    pack = make_pack()
+    data = TrainingSet(pack, mirror=True)
+    assert (len(data), data.num_classes, data.resolution) == (48, 3, 16)
+    img = data.images([5, 29])  # 29 = 24 + 5, mirrored
+    assert img.shape == (2, 3, 16, 16) and img.dtype == torch.float32
+    expected = pack.images[5].transpose(2, 0, 1) / 127.5 - 1
+    np.testing.assert_allclose(img[0], expected, atol=1e-6)
+    np.testing.assert_array_equal(img[1], img[0].flip(2))
+    assert data.labels([5, 29]).tolist() == [[0, 0, 1], [0, 0, 1]]
+    assert len(TrainingSet(pack, mirror=False)) == 24
+
+
+def test_labels_are_one_hot():
+    assert one_hot([1, 0], 3).tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert one_hot([0, 0], 0).shape == (2, 0)
+
+
+@pytest.mark.parametrize("shape", [[4, 16, 12, 3], [4, 24, 24, 3], [4, 4, 4, 3], [0, 16, 16, 3]])
+def test_images_of_other_sizes_are_refused(shape):
+    pack = dataclasses.replace(make_pack(), images=np.zeros(shape, np.uint8))
+    with pytest.raises(DataError, match=r"squares of 8, 16, 32|no images"):
+        TrainingSet(pack, mirror=False)
+
+
+# Steps.
+
+
+@pytest.mark.golden("train_trace")
+def test_iterations_are_the_reference(golden, monkeypatch):
+    meta = golden.meta
+    D_kwargs = meta["D_kwargs"]
+    monkeypatch.setattr(
+        training,
+        "Discriminator",
+        functools.partial(training.Discriminator, mapping_kwargs=D_kwargs["mapping_kwargs"]),
+    )
+    options = make_options(
+        batch=meta["batch_size"],
+        batch_gpu=meta["batch_gpu"],
+        mbstd_group=D_kwargs["epilogue_kwargs"]["mbstd_group_size"],
+        **meta["G_kwargs"]["synthesis_kwargs"],
+        z_dim=meta["G_kwargs"]["z_dim"],
+        w_dim=meta["G_kwargs"]["w_dim"],
+        mapping_layers=meta["G_kwargs"]["mapping_kwargs"]["num_layers"],
+        r1_gamma=meta["loss_kwargs"]["r1_gamma"],
+        ema_kimg=meta["ema_kimg"],
+        ema_rampup=meta["ema_rampup"],
+        lr=meta["lr"],
+        p=meta["augment_p_init"],
+        target=meta["ada"]["target"],
+        ada_kimg=meta["ada"]["kimg"],
+    )
+    run = Training(make_pack(), options, CPU)
+    run.G.load_state_dict(golden.below("init/G/"))
+    run.G_ema.load_state_dict(golden.below("init/G/"))
+    run.D.load_state_dict(golden.below("init/D/"))
+
+    for i in range(meta["iterations"]):
+        it = f"it{i}"
+        names = [phase.name for phase in run.phases]
+        batch = training.Batch(
+            real_img=golden.tensor(f"{it}/real_uint8").float() / 127.5 - 1,
+            real_c=golden.tensor(f"{it}/real_c").float(),
+            gen_z=dict(zip(names, golden.tensor(f"{it}/gen_z"), strict=True)),
+            gen_c=dict(zip(names, golden.tensor(f"{it}/gen_c").float(), strict=True)),
+        )
+        for phase in run.phases:
+            training.step(run, phase, batch, golden.draws(f"{it}/{phase.name}/"))
+            if f"{it}/{phase.name}" in meta["phases_run"]:
+                parameters = dict(phase.network.named_parameters())
+                order = meta["grad_norms_order"][phase.name[0]]
+                norms = [parameters[name].grad.norm().item() for name in order]
+                expected = golden[f"{it}/{phase.name}/grad_norms"]
+                np.testing.assert_allclose(norms, expected, rtol=2e-3, atol=1e-5 * expected.max())
+        beta = training.ema_beta(run.options.preset, run.cur_nimg)
+        assert beta == pytest.approx(float(golden[f"{it}/ema_beta"]), rel=1e-5)
+        training.average(run)
+        run.cur_nimg += meta["batch_size"]
+        run.iteration += 1
+        training.adjust_ada(run)
+        assert run.p == pytest.approx(float(golden[f"{it}/augment_p"]), abs=1e-6)
+        assert float(run.loss.pl_mean) == pytest.approx(float(golden[f"{it}/pl_mean"]), rel=1e-3)
+        np.testing.assert_allclose(run.G.mapping.w_avg, golden[f"{it}/w_avg"], atol=1e-4)
+        if i in meta["saved_states_after"]:
+            for letter, network in (("G", run.G), ("D", run.D), ("G_ema", run.G_ema)):
+                for key, expected in golden.below(f"{it}/{letter}/").items():
+                    found = network.state_dict()[key]
+                    atol = 5e-5 + 2e-7 * float(expected.abs().max())  # float32's own resolution
+                    torch.testing.assert_close(found, expected, rtol=0, atol=atol, msg=key)
+
+
+def test_batch_follows_the_order_of_the_data(run):
+    order = endless_order(len(run.data), seed=3)
+    first = [next(order) for _ in range(8)]
+    batch = training.draw_batch(run)
+    assert torch.equal(batch.real_img, run.data.images(first))
+    assert torch.equal(batch.real_c, run.data.labels(first))
+    latents = torch.cat(list(batch.gen_z.values()))
+    assert latents.shape == (32, 8) and len(latents.unique(dim=0)) == 32
+    assert all(c.sum() == 8 for c in batch.gen_c.values())
+
+
+def test_regularisers_run_now_and_then(run):
+    ran = []
+    for _ in range(17):
+        batch = training.draw_batch(run)
+        for phase in run.phases:
+            before = [x.clone() for x in phase.network.parameters()]
+            training.step(run, phase, batch)
+            after = list(phase.network.parameters())
+            if any(not torch.equal(x, y) for x, y in zip(before, after, strict=True)):
+                ran.append((run.iteration, phase.name))
+        run.iteration += 1
+    assert [i for i, name in ran if name == "Greg"] == [0, 4, 8, 12, 16]
+    assert [i for i, name in ran if name == "Dreg"] == [0, 16]
+    assert len([i for i, name in ran if name in ("Gmain", "Dmain")]) == 34
+
+
+def test_a_step_changes_its_own_network_only(run):
+    batch = training.draw_batch(run)
+    for phase, other in zip(run.phases, [run.D, run.D, run.G, run.G], strict=True):
+        before = [x.clone() for x in other.parameters()]
+        training.step(run, phase, batch)
+        assert all(torch.equal(x, y) for x, y in zip(before, other.parameters(), strict=True))
+
+
+def test_optimisers_are_corrected_for_lazy_regularisation(run):
+    lr = run.options.preset.lr
+    for phase, k in zip(run.phases, [4, 4, 16, 16], strict=True):
+        group = phase.optimizer.param_groups[0]
+        assert group["lr"] == pytest.approx(lr * k / (k + 1))
+        assert group["betas"] == pytest.approx((0, 0.99 ** (k / (k + 1))))
+    assert run.phases[0].optimizer is run.phases[1].optimizer
+
+
+def test_broken_gradients_are_mended():
+    layer = torch.nn.Linear(2, 2)
+    layer.weight.grad = torch.tensor([[float("nan"), 1.0], [float("inf"), -float("inf")]])
+    layer.bias.grad = torch.tensor([1e30, -2.0])
+    training.mend_gradients(layer)
+    assert layer.weight.grad.tolist() == [[0, 1], [1e5, -1e5]]
+    torch.testing.assert_close(layer.bias.grad, torch.tensor([1e30, -2.0]))
+
+
+def test_average_is_a_copy_at_first_and_then_lags():
+    preset = make_options(ema_kimg=0.1, ema_rampup=0.5).preset
+    assert training.ema_beta(preset, 0) == 0
+    assert training.ema_beta(preset, 16) == pytest.approx(0.5)  # 8 images, half-life 16 / 2
+    assert training.ema_beta(preset, 10**6) == pytest.approx(0.5 ** (8 / 100))
+    steady = dataclasses.replace(preset, ema_rampup=None)
+    assert training.ema_beta(steady, 0) == pytest.approx(0.5 ** (8 / 100))
+
+
+def test_average_takes_buffers_as_they_are(run):
+    run.cur_nimg = 10**6
+    with torch.no_grad():
+        for tensor in run.G.state_dict().values():
+            tensor.add_(1)
+    training.average(run)
+    beta = training.ema_beta(run.options.preset, 10**6)
+    assert torch.equal(run.G_ema.mapping.w_avg, run.G.mapping.w_avg)
+    difference = run.G.synthesis.b4.const - run.G_ema.synthesis.b4.const
+    torch.testing.assert_close(difference, torch.full_like(difference, beta))
+
+
+def test_ada_moves_the_strength_and_fixed_does_not():
+    run = Training(make_pack(), make_options(p=0.5, target=1.5, ada_kimg=0.1), CPU)
+    for _ in range(4):
+        training.iterate(run)
+    assert run.p == pytest.approx(0.5 - 8 * 4 / 100)  # signs cannot reach the target
+    run = Training(make_pack(), make_options(p=0.5, aug="fixed"), CPU)
+    for _ in range(4):
+        training.iterate(run)
+    assert run.p == 0.5
+    run = Training(make_pack(), make_options(p=0.5, aug="noaug"), CPU)
+    training.iterate(run)
+    assert run.augment is None and run.p == 0
+
+
+def test_statistics_by_hand():
+    statistics = Statistics()
+    statistics.add({"a": torch.tensor([1.0, 2.0]), "b": 5.0})
+    statistics.add({"a": torch.tensor([[3.0]])})
+    assert statistics.not_finite() is None
+    taken = statistics.take()
+    assert taken["a"] == {"num": 3, "mean": 2.0, "std": pytest.approx(np.std([1, 2, 3]))}
+    assert taken["b"] == {"num": 1, "mean": 5.0, "std": 0.0}
+    assert statistics.take() == {}
+    statistics.add({"c": torch.tensor([0.0, float("nan")])})
+    assert statistics.not_finite() == "c"
+
+
+def test_losses_that_are_no_numbers_stop_the_run(run):
+    with torch.no_grad():
+        run.D.b4.out.bias.fill_(float("nan"))
+    with pytest.raises(DataError, match=r"diverged after 0\.0 kimg: Loss/.* is not finite"):
+        training.iterate(run)
+
+
+def test_weights_that_are_no_numbers_stop_the_run(run, tmp_path):
+    with torch.no_grad():
+        run.G.synthesis.b8.conv0.noise_strength.fill_(float("inf"))
+    with pytest.raises(DataError, match=r"weights synthesis\.b8\.conv0\.noise_strength of G"):
+        training.save(run, tmp_path / "network.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_networks_that_cannot_be_built_are_refused():
+    with pytest.raises(DataError, match="these networks cannot be built"):
+        Training(make_pack(), make_options(mapping_layers=0), CPU)
+
+
+# A whole run.
+
+
+def test_a_run_leaves_its_files(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    outdir = tmp_path / "gan"
+    outdir.mkdir()
+    (outdir / "fakes009999.png").write_bytes(b"of an earlier run")
+    (outdir / "notes.txt").write_text("the user's")
+    path = training.train(make_pack(), make_options(), outdir, CPU)
+    names = sorted(p.name for p in outdir.iterdir() if "tfevents" not in p.name)
+    assert names == [
+        "fakes-final.png",
+        "fakes000000.png",
+        "log.txt",
+        "network-final.safetensors",
+        "network-snapshot-000000.safetensors",
+        "notes.txt",
+        "reals.png",
+        "stats.jsonl",
+        "training_options.json",
+    ]
+    assert len(list(outdir.glob("events.out.tfevents.*"))) == 1
+    lines = [json.loads(line) for line in (outdir / "stats.jsonl").read_text().splitlines()]
+    assert [line["Progress/kimg"]["mean"] for line in lines] == [0.032, 0.064]
+    assert {"num", "mean", "std"} == set(lines[0]["Loss/G/loss"])
+    assert lines[0]["Loss/G/loss"]["num"] == 32
+    assert {"Loss/scores/real", "Loss/r1_penalty", "Progress/augment"} <= set(lines[0])
+    network, about = checkpoint.load_generator(path)
+    assert about.kimg == 0.064
+    assert about.class_names == ["red", "black", "grey"]
+    assert about.content_box == (2, 0, 14, 16)
+    assert network.img_resolution == 16
+    log = (outdir / "log.txt").read_text()
+    assert "tick 2  kimg 0.1" in log and "24 images and their mirror images of 16 px" in log
+    with Image.open(outdir / "fakes-final.png") as sheet:
+        assert sheet.height == 3 * 64 and sheet.width > 16 * 64
+    options = json.loads((outdir / "training_options.json").read_text())
+    assert options["data"]["classes"] == {"red": 8, "black": 8, "grey": 8}
+
+
+def test_same_seed_same_network(tmp_path):
+    paths = [
+        training.train(make_pack(), make_options(seed=seed), tmp_path / name, CPU)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    a, b, c = (path.read_bytes() for path in paths)
+    assert a == b != c
+
+
+def test_an_unconditional_run(tmp_path):
+    path = training.train(make_pack(classes=()), make_options(), tmp_path, CPU)
+    network, about = checkpoint.load_generator(path)
+    assert network.c_dim == 0 and about.classes == []
+    with Image.open(tmp_path / "reals.png") as sheet:
+        assert sheet.size == (16 * 64, 8 * 64)
+
+
+def test_a_class_without_images_is_an_empty_row_nowhere(tmp_path):
+    pack = make_pack(num=4, classes=("red", "black"))
+    training.write_reals(pack, 0, tmp_path / "reals.png")  # 2 images of each, repeated
+    with Image.open(tmp_path / "reals.png") as sheet:
+        assert sheet.height == 2 * 64
+
+
+def test_ctrl_c_saves_a_snapshot(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    iterate = training.iterate
+
+    def stop_in_the_third(run):
+        if run.iteration == 2:
+            raise KeyboardInterrupt
+        iterate(run)
+
+    monkeypatch.setattr(training, "iterate", stop_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(make_pack(), make_options(), tmp_path, CPU)
+    assert "stopped at 0.0 kimg; the network so far" in caplog.text
+    _, about = checkpoint.load_generator(tmp_path / "network-snapshot-000000.safetensors")
+    assert about.kimg == 0.016
+    assert not (tmp_path / "network-final.safetensors").exists()
+    assert "ended by KeyboardInterrupt" in (tmp_path / "log.txt").read_text()
