@@ -59,6 +59,31 @@ def write(table: pd.DataFrame, path: Path) -> None:
             table.to_parquet(part, index=False)
 
 
+def rows_of(table: pd.DataFrame, image_ids: Sequence[str], path: Path) -> pd.DataFrame:
+    """Return the rows of the given images, in their order, numbered from 0.
+
+    Args:
+        table: one row an image, with a column image_id.
+        image_ids: images that must be there; others are left out.
+        path: file of the table, for the message.
+
+    Raises:
+        DataError: an image is missing or there twice: the file belongs to another run.
+    """
+    by_id = table.set_index("image_id")
+    if not by_id.index.is_unique:
+        raise DataError(f"{path}: image_id {by_id.index[by_id.index.duplicated()][0]!r} twice")
+    missing = pd.Index(image_ids).difference(by_id.index, sort=False)
+    if len(missing):
+        raise DataError(f"{path}: no row for image {missing[0]!r}; make the file again")
+    return by_id.loc[list(image_ids)].reset_index()[list(table.columns)]
+
+
+def box_columns(geometry: str) -> list[str]:
+    """Return the columns of the inspection with the content box in a geometry (pixels)."""
+    return [f"{geometry}_{side}" for side in ("left", "top", "right", "bottom")]
+
+
 def attributes(table: pd.DataFrame) -> list[str]:
     """Return the names of a table's attribute columns, in order."""
     return [name for name in table.columns if name not in FIXED_COLUMNS]
