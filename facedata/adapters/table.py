@@ -151,7 +151,7 @@ def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
     groups = _group_by_path(usable, log)
     index = _read_columns(groups, heading, settings, table_path, log)
     for item in settings["derived"]:
-        index[item["name"]] = _bin(index[item["source"]], item["bins"], item["classes"])
+        index[item["name"]] = bin_values(index[item["source"]], item["bins"], item["classes"])
     index = index[["image_id", "table_row", "path", "group", "official_split", *class_lists]]
 
     log.rejected.sort(key=lambda entry: entry[1])
@@ -416,7 +416,7 @@ def _number_parser(low: float, high: float) -> Parser:
     return parse
 
 
-def _bin(values: pd.Series, bins: Sequence[float], class_list: Sequence[str]) -> pd.Categorical:
+def bin_values(values: pd.Series, bins: Sequence[float], class_list: Sequence[str]) -> pd.Categorical:
     """Return the class of each value by edges that belong to the class above them."""
     codes = np.digitize(values.to_numpy(), bins)
     codes[values.isna()] = -1
