@@ -416,7 +416,9 @@ def _number_parser(low: float, high: float) -> Parser:
     return parse
 
 
-def bin_values(values: pd.Series, bins: Sequence[float], class_list: Sequence[str]) -> pd.Categorical:
+def bin_values(
+    values: pd.Series, bins: Sequence[float], class_list: Sequence[str]
+) -> pd.Categorical:
     """Return the class of each value by edges that belong to the class above them."""
     codes = np.digitize(values.to_numpy(), bins)
     codes[values.isna()] = -1
