@@ -1,9 +1,11 @@
-"""Settings of the process that make tensors on a CPU cheaper: threads and glibc's allocator."""
+"""The machine that tensors are worked on: device, threads, and glibc's allocator."""
 
 import ctypes
 import platform
 
 import torch
+
+from facedata.errors import DataError
 
 # Parameters of mallopt(3), from malloc.h, and what they are set to. By default glibc returns every
 # large tensor to the kernel and faults its pages in again: half of the time of a 128 px network.
@@ -34,3 +36,19 @@ def keep_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     done = [mallopt(parameter, value) for parameter, value in MALLOC.values()]
     return all(done)
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device to work on.
+
+    Args:
+        name: cpu, cuda, or auto for a CUDA device if there is one.
+
+    Raises:
+        DataError: cuda is asked for and there is none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DataError("--device cuda: no CUDA device found; use auto or cpu")
+    return torch.device(name)

@@ -1,11 +1,338 @@
 """Command line of stylegan2."""
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 from facedata import command
+from stylegan2.presets import AUTO, NAMES
+
+# The names of stylegan2.augment.PRESETS, which is slow to import.
+PIPES = ["blit", "geom", "color", "filter", "noise", "cutout"]
+PIPES += ["bg", "bgc", "bgcf", "bgcfn", "bgcfnc"]
+COUNT = click.IntRange(min=1)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+NOT_NEGATIVE = click.FloatRange(min=0)
+
+
+class OrAuto(click.ParamType):
+    """A number, or `auto` for what the base configuration says."""
+
+    def __init__(self, of: click.ParamType) -> None:
+        self.of = of
+        self.name = f"{of.name}|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return AUTO if value == AUTO else self.of.convert(value, param, ctx)
+
+
+network_option = click.option(
+    "--network", type=command.IN_FILE, required=True, help="Generator of `stylegan2 train`."
+)
+batch_option = click.option(
+    "--batch", type=COUNT, required=True, help="Images held at a time; changes no image."
+)
+threads_option = click.option("--threads", type=COUNT, required=True, help="Threads on the CPU.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    help="auto: a CUDA device if there is one.",
+)
 
 
 @click.group(cls=command.Group)
 @click.version_option(package_name="evenface")
 def main() -> None:
     """Train StyleGAN2-ADA and draw faces from it."""
+
+
+@main.command()
+@click.option("--data", type=command.IN_FILE, required=True, help="Images of `facedata pack`.")
+@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: the run's folder.")
+@click.option(
+    "--cfg",
+    type=click.Choice(NAMES),
+    required=True,
+    help="Base configuration, from which every `auto` below is taken.",
+)
+@click.option("--kimg", type=OrAuto(POSITIVE), required=True, help="Thousands of images shown.")
+@click.option("--batch", type=OrAuto(COUNT), required=True, help="Images an iteration.")
+@click.option(
+    "--gamma",
+    type=OrAuto(NOT_NEGATIVE),
+    required=True,
+    help="Weight of the R1 penalty; auto follows resolution and batch.",
+)
+@click.option(
+    "--channel-base",
+    type=OrAuto(COUNT),
+    required=True,
+    help="Channels at resolution r: min(channel-base / r, channel-max).",
+)
+@click.option("--channel-max", type=OrAuto(COUNT), required=True, help="Most channels.")
+@click.option("--z-dim", type=OrAuto(COUNT), required=True, help="Length of a latent.")
+@click.option("--w-dim", type=OrAuto(COUNT), required=True, help="Length of a style.")
+@click.option("--mapping-layers", type=OrAuto(COUNT), required=True, help="Layers from z to w.")
+@click.option("--lr", type=OrAuto(POSITIVE), required=True, help="Learning rate.")
+@click.option(
+    "--ema-kimg",
+    type=OrAuto(NOT_NEGATIVE),
+    required=True,
+    help="Half-life of the averaged generator; auto follows the batch.",
+)
+@click.option(
+    "--aug",
+    type=click.Choice(["ada", "fixed", "noaug"]),
+    required=True,
+    help="Augmentation: strength adapted, fixed, or none.",
+)
+@click.option(
+    "--p", type=click.FloatRange(0, 1), required=True, help="Strength at first, or throughout."
+)
+@click.option(
+    "--target",
+    type=click.FloatRange(-1, 1),
+    required=True,
+    help="Mean sign of the discriminator's real logits that ada holds.",
+)
+@click.option("--augpipe", type=click.Choice(PIPES), required=True, help="Kinds of augmentation.")
+@click.option(
+    "--ada-kimg", type=POSITIVE, required=True, help="Thousands of images in which p moves by 1."
+)
+@click.option("--mirror/--no-mirror", required=True, help="Also show mirror images.")
+@click.option("--tick-kimg", type=POSITIVE, required=True, help="Thousands of images a report.")
+@click.option("--snap", type=COUNT, required=True, help="Ticks a snapshot.")
+@threads_option
+@click.option("--seed", type=command.SEED, required=True, help="Seed of everything random.")
+@device_option
+@command.recorded("outdir", name="run.json")
+def train(
+    data: Path,
+    outdir: Path,
+    cfg: str,
+    kimg: float | str,
+    batch: int | str,
+    gamma: float | str,
+    channel_base: int | str,
+    channel_max: int | str,
+    z_dim: int | str,
+    w_dim: int | str,
+    mapping_layers: int | str,
+    lr: float | str,
+    ema_kimg: float | str,
+    aug: str,
+    p: float,
+    target: float,
+    augpipe: str,
+    ada_kimg: float,
+    mirror: bool,
+    tick_kimg: float,
+    snap: int,
+    threads: int,
+    seed: int,
+    device: str,
+) -> None:
+    """Train a generator on a pack of images; a pack with classes gives a conditional one."""
+    import logging
+    import signal
+
+    from facedata import machine, packed
+    from stylegan2 import presets, training
+
+    machine.tune(threads)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # saves a snapshot, as Ctrl-C does
+    pack = packed.read_pack(data)
+    preset, derived = presets.resolve(
+        cfg,
+        pack.images.shape[2],
+        kimg=kimg,
+        batch=batch,
+        r1_gamma=gamma,
+        channel_base=channel_base,
+        channel_max=channel_max,
+        z_dim=z_dim,
+        w_dim=w_dim,
+        mapping_layers=mapping_layers,
+        lr=lr,
+        ema_kimg=ema_kimg,
+    )
+    for line in derived:
+        logging.info("%s: %s", cfg, line)
+    options = training.Options(
+        preset=preset,
+        aug=aug,
+        p=p,
+        target=target,
+        augpipe=augpipe,
+        ada_kimg=ada_kimg,
+        mirror=mirror,
+        tick_kimg=tick_kimg,
+        snap=snap,
+        seed=seed,
+    )
+    training.train(pack, options, outdir, machine.find_device(device))
+
+
+@main.command()
+@network_option
+@click.option("--data", type=command.IN_FILE, required=True, help="Images of `facedata pack`.")
+@click.option(
+    "--num-images", type=click.IntRange(min=2), required=True, help="Generated images to compare."
+)
+@batch_option
+@threads_option
+@click.option("--seed", type=command.SEED, required=True, help="Seed of the latents.")
+@click.option("--metrics", type=command.OUT_FILE, required=True, help="Output: JSON.")
+@device_option
+@command.recorded("metrics")
+def metrics(
+    network: Path,
+    data: Path,
+    num_images: int,
+    batch: int,
+    threads: int,
+    seed: int,
+    metrics: Path,
+    device: str,
+) -> None:
+    """Compare generated images with real ones: Fréchet distance and KID, overall and by class."""
+    from facedata import files, machine, packed
+    from stylegan2 import checkpoint
+    from stylegan2.metrics import compare
+
+    machine.tune(threads)
+    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    result = compare(generator, about, packed.read_pack(data), num_images, batch, seed)
+    files.write_json(result, metrics)
+
+
+@main.command()
+@network_option
+@click.option(
+    "--deficits", type=command.IN_FILE, required=True, help="Table of `facedata deficits`."
+)
+@click.option(
+    "--oversample", type=POSITIVE, required=True, help="Candidates for each image that is lacking."
+)
+@click.option("--trunc", type=NOT_NEGATIVE, required=True, help="Truncation psi; 1 is none.")
+@batch_option
+@threads_option
+@click.option("--seed", type=command.SEED, required=True, help="Seed that each image's comes from.")
+@click.option(
+    "--images",
+    type=command.OUT_FILE,
+    required=True,
+    help="Output: uint8 [N, R, R, 3] (.npy), and beside it a .json with the content box.",
+)
+@click.option(
+    "--samples",
+    type=command.OUT_FILE,
+    required=True,
+    help="Output: row, class, its attributes, seed, psi.",
+)
+@device_option
+@command.recorded("images")
+def synth(
+    network: Path,
+    deficits: Path,
+    oversample: float,
+    trunc: float,
+    batch: int,
+    threads: int,
+    seed: int,
+    images: Path,
+    samples: Path,
+    device: str,
+) -> None:
+    """Draw candidates for the classes that lack images.
+
+    A candidate is drawn again by `stylegan2 generate` with its seed, class and --trunc.
+    """
+    from facedata import files, machine, packed, progress, tables
+    from stylegan2 import checkpoint, sampling
+
+    machine.tune(threads)
+    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    table = sampling.plan_candidates(
+        tables.read(deficits, ["class", "name", "deficit"]), about, oversample, trunc, seed
+    )
+    classes = table["class"] if about.classes else None
+    drawn = sampling.images(generator, table["seed"], classes, psi=trunc, batch=batch)
+    resolution = generator.img_resolution
+    with (
+        packed.appending(images, [resolution, resolution, 3]) as append,
+        progress.bar() as bar,
+    ):
+        task = bar.add_task("candidates", total=len(table))
+        for group in drawn:
+            append(group)
+            bar.advance(task, len(group))
+    files.write_json({"content_box": about.content_box}, images.with_suffix(".json"))
+    tables.write(table, samples)
+
+
+@main.command()
+@network_option
+@click.option("--seeds", required=True, help="Such as 0-7,42: an image each.")
+@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: seed0000.png ...")
+@click.option("--class", "class_name", help="Name or number of the class; conditional networks.")
+@click.option("--trunc", type=NOT_NEGATIVE, default=1.0, help="Truncation psi.", show_default=True)
+@click.option(
+    "--noise-mode",
+    type=click.Choice(["const", "random", "none"]),
+    default="const",
+    help="Noise: one for all, the seed's own, or none.",
+    show_default=True,
+)
+@click.option("--batch", type=COUNT, default=16, help="Images at a time; changes no image.")
+@click.option("--grid", "with_grid", is_flag=True, help="Also write grid.png with all of them.")
+@click.option("--unpad", is_flag=True, help="Cut off the padding of the training images.")
+@device_option
+@command.recorded("outdir", name="run.json")
+def generate(
+    network: Path,
+    seeds: str,
+    outdir: Path,
+    class_name: str | None,
+    trunc: float,
+    noise_mode: str,
+    batch: int,
+    with_grid: bool,
+    unpad: bool,
+    device: str,
+) -> None:
+    """Draw images; a seed gives the same image in any company."""
+    import numpy as np
+
+    from facedata import machine, progress
+    from stylegan2 import checkpoint, grid, sampling
+
+    machine.keep_memory()
+    numbers = sampling.parse_seeds(seeds)
+    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    class_id = sampling.find_class(class_name, about)
+    classes = None if class_id is None else [class_id] * len(numbers)
+    drawn = sampling.images(
+        generator, numbers, classes, psi=trunc, noise_mode=noise_mode, batch=batch
+    )
+    kept = []
+    with progress.bar() as bar:
+        task = bar.add_task("images", total=len(numbers))
+        done = 0
+        for group in drawn:
+            shown = sampling.crop(group, about.content_box) if unpad else group
+            for seed, image in zip(numbers[done : done + len(group)], shown, strict=True):
+                grid.write_png(image, outdir / f"seed{seed:04d}.png")
+            if with_grid:
+                kept.append(shown)
+            done += len(group)
+            bar.advance(task, len(group))
+    if with_grid:
+        num_columns = min(len(numbers), max(8, round(len(numbers) ** 0.5)))
+        grid.write_png(grid.tile(np.concatenate(kept), num_columns), outdir / "grid.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -61,7 +61,8 @@ FIXED = {
         100000, 64, 32, 32, 32768, 0.0025, 0.01, 500.0, 0.05, 2, 0.0, 0.0, architecture="orig"
     ),
 }
-NAMES = ("auto", *FIXED)
+AUTO = "auto"  # as a configuration: derived; as one of its values: what the configuration says
+NAMES = (AUTO, *FIXED)
 
 
 def auto(resolution: int, num_gpus: int = 1, batch: int | None = None) -> Preset:
@@ -101,16 +102,16 @@ def resolve(
         name: one of `NAMES`.
         resolution: of the images, pixels a side.
         num_gpus: that share a batch.
-        overrides: fields of `Preset`; None = as the configuration says.
+        overrides: fields of `Preset`; `auto` = as the configuration says.
 
     Raises:
         DataError: no such configuration, or a batch that the GPUs cannot share.
     """
-    given = {key: value for key, value in overrides.items() if value is not None}
+    given = {key: value for key, value in overrides.items() if value != AUTO}
     batch = given.get("batch")
     if batch is not None and batch % num_gpus:
         raise DataError(f"--batch {batch}: not a multiple of the {num_gpus} GPUs")
-    if name == "auto":
+    if name == AUTO:
         preset = auto(resolution, num_gpus, batch)
     elif name in FIXED:
         preset = FIXED[name]
@@ -126,7 +127,7 @@ def resolve(
         raise DataError(f"{found}: the batch is not a multiple of the rounds")
 
     derived = []
-    if name == "auto" and batch is not None:
+    if name == AUTO and batch is not None:
         for key in ("r1_gamma", "ema_kimg"):
             if key not in given:
                 derived.append(f"{key} {getattr(preset, key):g} derived from batch {batch}")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from facedata import machine
+from facedata.errors import DataError
 
 # Counts the pages faulted in while a tensor of 64 MiB is made and freed ten times over.
 COUNT_FAULTS = """
@@ -48,3 +49,13 @@ def test_nothing_is_set_off_glibc(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(machine.ctypes, "CDLL", None)  # would fail if it were called
     assert machine.keep_memory() is False
+
+
+def test_device_is_found(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert machine.find_device("auto") == machine.find_device("cpu") == torch.device("cpu")
+    with pytest.raises(DataError, match="--device cuda: no CUDA device"):
+        machine.find_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert machine.find_device("auto") == machine.find_device("cuda") == torch.device("cuda")
+    assert machine.find_device("cpu") == torch.device("cpu")

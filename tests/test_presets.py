@@ -81,7 +81,7 @@ def test_auto_derives_from_the_batch_given():
 
 
 def test_what_is_given_is_not_derived():
-    preset, derived = presets.resolve("auto", 32, batch=16, r1_gamma=0.1, ema_kimg=None)
+    preset, derived = presets.resolve("auto", 32, batch=16, r1_gamma=0.1, ema_kimg="auto")
     assert preset.r1_gamma == 0.1
     assert derived == ["ema_kimg 5 derived from batch 16"]
 

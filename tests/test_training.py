@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 from facedata import packed
 from facedata.errors import DataError
-from stylegan2 import checkpoint, presets, training
+from stylegan2 import augment, checkpoint, cli, presets, training
 from stylegan2.data import TrainingSet, endless_order, one_hot
 from stylegan2.training import Options, Statistics, Training
 
@@ -384,3 +385,214 @@ def test_ctrl_c_saves_a_snapshot(tmp_path, monkeypatch, caplog):
     assert about.kimg == 0.016
     assert not (tmp_path / "network-final.safetensors").exists()
     assert "ended by KeyboardInterrupt" in (tmp_path / "log.txt").read_text()
+
+
+# Commands.
+
+TRAIN = {
+    "cfg": "auto",
+    "kimg": 0.032,
+    "batch": 8,
+    "gamma": "auto",
+    "channel-base": 128,
+    "channel-max": 8,
+    "z-dim": 8,
+    "w-dim": 8,
+    "mapping-layers": "auto",
+    "lr": "auto",
+    "ema-kimg": "auto",
+    "aug": "ada",
+    "p": 0.0,
+    "target": 0.6,
+    "augpipe": "bgc",
+    "ada-kimg": 100,
+    "tick-kimg": 0.016,
+    "snap": 5,
+    "threads": 1,
+    "seed": 0,
+}
+
+
+def invoke(*arguments, **options):
+    """Run a command in this process, with the process's own settings left alone."""
+    words = [str(word) for key, value in options.items() for word in (f"--{key}", value)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facedata.machine.keep_memory", lambda: True)
+        patch.setattr("torch.set_num_threads", lambda threads: None)
+        patch.setattr("signal.signal", lambda number, handler: None)
+        return CliRunner().invoke(cli.main, [*map(str, arguments), *words])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A pack and a network trained on it by the command."""
+    folder = tmp_path_factory.mktemp("trained")
+    pack = make_pack()
+    packed.write_pack(
+        folder / "train.npy",
+        pack.images,
+        pack.table,
+        pack.attributes,
+        pack.classes,
+        pack.content_box,
+    )
+    result = invoke(
+        "train", "--mirror", data=folder / "train.npy", outdir=folder / "gan", device="cpu", **TRAIN
+    )
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_train_writes_network_record_and_derived_values(trained):
+    options = json.loads((trained / "gan" / "training_options.json").read_text())
+    assert options["preset"]["r1_gamma"] == pytest.approx(0.0002 * 16 * 16 / 8)
+    assert options["preset"]["mapping_layers"] == 2
+    record = json.loads((trained / "gan" / "run.json").read_text())
+    assert record["seed"] == 0 and record["values"]["gamma"] == "auto"
+    network, _ = checkpoint.load_generator(trained / "gan" / "network-final.safetensors")
+    assert network.mapping.num_layers == 2 and network.synthesis.b8.conv0.weight.shape[0] == 8
+
+
+def test_train_says_what_it_derives(trained, tmp_path):
+    result = invoke("train", "--no-mirror", data=trained / "train.npy", outdir=tmp_path, **TRAIN)
+    assert "auto: r1_gamma 0.0064 derived from batch 8" in result.stderr
+    assert "tick 2  kimg 0.0" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"cfg": "best"}, "Invalid value for '--cfg'"),
+        ({"lr": "fast"}, "Invalid value for '--lr'"),
+        ({"kimg": 0}, "Invalid value for '--kimg'"),
+        ({"mapping-layers": 0}, "Invalid value for '--mapping-layers'"),
+    ],
+)
+def test_train_refuses_bad_values(trained, tmp_path, changes, text):
+    options = {**TRAIN, **changes}
+    result = invoke("train", "--mirror", data=trained / "train.npy", outdir=tmp_path, **options)
+    assert result.exit_code == 2 and text in result.stderr
+
+
+def test_train_needs_every_option(trained, tmp_path):
+    for name in TRAIN:
+        options = {key: value for key, value in TRAIN.items() if key != name}
+        result = invoke("train", "--mirror", data=trained / "train.npy", outdir=tmp_path, **options)
+        assert result.exit_code == 2 and f"Missing option '--{name}'" in result.stderr
+
+
+def test_train_names_a_file_that_is_no_pack(tmp_path):
+    np.save(tmp_path / "train.npy", np.zeros([4, 16, 12, 3], np.uint8))
+    result = invoke(
+        "train", "--mirror", data=tmp_path / "train.npy", outdir=tmp_path / "gan", **TRAIN
+    )
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ") and "train.parquet" in result.stderr
+
+
+def test_pipes_of_the_command_are_those_of_the_library():
+    assert sorted(cli.PIPES) == sorted(augment.PRESETS)
+
+
+def test_metrics_writes_json(trained):
+    output = trained / "gan" / "metrics.json"
+    result = invoke(
+        "metrics",
+        network=trained / "gan" / "network-final.safetensors",
+        data=trained / "train.npy",
+        threads=1,
+        batch=16,
+        seed=0,
+        metrics=output,
+        **{"num-images": 8},
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(output.read_text())
+    assert found["frechet_efficientnet_lite0"] > 0
+    assert set(found["classes"]) == {"red", "black", "grey"}
+    assert (trained / "gan" / "metrics.run.json").exists()
+
+
+def test_synth_draws_what_generate_draws_again(trained, tmp_path):
+    deficits = tmp_path / "deficits.csv"
+    deficits.write_text(
+        "class,name,hair,count,deficit\n0,red,red,9,0\n1,black,black,7,2\n2,grey,grey,4,5\n"
+    )
+    network = trained / "gan" / "network-final.safetensors"
+    result = invoke(
+        "synth",
+        network=network,
+        deficits=deficits,
+        oversample=1.5,
+        trunc=0.7,
+        batch=4,
+        threads=1,
+        seed=1,
+        images=tmp_path / "images.npy",
+        samples=tmp_path / "candidates.parquet",
+    )
+    assert result.exit_code == 0, result.output
+    images = np.load(tmp_path / "images.npy")
+    table = pd.read_parquet(tmp_path / "candidates.parquet")
+    assert images.shape == (11, 16, 16, 3) and len(table) == 11
+    assert table["class"].tolist() == [1] * 3 + [2] * 8
+    assert table["hair"].tolist() == ["black"] * 3 + ["grey"] * 8
+    assert json.loads((tmp_path / "images.json").read_text()) == {"content_box": [2, 0, 14, 16]}
+    assert (tmp_path / "images.run.json").exists()
+    result = invoke(
+        "generate",
+        network=network,
+        seeds=table["seed"].iloc[-1],
+        outdir=tmp_path / "again",
+        trunc=0.7,
+        **{"class": "grey"},
+    )
+    assert result.exit_code == 0, result.output
+    (path,) = (tmp_path / "again").glob("seed*.png")
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), images[-1])
+
+
+def test_generate_gives_the_same_files_on_every_batch_size(trained, tmp_path):
+    network = trained / "gan" / "network-final.safetensors"
+    for batch in (1, 5, 16):
+        result = invoke(
+            "generate",
+            "--grid",
+            network=network,
+            seeds="0-17,42",
+            outdir=tmp_path / str(batch),
+            batch=batch,
+            **{"class": 1},
+        )
+        assert result.exit_code == 0, result.output
+    names = [f"seed{seed:04d}.png" for seed in (*range(18), 42)] + ["grid.png"]
+    assert sorted(p.name for p in (tmp_path / "1").glob("*.png")) == sorted(names)
+    for name in names:
+        one = (tmp_path / "1" / name).read_bytes()
+        assert one == (tmp_path / "5" / name).read_bytes() == (tmp_path / "16" / name).read_bytes()
+
+
+def test_generate_cuts_the_padding_off(trained, tmp_path):
+    network = trained / "gan" / "network-final.safetensors"
+    result = invoke(
+        "generate", "--unpad", network=network, seeds="3", outdir=tmp_path, **{"class": "red"}
+    )
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "seed0003.png") as image:
+        assert image.size == (12, 16)
+
+
+def test_generate_asks_for_a_class(trained, tmp_path):
+    network = trained / "gan" / "network-final.safetensors"
+    result = invoke("generate", network=network, seeds="3", outdir=tmp_path)
+    assert result.exit_code == 1
+    assert "--class is missing; the network's classes are 0 = red, 1 = black" in result.stderr
+
+
+def test_generate_refuses_a_pickle(tmp_path):
+    path = tmp_path / "network.pkl"
+    path.write_bytes(b"\x80\x04\x95\x00")
+    result = invoke("generate", network=path, seeds="3", outdir=tmp_path)
+    assert result.exit_code == 1
+    assert f"error: {path}: not a safetensors file" in result.stderr
