@@ -278,10 +278,15 @@ def _data(run: _Run) -> dict[str, Any]:
         else [
             (attribute, note, number)
             for attribute, of_attribute in notes.groupby("attribute")
-            for note, number in _counts(of_attribute["note"])
+            for note, number in _counts(of_attribute["note"].map(_note_kind))
         ],
         "missing": {name: int(run.curated[name].isna().sum()) for name in attributes},
     }
+
+
+def _note_kind(note: str) -> str:
+    """Return what was done to a label, without the rows and hints of the one image."""
+    return re.sub(r"rows [\d, ]+ disagree", "its rows disagree", note.partition(";")[0])
 
 
 def _classes(run: _Run) -> list[dict[str, Any]]:

@@ -115,7 +115,12 @@ def make_run(root: Path) -> Path:
         }
     )
     tables.write(dropped, root / "dropped.csv")
-    notes = {"image_id": ids[:1], "attribute": "hair_color", "given": "Brown ", "note": "repaired"}
+    notes = {
+        "image_id": ids[:3],
+        "attribute": "hair_color",
+        "given": "Brown ",
+        "note": ["missing", *[f"set missing: rows {i}, 9 disagree" for i in (2, 3)]],
+    }
     tables.write(pd.DataFrame(notes), root / "notes.csv")
     splits = pd.DataFrame({"image_id": kept["image_id"]})
     splits["split"] = pd.Categorical(
@@ -283,7 +288,7 @@ def test_page_tells_what_the_stages_found(page):
         "+0.030 [+0.010, +0.050] better",
         "60 rows in the table 55 images kept 5 rows dropped 1 files without a row",
         "label conflict 4 truncated 1",
-        "hair_color repaired 1",
+        "hair_color set missing: its rows disagree 2 hair_color missing 1",
         "truncated 1",
         "3 pairs in 3 clusters; in 1 pairs the labels disagree",
         "found no face in 2 of 59 images",
