@@ -1,11 +1,410 @@
 """Command line of classifiers."""
 
+import logging
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+
 import click
 
 from facedata import command
+from facedata.command import IN_FILE, JSON, NUM_WORKERS, OUT_DIR, OUT_FILE, SEED
+
+log = logging.getLogger(__name__)
+
+BATCH = click.IntRange(min=1)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+NON_NEGATIVE = click.FloatRange(min=0)
+CLOSED_SHARE = click.FloatRange(0, 1)
 
 
 @click.group(cls=command.Group)
 @click.version_option(package_name="evenface")
 def main() -> None:
     """Train, evaluate and compare attribute classifiers."""
+
+
+def options(*decorators: Callable) -> Callable:
+    """Return one decorator that adds several options, in the order given."""
+    return lambda function: reduce(lambda f, decorate: decorate(f), reversed(decorators), function)
+
+
+DATA = options(
+    click.option("--images", type=IN_FILE, required=True, help="Packed images (classifier.npy)."),
+    click.option("--curated", type=IN_FILE, required=True, help="Images that survived curation."),
+    click.option("--splits", type=IN_FILE, required=True, help="Split and fold of each image."),
+)
+COMPUTE = options(
+    click.option("--threads", type=NUM_WORKERS, required=True, help="Of a tensor operation."),
+    click.option(
+        "--device", default="auto", show_default=True, help="auto (one GPU if any), cpu or cuda."
+    ),
+)
+
+
+@main.command()
+@DATA
+@click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
+@click.option("--arm", required=True, help="real, weighted_sampler, weighted_loss, synth@SHARE.")
+@click.option("--synth-images", type=IN_FILE, help="Generated images (arm synth@SHARE).")
+@click.option("--synth-samples", type=IN_FILE, help="Which of them were accepted.")
+@click.option("--deficits", type=IN_FILE, help="What each class lacks.")
+@click.option("--geometry", type=JSON, required=True, help="{height, width, fit} of the images.")
+@click.option("--backbone", required=True, help="Any model of timm.")
+@click.option("--weights", required=True, help="packaged, imagenet, none, or a file of tensors.")
+@click.option("--epochs", type=POSITIVE, required=True, help="Passes over the real train split.")
+@click.option("--batch", type=click.IntRange(min=2), required=True, help="Images a step.")
+@click.option("--lr", type=POSITIVE, required=True, help="Largest learning rate (one-cycle).")
+@click.option("--weight-decay", type=NON_NEGATIVE, required=True, help="Of AdamW.")
+@click.option(
+    "--label-smoothing",
+    type=click.FloatRange(0, 1, max_open=True),
+    required=True,
+    help="Share of the target given to all classes alike.",
+)
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), required=True)
+@COMPUTE
+@click.option("--seed", type=SEED, required=True, help="Of weights, order and augmentation.")
+@click.option("--outdir", type=OUT_DIR, required=True, help="Output: model, history, predictions.")
+@command.recorded("outdir", name="run.json")
+def train(
+    images: Path,
+    curated: Path,
+    splits: Path,
+    heads: list,
+    arm: str,
+    synth_images: Path | None,
+    synth_samples: Path | None,
+    deficits: Path | None,
+    geometry: dict,
+    backbone: str,
+    weights: str,
+    epochs: float,
+    batch: int,
+    lr: float,
+    weight_decay: float,
+    label_smoothing: float,
+    precision: str,
+    threads: int,
+    device: str,
+    seed: int,
+    outdir: Path,
+) -> None:
+    """Train one arm on the train split; the epoch is chosen on val, test is not read."""
+    from classifiers import checkpoint, evaluate, predicting, samplers, synthetic, training
+    from classifiers.backbones import build_classifier
+    from classifiers.data import open_images, read_geometry, read_labelled
+    from classifiers.heads import read_heads
+    from facedata import machine, tables
+    from facedata.errors import DataError
+
+    machine.tune(threads)
+    the_device = predicting.pick_device(device)
+    the_arm = samplers.read_arm(arm)
+    size = read_geometry(geometry)
+    given = (synth_images, synth_samples, deficits)
+    if the_arm.share and None in given:
+        raise DataError(f"arm {arm}: needs --synth-images, --synth-samples and --deficits")
+    if not the_arm.share and any(given):
+        raise DataError(f"arm {arm}: takes no synthetic images")
+    table = read_labelled(curated, splits, ["train", "val"])
+    array = open_images(images, table)
+    if array.shape[1:3] != (size.height, size.width):
+        found = f"{array.shape[2]}x{array.shape[1]}"
+        raise DataError(f"{images}: {found} px, the geometry says {size.width}x{size.height}")
+    train_table, val_table = (table[table["split"] == name] for name in ("train", "val"))
+    task = read_heads(heads, train_table, str(curated))
+    train_set = training.Examples.of(array, train_table, task)
+    val_set = training.Examples.of(array, val_table, task)
+    num_synthetic = 0
+    if the_arm.share:
+        columns = ["row", "class", "accepted", "teacher_probability"]
+        samples = tables.read(synth_samples, columns)
+        chosen = synthetic.choose_samples(samples, synthetic.read_deficits(deficits), the_arm.share)
+        generated = synthetic.open_synthetic(synth_images, chosen, size)
+        train_set += training.Examples.of_synthetic(generated, chosen, task)
+        num_synthetic = len(chosen)
+    recipe = training.Recipe(
+        epochs=epochs,
+        batch=batch,
+        lr=lr,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        precision=training.resolve_precision(precision, the_device),
+        seed=seed,
+    )
+    log.info(
+        "arm %s, seed %d: %d real and %d synthetic images, %s on %s",
+        arm, seed, len(train_table), num_synthetic, recipe.precision, the_device,
+    )  # fmt: skip
+    classifier = build_classifier(backbone, weights, task, size.height, size.width, seed)
+    classifier = classifier.to(the_device)
+    history = training.train_classifier(
+        classifier, train_set, val_set, the_arm, len(train_table), recipe, the_device
+    )
+
+    outputs = predicting.predict(classifier, val_set.pool, training.VAL_BATCH, the_device, "val")
+    predictions = evaluate.predictions_table(val_table["image_id"], task, outputs, arm, seed)
+    meta = {
+        "backbone": backbone,
+        "weights": weights,
+        "geometry": geometry,
+        "arm": arm,
+        "seed": seed,
+        "precision": recipe.precision,
+        "epoch": float(history.loc[history["best"], "epoch"].iloc[0]),
+        "num_train": len(train_table),
+        "num_synthetic": num_synthetic,
+    }
+    tables.write(predictions, outdir / "predictions.parquet")
+    tables.write(history, outdir / "history.csv")
+    checkpoint.save_classifier(classifier, meta, outdir / "model.safetensors")
+
+
+@main.command()
+@click.option("--model", type=IN_FILE, required=True, help="Of `classifiers train`.")
+@DATA
+@click.option("--split", type=click.Choice(["train", "val", "test"]), required=True)
+@click.option("--batch", type=BATCH, required=True, help="Images at a time.")
+@COMPUTE
+@click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, confusion, ...")
+@command.recorded("outdir", name="metrics.run.json")
+def evaluate(
+    model: Path,
+    images: Path,
+    curated: Path,
+    splits: Path,
+    split: str,
+    batch: int,
+    threads: int,
+    device: str,
+    outdir: Path,
+) -> None:
+    """Measure a classifier on one split; write metrics, report, confusions, predictions."""
+    from classifiers import checkpoint, evaluate, predicting
+    from classifiers.data import ImagePool, open_images, read_labelled
+    from facedata import machine, tables
+    from facedata.errors import DataError
+
+    machine.tune(threads)
+    the_device = predicting.pick_device(device)
+    classifier, meta = checkpoint.load_classifier(model)
+    table = read_labelled(curated, splits, [split])
+    array = open_images(images, table)
+    size = (meta["geometry"]["height"], meta["geometry"]["width"])
+    if array.shape[1:3] != size:
+        raise DataError(f"{images}: {array.shape[1:3]} px, {model} was trained on {size}")
+    pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
+    outputs = predicting.predict(classifier.to(the_device), pool, batch, the_device, split)
+    metrics = evaluate.write_evaluation(classifier.heads, table, outputs, outdir)
+    for name, measures in metrics.items():
+        shown = {key: value for key, value in measures.items() if key != "per_class"}
+        log.info("%s: %s", name, shown)
+    predictions = evaluate.predictions_table(
+        table["image_id"], classifier.heads, outputs, meta["arm"], meta["seed"]
+    )
+    tables.write(predictions, outdir / f"{split}_predictions.parquet")
+
+
+@main.command()
+@click.option("--teacher", type=IN_FILE, required=True, help="Model of the arm real.")
+@click.option("--candidates", type=IN_FILE, required=True, help="What was generated, by class.")
+@click.option("--images", type=IN_FILE, required=True, help="Generated images (images.npy).")
+@click.option("--train-images", type=IN_FILE, required=True, help="Packed images of the teacher.")
+@click.option("--curated", type=IN_FILE, required=True, help="Images that survived curation.")
+@click.option("--splits", type=IN_FILE, required=True, help="Split of each image.")
+@click.option("--deficits", type=IN_FILE, required=True, help="What each class lacks.")
+@click.option(
+    "--min-probability",
+    type=CLOSED_SHARE,
+    required=True,
+    help="Teacher's probability of the wanted class below which an image is refused.",
+)
+@click.option(
+    "--max-similarity",
+    type=CLOSED_SHARE,
+    required=True,
+    help="Refused when nearer to a train image than this share of the usual distance.",
+)
+@click.option("--batch", type=BATCH, required=True, help="Images at a time.")
+@COMPUTE
+@click.option("--samples", type=OUT_FILE, required=True, help="Output: candidates, accepted, why.")
+@command.recorded("samples")
+def filter(
+    teacher: Path,
+    candidates: Path,
+    images: Path,
+    train_images: Path,
+    curated: Path,
+    splits: Path,
+    deficits: Path,
+    min_probability: float,
+    max_similarity: float,
+    batch: int,
+    threads: int,
+    device: str,
+    samples: Path,
+) -> None:
+    """Accept synthetic images: of their class, no copies of train images, best first."""
+    from classifiers import checkpoint, filter, predicting, synthetic
+    from classifiers.data import ImagePool, open_images, read_geometry, read_labelled
+    from facedata import machine, tables
+    from facedata.errors import DataError
+
+    machine.tune(threads)
+    the_device = predicting.pick_device(device)
+    classifier, meta = checkpoint.load_classifier(teacher)
+    if meta["arm"] != "real":
+        raise DataError(f"{teacher}: trained in the arm {meta['arm']}; the teacher is to be real")
+    classifier = classifier.to(the_device)
+    size = read_geometry(meta["geometry"])
+    table = tables.read(candidates, list(synthetic.CANDIDATE_COLUMNS))
+    lacking = synthetic.read_deficits(deficits)
+    pool = synthetic.open_synthetic(images, table, size)
+    train_table = read_labelled(curated, splits, ["train"])
+    array = open_images(train_images, train_table)
+    if array.shape[1:3] != (size.height, size.width):
+        raise DataError(f"{train_images}: {array.shape[1:3]} px, the teacher's are {size}")
+    train_pool = ImagePool([(array, train_table["row"].to_numpy(dtype="int64"))])
+
+    of_train = predicting.predict(
+        classifier, train_pool, batch, the_device, "train images", with_features=True
+    )["features"]
+    outputs = predicting.predict(
+        classifier, pool, batch, the_device, "candidates", with_features=True
+    )
+    clusters = train_table["cluster"].to_numpy(dtype="int64")
+    min_distance = max_similarity * filter.usual_distance(of_train, clusters)
+    distance = filter.nearest_distances(outputs["features"], of_train)
+    log.info("memorized: nearer than %.4f to a train image", min_distance)
+    decided = filter.decide(
+        table,
+        lacking,
+        filter.teacher_probability(classifier.heads, table, outputs),
+        distance,
+        min_probability,
+        min_distance,
+    )
+    filter.log_shortfall(decided, lacking)
+    tables.write(decided, samples)
+
+
+@main.command()
+@DATA
+@click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
+@click.option("--backbone", required=True, help="Any model of timm; its weights stay as they are.")
+@click.option("--weights", required=True, help="packaged, imagenet, none, or a file of tensors.")
+@click.option("--batch", type=BATCH, required=True, help="Images at a time.")
+@COMPUTE
+@click.option("--seed", type=SEED, required=True, help="Of random weights (none).")
+@click.option("--predictions", type=OUT_FILE, required=True, help="Output: out-of-fold.")
+@command.recorded("predictions")
+def crossval(
+    images: Path,
+    curated: Path,
+    splits: Path,
+    heads: list,
+    backbone: str,
+    weights: str,
+    batch: int,
+    threads: int,
+    device: str,
+    seed: int,
+    predictions: Path,
+) -> None:
+    """Predict each train image by models that were fitted to the other folds."""
+    from classifiers import crossval, predicting
+    from classifiers.backbones import build_classifier
+    from classifiers.data import ImagePool, open_images, read_labelled
+    from classifiers.heads import read_heads
+    from facedata import machine, tables
+    from facedata.errors import DataError
+
+    machine.tune(threads)
+    the_device = predicting.pick_device(device)
+    table = read_labelled(curated, splits, ["train"])
+    if table["fold"].isna().any():
+        raise DataError(f"{splits}: an image of train has no fold; run `facedata split` again")
+    array = open_images(images, table)
+    task = read_heads(heads, table, str(curated))
+    classifier = build_classifier(backbone, weights, task, *array.shape[1:3], seed)
+    pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
+    features = predicting.predict(
+        classifier.to(the_device), pool, batch, the_device, "features", with_features=True
+    )["features"]
+    tables.write(crossval.cross_validate(features, table, task), predictions)
+
+
+@main.command()
+@click.option("--curated", type=IN_FILE, required=True, help="Labels, groups and clusters.")
+@click.option(
+    "--predictions", type=IN_FILE, required=True, multiple=True, help="One of each arm and seed."
+)
+@click.option("--task", required=True, help="Name of the task.")
+@click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
+@click.option("--head", required=True, help="The head to compare by.")
+@click.option(
+    "--measure",
+    type=click.Choice(["macro_f1", "accuracy", "balanced_accuracy", "recall"]),
+    required=True,
+    help="Of that head; recall is that of the rarest class.",
+)
+@click.option("--baseline", required=True, help="The arm that the others are compared with.")
+@click.option("--confidence", type=command.SHARE, required=True, help="Of the intervals.")
+@click.option("--num-bootstrap", type=click.IntRange(min=100), required=True, help="Resamplings.")
+@click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
+@click.option("--json", "json_path", type=OUT_FILE, required=True, help="Output: everything.")
+@click.option("--csv", "csv_path", type=OUT_FILE, required=True, help="Output: a row an arm.")
+@click.option("--svg", "svg_path", type=OUT_FILE, required=True, help="Output: the figure.")
+@click.option("--verdict", type=OUT_FILE, required=True, help="Output: one sentence.")
+@command.recorded("json_path")
+def compare(
+    curated: Path,
+    predictions: tuple[Path, ...],
+    task: str,
+    heads: list,
+    head: str,
+    measure: str,
+    baseline: str,
+    confidence: float,
+    num_bootstrap: int,
+    seed: int,
+    json_path: Path,
+    csv_path: Path,
+    svg_path: Path,
+    verdict: Path,
+) -> None:
+    """Say which arm is better than the baseline, with intervals from resampled test images."""
+    from classifiers import compare
+    from classifiers.heads import read_heads
+    from facedata import files, tables
+    from facedata.errors import DataError
+
+    table = tables.read(curated, ["image_id"])
+    by_name = {one.name: one for one in read_heads(heads, table, str(curated))}
+    if head not in by_name or by_name[head].kind == "numeric":
+        names = [name for name, one in by_name.items() if one.kind == "categorical"]
+        raise DataError(f"head {head}: expected one of the task's categorical heads, {names}")
+    judged = by_name[head]
+    runs = compare.read_runs(predictions, table, judged, baseline)
+    records = compare.compare_arms(runs, judged, measure, confidence, num_bootstrap, seed)
+    words = compare.measure_words(measure, runs.target, judged)
+    sentence = compare.verdict_sentence(task, judged, words, runs, records, confidence)
+    comparison = {
+        "task": task,
+        "head": head,
+        "measure": measure,
+        "baseline": baseline,
+        "confidence": confidence,
+        "adjustment": "bonferroni",
+        "num_comparisons": len(records) - 1,
+        "num_bootstrap": num_bootstrap,
+        "num_images": len(runs.target),
+        "arms": records,
+        "verdict": sentence,
+    }
+    files.write_json(comparison, json_path)
+    tables.write(compare.records_table(records), csv_path)
+    compare.draw(records, words, judged, confidence, svg_path)
+    files.write_text(f"{sentence}\n", verdict)
+    log.info("%s", sentence)

@@ -1,0 +1,333 @@
+"""Comparison of arms: measures with bootstrap intervals, paired differences, a verdict in words.
+
+Every replicate draws clusters of test images (persons, or images without a group) and seeds, the
+same ones for all arms, so that differences are paired over both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from classifiers.figures import draw_intervals, save_svg
+from classifiers.heads import MISSING, Head, class_counts, head_targets
+from classifiers.metrics import MEASURES, recalls
+from facedata import tables
+from facedata.errors import DataError
+
+CHUNK = 256  # replicates at a time: memory stays flat
+RECALL = "recall"  # of the rarest class
+NO_DIFFERENCE = "no difference could be shown"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Test predictions of all arms and seeds for one head, over the same images.
+
+    Attributes:
+        arms: names, the baseline first.
+        seeds: of every arm, ascending.
+        pred: predicted class ids int64 [num_arms, num_seeds, N].
+        target: true class ids int64 [N], none MISSING.
+        cluster: int64 [N], 0..num_clusters-1; images that are drawn together.
+    """
+
+    arms: list[str]
+    seeds: list[int]
+    pred: np.ndarray
+    target: np.ndarray
+    cluster: np.ndarray
+
+
+def read_runs(paths: Sequence[Path], curated: pd.DataFrame, head: Head, baseline: str) -> Runs:
+    """Return the predictions of one head from files of `classifiers evaluate`, one a run.
+
+    Args:
+        paths: test_predictions.parquet of every arm and seed.
+        curated: image_id, attributes, and group and cluster where there are any.
+        head: categorical.
+        baseline: the arm to compare with.
+
+    Raises:
+        DataError: a file lacks columns or holds several runs, a run occurs twice, arms differ in
+            seeds or in images, the baseline is missing, an image is not in `curated`, or no
+            image has a label.
+    """
+    found: dict[tuple[str, int], pd.Series] = {}
+    for path in paths:
+        table = tables.read(path, ["image_id", "arm", "seed", head.name])
+        runs = table[["arm", "seed"]].drop_duplicates()
+        if len(runs) != 1 or table["image_id"].duplicated().any():
+            raise DataError(f"{path}: expected one arm and seed with every image once")
+        run = (str(runs["arm"].iloc[0]), int(runs["seed"].iloc[0]))
+        if run in found:
+            raise DataError(f"{path}: arm {run[0]}, seed {run[1]} is given twice")
+        found[run] = table.set_index("image_id")[head.name].astype(object)
+    arms = list(dict.fromkeys(arm for arm, _ in found))
+    seeds = sorted({seed for _, seed in found})
+    if baseline not in arms:
+        raise DataError(f"no predictions of the baseline {baseline}, found arms {arms}")
+    missing = [(arm, seed) for arm in arms for seed in seeds if (arm, seed) not in found]
+    if missing:
+        arm, seed = missing[0]
+        raise DataError(f"no predictions of arm {arm}, seed {seed}; all arms need the same seeds")
+    image_ids = found[baseline, seeds[0]].index
+    for (arm, seed), pred in found.items():
+        if set(pred.index) != set(image_ids):
+            raise DataError(f"arm {arm}, seed {seed}: other test images than {baseline}'s")
+
+    table = curated.set_index("image_id")
+    if not image_ids.isin(table.index).all():
+        first = image_ids[~image_ids.isin(table.index)][0]
+        raise DataError(f"image {first!r} was predicted, but is not in the curated table")
+    table = table.loc[image_ids]
+    target = head_targets(head, table)
+    known = target != MISSING
+    if not known.any():
+        raise DataError(f"head {head.name}: no test image has a label")
+    ids = {name: k for k, name in enumerate(head.classes)}
+    arms = [baseline, *(arm for arm in arms if arm != baseline)]
+    pred = np.array(
+        [[found[arm, seed].loc[image_ids[known]].map(ids) for seed in seeds] for arm in arms],
+        dtype=float,
+    )
+    if np.isnan(pred).any():
+        raise DataError(f"head {head.name}: predictions name other classes than {head.classes}")
+    return Runs(arms, seeds, pred.astype(np.int64), target[known], _clusters(table)[known])
+
+
+def _clusters(table: pd.DataFrame) -> np.ndarray:
+    """Return int64 [N]: images of one group or one cluster of duplicates are drawn together."""
+    parent = np.arange(len(table))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = i = parent[parent[i]]
+        return i
+
+    for name in ("group", "cluster"):
+        if name not in table.columns:
+            continue
+        known = table[name].notna().to_numpy()
+        codes = pd.factorize(table[name])[0]
+        first: dict[int, int] = {}
+        for i in np.flatnonzero(known):
+            parent[root(i)] = root(first.setdefault(codes[i], i))
+    return np.unique([root(i) for i in range(len(table))], return_inverse=True)[1]
+
+
+def cluster_confusions(runs: Runs, num_classes: int) -> np.ndarray:
+    """Return counts by cluster, float32 [num_clusters, num_arms, num_seeds, K, K]."""
+    num_arms, num_seeds, _ = runs.pred.shape
+    num_clusters = int(runs.cluster.max()) + 1
+    counts = np.zeros((num_clusters, num_arms, num_seeds, num_classes**2), dtype=np.float32)
+    arm, seed = np.ogrid[:num_arms, :num_seeds]
+    cells = runs.target * num_classes + runs.pred  # [num_arms, num_seeds, N]
+    np.add.at(counts, (runs.cluster, arm[..., None], seed[..., None], cells), 1)
+    return counts.reshape(num_clusters, num_arms, num_seeds, num_classes, num_classes)
+
+
+def pick_measure(name: str, target: np.ndarray, head: Head):
+    """Return a measure: confusions [..., K, K] -> [...]; `recall` is the rarest class's.
+
+    Args:
+        name: one of MEASURES, or RECALL.
+        target: of the test images, to tell the rarest class that occurs.
+        head: whose classes.
+    """
+    if name == RECALL:
+        rarest = rarest_class(target, head)
+        return lambda confusion: recalls(confusion)[..., rarest]
+    return MEASURES[name]
+
+
+def rarest_class(target: np.ndarray, head: Head) -> int:
+    """Return the class id with the fewest images, of those that occur."""
+    counts = class_counts(head, target)
+    return int(np.where(counts > 0, counts, counts.max() + 1).argmin())
+
+
+def bootstrap(confusions: np.ndarray, measure, num_bootstrap: int, seed: int) -> np.ndarray:
+    """Return replicates of a measure averaged over seeds, float64 [num_bootstrap, num_arms].
+
+    A replicate draws as many clusters as there are, with replacement, and independently of them
+    one seed fewer than there are (at least one): so the variance between seeds is not understated,
+    which matters with two or three of them. One seed alone is kept: its interval leaves
+    out how much another training would differ.
+
+    Args:
+        confusions: counts [num_clusters, num_arms, num_seeds, K, K].
+        measure: confusions [..., K, K] -> [...].
+        num_bootstrap: replicates.
+        seed: of the random numbers.
+
+    Source: clusters and seeds as crossed factors, Owen 2007 (doi:10.1214/07-AOAS122); n - 1 draws,
+    Rao and Wu 1988 (doi:10.1080/01621459.1988.10478591).
+    """
+    rng = np.random.default_rng(seed)
+    num_clusters, num_arms, num_seeds, num_classes, _ = confusions.shape
+    flat = confusions.reshape(num_clusters, -1)
+    replicates = []
+    for start in range(0, num_bootstrap, CHUNK):
+        size = min(CHUNK, num_bootstrap - start)
+        weights = rng.multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), size=size)
+        drawn = weights.astype(np.float32) @ flat  # counts below 2**24 are exact
+        drawn = drawn.reshape(size, num_arms, num_seeds, num_classes, num_classes)
+        values = measure(drawn.astype(np.float64))  # [size, num_arms, num_seeds]
+        num_drawn = max(num_seeds - 1, 1)
+        shares = rng.multinomial(num_drawn, np.full(num_seeds, 1 / num_seeds), size=size)
+        replicates.append((values * (shares / num_drawn)[:, None]).sum(axis=2))
+    return np.concatenate(replicates)
+
+
+def interval(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the percentile interval of replicates [num_bootstrap] that are defined (not NaN)."""
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(replicates, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def judge(low: float, high: float) -> str:
+    """Return `better`, `worse` or that no difference could be shown."""
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else NO_DIFFERENCE
+
+
+def compare_arms(
+    runs: Runs, head: Head, measure: str, confidence: float, num_bootstrap: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return one record an arm, the baseline first.
+
+    Args:
+        runs: predictions.
+        head: that was predicted.
+        measure: name of a measure, or RECALL.
+        confidence: of an arm's own interval, and of the intervals of all differences together:
+            with m arms besides the baseline each difference gets 1 - (1 - confidence) / m.
+        num_bootstrap: replicates.
+        seed: of the random numbers.
+
+    Returns:
+        arm, seeds, num_seeds, mean, low, high, by_seed, per_class_recall, and for arms besides the
+        baseline difference, difference_low, difference_high, difference_by_seed, verdict.
+
+    Source: Bonferroni's intervals for several comparisons, Dunn 1961
+    (doi:10.1080/01621459.1961.10482090).
+    """
+    confusions = cluster_confusions(runs, len(head.classes))
+    function = pick_measure(measure, runs.target, head)
+    total = confusions.sum(axis=0, dtype=np.float64)  # [num_arms, num_seeds, K, K]
+    values = function(total)  # [num_arms, num_seeds]
+    class_recalls = recalls(total).mean(axis=1)  # [num_arms, K]
+    replicates = bootstrap(confusions, function, num_bootstrap, seed)
+    together = 1 - (1 - confidence) / max(len(runs.arms) - 1, 1)
+    records = []
+    for i, arm in enumerate(runs.arms):
+        low, high = interval(replicates[:, i], confidence)
+        record = {
+            "arm": arm,
+            "seeds": runs.seeds,
+            "num_seeds": len(runs.seeds),
+            "mean": float(values[i].mean()),
+            "low": low,
+            "high": high,
+            "by_seed": values[i].tolist(),
+            "difference": None,
+            "difference_low": None,
+            "difference_high": None,
+            "difference_by_seed": None,
+            "verdict": "baseline",
+            "per_class_recall": {
+                name: None if np.isnan(value) else float(value)
+                for name, value in zip(head.classes, class_recalls[i], strict=True)
+            },
+        }
+        if i > 0:
+            low, high = interval(replicates[:, i] - replicates[:, 0], together)
+            by_seed = values[i] - values[0]
+            record |= {
+                "difference": float(by_seed.mean()),
+                "difference_low": low,
+                "difference_high": high,
+                "difference_by_seed": by_seed.tolist(),
+                "verdict": judge(low, high),
+            }
+        records.append(record)
+    return records
+
+
+def measure_words(measure: str, target: np.ndarray, head: Head) -> str:
+    """Return a measure's name for people."""
+    words = {
+        "macro_f1": "macro F1",
+        RECALL: f"recall of {head.classes[rarest_class(target, head)]}",
+    }
+    return words.get(measure, measure.replace("_", " "))
+
+
+def verdict_sentence(
+    task: str, head: Head, words: str, runs: Runs, records: Sequence[Mapping[str, Any]],
+    confidence: float,
+) -> str:  # fmt: skip
+    """Return the verdict: each arm against the baseline, in one sentence."""
+    baseline, *others = records
+    num_seeds, num_images = len(runs.seeds), len(runs.target)
+    num_clusters = len(np.unique(runs.cluster))
+    basis = f"{num_seeds} seed{'s' * (num_seeds > 1)}, {num_images} test images"
+    if num_clusters < num_images:
+        basis += f" in {num_clusters} groups"
+    start = f"Task {task}, {words} of {head.name}:"
+    if not others:
+        mean = baseline["mean"]
+        return f"{start} {baseline['arm']} has {mean:.3f}, nothing to compare with ({basis})."
+    parts = [
+        f"{one['arm']} against {baseline['arm']}: {one['verdict']}, {one['mean']:.3f} and"
+        f" {baseline['mean']:.3f}, difference {one['difference']:+.3f}"
+        f" [{one['difference_low']:+.3f}, {one['difference_high']:+.3f}]"
+        for one in others
+    ]
+    notes = [f"{confidence:.0%} intervals"]
+    if len(others) > 1:
+        notes.append(f"they hold for all {len(others)} comparisons together (Bonferroni)")
+    if num_seeds == 1:
+        notes.append("chance in training is not counted")
+    return f"{start} {'; '.join(parts)} ({', '.join(notes)}; {basis})."
+
+
+def records_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the records as a table, a column a class for the recalls."""
+    rows = [
+        {
+            **{
+                key: value
+                for key, value in record.items()
+                if key not in ("seeds", "by_seed", "difference_by_seed", "per_class_recall")
+            },
+            **{f"recall:{name}": value for name, value in record["per_class_recall"].items()},
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows)
+
+
+def draw(
+    records: Sequence[Mapping[str, Any]], words: str, head: Head, confidence: float, path: Path
+) -> None:
+    """Write the arms' measures and differences with their intervals as SVG."""
+    keys = (("mean", "low", "high"), ("difference", "difference_low", "difference_high"))
+    panels = [
+        [tuple(one[key] for key in names) if one[names[0]] is not None else None for one in records]
+        for names in keys
+    ]
+    baseline = records[0]["arm"]
+    titles = (f"{words} of {head.name}, {confidence:.0%} interval", f"difference to {baseline}")
+    figure = draw_intervals(
+        [record["arm"] for record in records],
+        list(zip(titles, panels, strict=True)),
+        [record["verdict"] for record in records],
+    )
+    save_svg(figure, path)

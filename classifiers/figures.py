@@ -1,0 +1,88 @@
+"""Figures as SVG, the same bytes for the same figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from facedata import files
+
+STYLE = {
+    "svg.hashsalt": "evenface",  # names of clip paths, else drawn by chance
+    "svg.fonttype": "path",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+BLUE, GREY, GREEN, RED = "#1f6fb4", "#5f6b76", "#1a8a4c", "#c0392b"
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write a figure atomically, without a date."""
+    with matplotlib.rc_context(STYLE), files.replacing(path) as part:
+        figure.savefig(part, format="svg", bbox_inches="tight", metadata={"Date": None})
+
+
+def draw_confusions(confusions: Sequence[tuple[str, Sequence[str], np.ndarray]]) -> Figure:
+    """Return one matrix a head: share of each true class, and the number of images.
+
+    Args:
+        confusions: (head's name, its classes, counts int64 [K, K]), true classes in rows.
+    """
+    with matplotlib.rc_context(STYLE):
+        sides = [0.5 * len(classes) + 2 for _, classes, _ in confusions]
+        figure = Figure(figsize=(sum(sides), max(sides)), layout="constrained")
+        axes = figure.subplots(1, len(confusions), squeeze=False, width_ratios=sides)[0]
+        for ax, (name, classes, counts) in zip(axes, confusions, strict=True):
+            shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+            ticks = range(len(classes))
+            ax.set_xticks(ticks, classes, rotation=45, ha="right")
+            ax.set_yticks(ticks, classes)
+            ax.set(title=name, xlabel="predicted", ylabel="true")
+            for i in ticks:
+                for j in ticks:
+                    color = "white" if shares[i, j] > 0.5 else "black"
+                    text = f"{counts[i, j]}\n{shares[i, j]:.0%}"
+                    ax.text(j, i, text, ha="center", va="center", color=color, fontsize=7)
+    return figure
+
+
+def draw_intervals(
+    labels: Sequence[str],
+    panels: Sequence[tuple[str, Sequence[tuple[float, float, float] | None]]],
+    verdicts: Sequence[str],
+) -> Figure:
+    """Return points with intervals, one row an arm, one panel a figure.
+
+    Args:
+        labels: arms, from the top.
+        panels: (title, (value, low, high) of each arm or None); the second panel's zero is drawn.
+        verdicts: `better`, `worse` or anything else, by arm; colours the points.
+    """
+    colors = [{"better": GREEN, "worse": RED}.get(verdict, BLUE) for verdict in verdicts]
+    with matplotlib.rc_context(STYLE):
+        height = 0.4 * len(labels) + 1.2
+        figure = Figure(figsize=(4 * len(panels), height), layout="constrained")
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for k, (ax, (title, points)) in enumerate(zip(axes, panels, strict=True)):
+            if k:
+                ax.axvline(0, color=GREY, linewidth=1, linestyle="--")
+            for i, point in enumerate(points):
+                if point is None:
+                    continue
+                value, low, high = point
+                ax.plot([low, high], [i, i], color=colors[i], linewidth=2)
+                ax.plot([value], [i], "o", color=colors[i], markersize=6)
+                text = f"{value:+.3f}" if k else f"{value:.3f}"
+                ax.annotate(
+                    text, (value, i), (0, 6), textcoords="offset points", ha="center", fontsize=8
+                )
+            ax.set_title(title, loc="left", fontsize=9)
+            ax.grid(axis="x", color="#e3e7eb", linewidth=0.8)
+            ax.set_axisbelow(True)
+        axes[0].set_yticks(range(len(labels)), labels)
+        axes[0].set_ylim(len(labels) - 0.5, -0.7)
+    return figure

@@ -1,0 +1,163 @@
+"""The filter of synthetic images: a teacher trained on real images decides which may be used."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from classifiers.heads import MISSING, Head, head_targets
+from classifiers.synthetic import by_rank, condition, sample_names
+from facedata.errors import DataError
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1024  # images whose distances to all train images are held at a time
+NUM_QUERIES = 2000  # train images at most whose nearest distance tells what is usual
+REASONS = ("low_probability", "memorized", "surplus")
+
+
+def checked_heads(heads: Sequence[Head], attributes: Sequence[str]) -> list[Head]:
+    """Return the teacher's heads that predict what the generator was told, and nothing else.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = [
+        head
+        for head in heads
+        if head.kind == "categorical" and set(head.attributes) <= set(attributes)
+    ]
+    if not found:
+        raise DataError(
+            f"the teacher predicts {[head.name for head in heads]}, nothing of the generator's "
+            f"condition {list(attributes)}; give a task with such a head first"
+        )
+    unchecked = set(attributes) - {one for head in found for one in head.attributes}
+    if unchecked:
+        log.warning("no head of the teacher checks %s", ", ".join(sorted(unchecked)))
+    return found
+
+
+def teacher_probability(
+    heads: Sequence[Head], candidates: pd.DataFrame, outputs: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Return the teacher's probability of each candidate's class, float64 [N].
+
+    It is the product over the heads that predict attributes of the generator's condition.
+
+    Raises:
+        DataError: a candidate's class is none of the teacher's, or no head predicts it.
+    """
+    product = np.ones(len(candidates))
+    for head in checked_heads(heads, condition(candidates)):
+        target = head_targets(head, candidates)
+        if (target == MISSING).any():
+            raise DataError(f"candidates: {head.attributes} has missing values")
+        product *= outputs[head.name][np.arange(len(candidates)), target]
+    return product
+
+
+def nearest_distances(
+    queries: np.ndarray,
+    features: np.ndarray,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Return each query's distance to the nearest image, float64 [N] in [0, 2].
+
+    Distances are Euclidean between features of unit length.
+
+    Args:
+        queries: float32 [N, D].
+        features: float32 [M, D].
+        groups: int64 [N] of the queries and [M] of the images; images of a query's own group are
+            left out. None leaves out nothing.
+    """
+    images = _unit(features).T.contiguous()  # [D, M]
+    distances = []
+    for start in range(0, len(queries), CHUNK):
+        similarity = _unit(queries[start : start + CHUNK]) @ images  # [n, M]
+        if groups is not None:
+            own = torch.from_numpy(groups[0][start : start + CHUNK])
+            similarity[own[:, None] == torch.from_numpy(groups[1])] = -1.0
+        nearest = similarity.amax(dim=1).double()
+        distances.append((2 - 2 * nearest).clamp(min=0).sqrt().numpy())
+    return np.concatenate(distances) if distances else np.zeros(0)
+
+
+def _unit(features: np.ndarray) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.from_numpy(features), dim=1)
+
+
+def usual_distance(features: np.ndarray, clusters: np.ndarray) -> float:
+    """Return the median distance of a train image to the nearest one that is no duplicate of it.
+
+    Args:
+        features: of the train images, float32 [M, D]; of more than NUM_QUERIES an evenly spaced
+            part is looked at.
+        clusters: int64 [M]; duplicates share one.
+
+    Raises:
+        DataError: fewer than two images that are no duplicates.
+    """
+    if len(np.unique(clusters)) < 2:
+        raise DataError("train split: fewer than two different images, no distance is usual")
+    step = -(-len(features) // NUM_QUERIES)
+    groups = (clusters[::step], clusters)
+    return float(np.median(nearest_distances(features[::step], features, groups)))
+
+
+def decide(
+    candidates: pd.DataFrame,
+    deficits: pd.Series,
+    probability: np.ndarray,
+    distance: np.ndarray,
+    min_probability: float,
+    min_distance: float,
+) -> pd.DataFrame:
+    """Accept the best candidates of each class until its deficit is filled.
+
+    Args:
+        candidates: row, class, the attributes of the condition, seed, psi.
+        deficits: int64 by class id.
+        probability: the teacher's, of each candidate's class, float64 [N].
+        distance: to the nearest train image, float64 [N].
+        min_probability: below it a candidate is refused (low_probability).
+        min_distance: nearer ones are refused (memorized).
+
+    Returns:
+        The candidates in their order, with accepted (bool), reason (NA where accepted, else one of
+        REASONS), teacher_probability and nearest_distance.
+    """
+    samples = candidates.reset_index(drop=True).assign(
+        teacher_probability=probability, nearest_distance=distance
+    )
+    reason = pd.Series(pd.NA, index=samples.index, dtype="str")
+    reason[distance < min_distance] = "memorized"
+    reason[probability < min_probability] = "low_probability"
+    passed = by_rank(samples[reason.isna()])
+    place = passed.groupby("class").cumcount()
+    wanted = passed["class"].map(deficits).fillna(0)
+    reason[passed.index[place >= wanted]] = "surplus"
+    samples.insert(len(candidates.columns), "accepted", reason.isna())
+    samples.insert(len(candidates.columns) + 1, "reason", reason)
+    return samples
+
+
+def log_shortfall(samples: pd.DataFrame, deficits: pd.Series) -> None:
+    """Log, class by class, how many candidates were accepted, how many lack and why."""
+    names = dict(zip(samples["class"], sample_names(samples), strict=True))
+    for one, deficit in deficits.items():
+        drawn = samples[samples["class"] == one]
+        accepted = int(drawn["accepted"].sum())
+        refused = drawn["reason"].value_counts().reindex(REASONS, fill_value=0)
+        counts = ", ".join(f"{count} {reason}" for reason, count in refused.items())
+        name = names.get(one, f"class {one}")
+        log.info("%s: %d of %d candidates accepted (%s)", name, accepted, len(drawn), counts)
+        if accepted < deficit:
+            log.warning(
+                "%s: %d of %d missing images remain unfilled; raise synth.oversample, train the "
+                "GAN longer, or lower synth.min_probability",
+                name, deficit - accepted, deficit,
+            )  # fmt: skip
