@@ -54,6 +54,16 @@ FIGURE_ALTS = {
     "quality": "Sharpness, brightness, contrast and entropy of the images",
     "cooccurrence": "How often the classes of two attributes occur together",
 }
+# Measures of metrics.json by kind of head, as people write them.
+MEASURES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f1": "Macro F1",
+    "ece": "Calibration error",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean square error",
+    "r2": "R²",
+}
 
 
 def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> str:
@@ -85,6 +95,7 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
     )
     return environment.get_template("report.html.j2").render(
         dataset=dataset,
+        MEASURES=MEASURES,
         tasks=[_task(run, task, number) for number, task in enumerate(tasks)],
         data=_data(run),
         classes=_classes(run),
@@ -189,10 +200,11 @@ def _head(
             {
                 "arm": arm,
                 "num_seeds": len(found),
+                "support": found[0]["support"],
                 "measures": {
-                    key: _over_seeds([m.get(key) for m in found])
-                    for key, value in found[0].items()
-                    if isinstance(value, int | float) or value is None
+                    key: _over_seeds([measures[key] for measures in found])
+                    for key in MEASURES
+                    if key in found[0]
                 },
                 "classes": [
                     {

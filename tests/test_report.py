@@ -211,8 +211,9 @@ def make_arms(root: Path) -> None:
                 "accuracy": recall,
                 "balanced_accuracy": recall,
                 "macro_f1": 0.6,
-                "per_class": per_class,
                 "ece": None,
+                "support": 12,
+                "per_class": per_class,
             }
             files.write_json({"hair_color": head}, folder / "metrics.json")
             cells = [
@@ -222,13 +223,11 @@ def make_arms(root: Path) -> None:
             ]
             tables.write(pd.DataFrame(cells), folder / "confusion.csv")
     rows = [
-        {"arm": arm, "num_seeds": 2, "mean": 0.6, "low": 0.5, "high": 0.7}
-        | (
-            {"difference": None, "difference_low": None, "difference_high": None}
-            if arm == "real"
-            else {"difference": 0.03, "difference_low": 0.01, "difference_high": 0.05}
+        {"arm": arm, "num_seeds": 2, "mean": 0.6, "low": 0.5, "high": 0.7, "verdict": verdict}
+        | dict(zip(("difference", "difference_low", "difference_high"), figures, strict=True))
+        for arm, verdict, figures in zip(
+            ARMS, ["baseline", "better"], [[None] * 3, [0.03, 0.01, 0.05]], strict=True
         )
-        for arm in ARMS
     ]
     comparison = {
         "task": "hair",
@@ -236,6 +235,7 @@ def make_arms(root: Path) -> None:
         "measure": "macro_f1",
         "baseline": "real",
         "confidence": 0.95,
+        "num_images": 12,
         "arms": rows,
         "verdict": VERDICT,
     }
