@@ -41,8 +41,8 @@ def _describe(problem: Any) -> str:
         name = next(name for name in problem.validator_value if name not in problem.instance)
         return f"config: {_key([*problem.absolute_path, name])}: missing"
     if problem.validator == "anyOf":
-        allowed = " or ".join(allowed(choice) for choice in problem.validator_value)
-        text = f"{problem.instance!r} is not {allowed}"
+        choices = " or ".join(allowed(choice) for choice in problem.validator_value)
+        text = f"{problem.instance!r} is not {choices}"
     else:
         text = problem.message
     meaning = problem.schema.get("description") or (problem.parent and _meaning(problem))
