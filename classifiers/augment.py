@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Largest changes, uniform in both directions. Faces are roughly aligned already.
-ROTATION = 10.0  # degrees
-SCALE = 0.1  # share of the size
+ROTATION = 5.0  # degrees
+SCALE = 0.05  # share of the size
 SHIFT = 0.05  # share of the height and of the width
 BRIGHTNESS = 0.15  # share of the whole range
-CONTRAST = 0.25  # share of the contrast
+CONTRAST = 0.2  # share of the contrast
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:

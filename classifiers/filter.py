@@ -79,8 +79,8 @@ def nearest_distances(
     for start in range(0, len(queries), CHUNK):
         similarity = _unit(queries[start : start + CHUNK]) @ images  # [n, M]
         if groups is not None:
-            own = torch.from_numpy(groups[0][start : start + CHUNK])
-            similarity[own[:, None] == torch.from_numpy(groups[1])] = -1.0
+            is_own = groups[0][start : start + CHUNK, None] == groups[1]
+            similarity[torch.from_numpy(is_own)] = -1.0
         nearest = similarity.amax(dim=1).double()
         distances.append((2 - 2 * nearest).clamp(min=0).sqrt().numpy())
     return np.concatenate(distances) if distances else np.zeros(0)

@@ -1,0 +1,438 @@
+"""Heads, losses, samplers, augmentation, backbones, metrics: the parts of a classifier."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics
+import torch
+import torch.nn.functional as F
+from classifier_sets import BACKBONE, COLORS, HEADS, make_table
+from torch import nn
+
+from classifiers import augment, backbones, checkpoint, losses, metrics, samplers
+from classifiers.data import ImagePool
+from classifiers.depthwise import replace_depthwise
+from classifiers.heads import MISSING, Head, HeadLayer, head_targets, read_heads
+from classifiers.training import epoch_ends, resolve_precision, score
+from facedata.errors import DataError
+
+COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
+AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=10.0)
+
+
+def category(values, categories):
+    return pd.Series(pd.Categorical(values, categories=categories))
+
+
+# --- Heads
+
+
+def test_joint_head_takes_the_product_of_classes():
+    table = make_table()
+    joint = {"name": "both", "attributes": ["color", "bright"], "kind": "categorical", "weight": 2}
+    (head,) = read_heads([joint], table, "curated")
+    assert head.classes == ("red/no", "red/yes", "green/no", "green/yes", "blue/no", "blue/yes")
+    small = pd.DataFrame(
+        {"color": category(["blue", None, "red"], list(COLORS)),
+         "bright": category(["no", "yes", "yes"], ["no", "yes"])}
+    )  # fmt: skip
+    assert head_targets(head, small).tolist() == [4, MISSING, 1]
+
+
+def test_missing_labels_and_absent_columns_are_no_class():
+    table = pd.DataFrame({"color": category([None, "green"], list(COLORS)), "age": [np.nan, 30]})
+    assert head_targets(COLOR, table).tolist() == [MISSING, 1]
+    assert head_targets(COLOR, table[["age"]]).tolist() == [MISSING, MISSING]
+    np.testing.assert_array_equal(head_targets(AGE, table), [np.nan, 30])
+
+
+def test_numeric_head_keeps_mean_and_deviation():
+    table = make_table()
+    values = {"name": "years", "attributes": ["age"], "kind": "numeric", "weight": 1}
+    (head,) = read_heads([values], table, "curated")
+    assert head.mean == pytest.approx(table["age"].mean())
+    assert head.std == pytest.approx(table["age"].std(ddof=0))
+    assert Head.from_dict(head.to_dict()) == head
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"attributes": ["hair"]}, "hair"),
+        ({"kind": "ordinal"}, "kind"),
+        ({"attributes": ["age"]}, "category"),
+        ({"kind": "numeric"}, "numeric attribute"),
+        ({"name": "image_id"}, "image_id"),
+        ({"colour": 1}, "expected"),
+    ],
+)
+def test_bad_heads_are_refused(change, words):
+    with pytest.raises(DataError, match=words):
+        read_heads([{**HEADS[0], **change}], make_table(), "curated.parquet")
+
+
+def test_unknown_class_is_refused():
+    with pytest.raises(DataError, match="pink"):
+        head_targets(COLOR, pd.DataFrame({"color": category(["pink"], ["pink"])}))
+
+
+def test_head_layer_is_one_product_and_starts_even():
+    layer = HeadLayer(8, [COLOR, AGE])
+    out = layer(torch.randn(5, 8))
+    assert out["color"].shape == (5, 3) and out["age"].shape == (5, 1)
+    assert not out["color"].any()
+    assert layer.linear.out_features == 4
+
+
+# --- Losses
+
+
+def test_loss_leaves_missing_labels_out():
+    torch.manual_seed(0)
+    logits = torch.randn(6, 3, requires_grad=True)
+    target = torch.tensor([0, MISSING, 2, MISSING, 1, 1])
+    loss = losses.head_loss(COLOR, logits, target, 0.1, None)
+    known = target != MISSING
+    expected = F.cross_entropy(logits[known], target[known], label_smoothing=0.1)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert not logits.grad[~known].any()
+
+
+def test_loss_without_any_label_is_zero():
+    target = torch.full((4,), MISSING)
+    assert losses.head_loss(COLOR, torch.randn(4, 3), target, 0.0, None) == 0
+
+
+def test_numeric_loss_by_hand():
+    target = torch.tensor([40.0, 60.0, float("nan")])
+    output = torch.tensor([[0.5], [0.0], [9.0]])
+    # Standardised targets 0 and 2: 0.5 * 0.5 ** 2 and 2 - 0.5.
+    loss = losses.head_loss(AGE, output, target, 0.0, None)
+    assert loss.item() == pytest.approx((0.125 + 1.5) / 2)
+
+
+def test_class_weights_multiply_each_image():
+    logits, target = torch.randn(4, 3), torch.tensor([0, 0, 1, 2])
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    each = F.cross_entropy(logits, target, reduction="none")
+    loss = losses.head_loss(COLOR, logits, target, 0.0, weights)
+    torch.testing.assert_close(loss, (each * weights[target]).mean())
+
+
+def test_inverse_frequency_has_mean_one_over_images():
+    counts = np.array([60, 30, 0, 10])
+    weights = losses.inverse_frequency(counts)
+    assert weights[2] == 0
+    assert (weights * counts).sum() == pytest.approx(counts.sum())
+    np.testing.assert_allclose((weights * counts)[[0, 1, 3]], counts.sum() / 3)
+
+
+def test_task_loss_weighs_heads():
+    logits, target = torch.randn(4, 3), torch.tensor([0, 0, 1, 2])
+    double = Head("two", ("color",), "categorical", 2.0, tuple(COLORS))
+    one = losses.head_loss(COLOR, logits, target, 0.0, None)
+    both = losses.task_loss(
+        [COLOR, double], {"color": logits, "two": logits}, {"color": target, "two": target}, 0, {}
+    )
+    torch.testing.assert_close(both, 3 * one)
+
+
+# --- Samplers
+
+
+@pytest.mark.parametrize("name", ["focal", "synth@0", "synth@1.5", "synth@x", "synth@nan"])
+def test_unknown_arms_are_refused(name):
+    with pytest.raises(DataError, match="arm"):
+        samplers.read_arm(name)
+
+
+def test_sampler_draws_all_classes_alike():
+    target = np.array([0] * 90 + [1] * 9 + [2] + [MISSING] * 100)
+    weights = samplers.sampling_weights(target, 4)
+    assert weights.sum() == pytest.approx(1)
+    for k in range(3):
+        assert weights[target == k].sum() == pytest.approx(0.5 / 3)
+    assert weights[target == MISSING].sum() == pytest.approx(0.5)
+    drawn = samplers.draw_order(len(target), 30_000, 0, weights)
+    assert np.mean(target[drawn] == 2) == pytest.approx(0.5 / 3, abs=0.01)
+
+
+def test_order_shows_each_image_once_before_any_again():
+    order = samplers.draw_order(10, 25, seed=3)
+    assert sorted(order[:10]) == sorted(order[10:20]) == list(range(10))
+    assert len(set(order[20:])) == 5
+    np.testing.assert_array_equal(order, samplers.draw_order(10, 25, seed=3))
+    assert (order != samplers.draw_order(10, 25, seed=4)).any()
+
+
+def test_batches_differ_by_one_image_at_most():
+    batches = samplers.split_batches(np.arange(65), 16)
+    assert {len(batch) for batch in batches} == {16, 17}
+    assert len(samplers.split_batches(np.arange(3), 16)) == 1
+
+
+@pytest.mark.parametrize(
+    ("num_batches", "epochs", "ends"),
+    [(12, 3, [4, 8, 12]), (10, 2.5, [4, 8, 10]), (5, 0.5, [5]), (1, 4, [1])],
+)
+def test_epochs_end_at_their_share_of_the_batches(num_batches, epochs, ends):
+    assert epoch_ends(num_batches, epochs) == ends
+
+
+# --- Augmentation
+
+
+def test_augmentation_is_seeded_and_keeps_shape():
+    images = torch.rand(4, 3, 32, 24)
+    first = augment.augment(images, torch.Generator().manual_seed(1))
+    again = augment.augment(images, torch.Generator().manual_seed(1))
+    other = augment.augment(images, torch.Generator().manual_seed(2))
+    assert first.shape == images.shape
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_augmentation_without_strength_only_flips(monkeypatch):
+    for name in ("ROTATION", "SCALE", "SHIFT", "BRIGHTNESS", "CONTRAST"):
+        monkeypatch.setattr(augment, name, 0.0)
+    images = torch.rand(16, 3, 32, 24)
+    out = augment.augment(images, torch.Generator().manual_seed(0))
+    is_flipped = (out - images.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-5
+    is_same = (out - images).abs().amax(dim=(1, 2, 3)) < 1e-5
+    assert (is_flipped ^ is_same).all()
+    assert 2 < is_flipped.sum() < 14
+
+
+def test_rotation_keeps_circles_round_in_oblong_images(monkeypatch):
+    for name in ("SCALE", "SHIFT", "BRIGHTNESS", "CONTRAST"):
+        monkeypatch.setattr(augment, name, 0.0)
+    monkeypatch.setattr(augment, "ROTATION", 90.0)
+    y, x = torch.meshgrid(torch.arange(64) - 31.5, torch.arange(32) - 15.5, indexing="ij")
+    disc = ((y**2 + x**2) < 10**2).float().expand(8, 3, 64, 32)
+    out = augment.augment(disc, torch.Generator().manual_seed(0))
+    assert (out - disc).abs().mean() < 0.02
+
+
+# --- Backbones
+
+
+def build(weights="none", name=BACKBONE, seed=0, heads=(COLOR,)):
+    return backbones.build_classifier(name, weights, list(heads), 32, 24, seed)
+
+
+def test_backbone_normalises_by_its_own_config():
+    model = build()
+    assert model.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
+    assert build(name="test_resnet").mean.flatten().tolist() == [0.5] * 3
+    seen = []
+    model.backbone.forward = lambda x: seen.append(x) or torch.zeros(len(x), 256)
+    model(model.mean.expand(2, 3, 32, 24).clone())
+    assert seen[0].abs().max() < 1e-6
+
+
+def test_vision_transformer_takes_other_sizes():
+    model = backbones.build_classifier("test_vit", "none", [COLOR], 48, 32, 0).eval()
+    assert model(torch.rand(2, 3, 48, 32))["color"].shape == (2, 3)
+
+
+def test_same_seed_same_random_weights():
+    one, two, other = build(seed=1), build(seed=1), build(seed=2)
+    same = [torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True)]
+    assert all(same)
+    assert not torch.equal(one.backbone.conv_stem.weight, other.backbone.conv_stem.weight)
+
+
+def test_packaged_weights_are_the_packages():
+    from facedata.weights import packaged_state_dict
+
+    model = build("packaged", "tf_efficientnet_lite0")
+    given = packaged_state_dict("tf_efficientnet_lite0")
+    state = model.backbone.state_dict()
+    assert all(torch.equal(state[key], given[key]) for key in state)
+    assert not any(key.startswith("classifier") for key in state)
+
+
+def test_weights_from_files(tmp_path):
+    model = build(seed=5)
+    state = model.backbone.state_dict()
+    torch.save({"state_dict": {**state, "classifier.weight": torch.zeros(2)}}, tmp_path / "w.pt")
+    meta = {"backbone": BACKBONE, "geometry": {"height": 32, "width": 24, "fit": "pad"}}
+    checkpoint.save_classifier(model, meta, tmp_path / "model.safetensors")
+    for name in ("w.pt", "model.safetensors"):
+        loaded = build(str(tmp_path / name), seed=0).backbone.state_dict()
+        assert all(torch.equal(loaded[key], state[key]) for key in state)
+
+
+def test_weights_that_cannot_be_had_are_one_clear_error(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="no packaged weights"):
+        build("packaged")
+    with pytest.raises(DataError, match="no such file"):
+        build(str(tmp_path / "none.pt"))
+    with pytest.raises(DataError, match="similar"):
+        build(name="test_efficientnetx")
+    (tmp_path / "bad.pt").write_bytes(b"no tensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"no tensors")
+    for name in ("bad.pt", "bad.safetensors"):
+        with pytest.raises(DataError, match=name):
+            build(str(tmp_path / name))
+    torch.save(build(name="test_resnet").backbone.state_dict(), tmp_path / "other.pt")
+    with pytest.raises(DataError, match="tensors are missing"):
+        build(str(tmp_path / "other.pt"))
+
+    class Code:
+        def __reduce__(self):
+            return (print, ("executed",))
+
+    torch.save({"a": Code()}, tmp_path / "code.pt")
+    with pytest.raises(DataError, match="tensors alone"):
+        build(str(tmp_path / "code.pt"))
+
+    def offline(*args, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(backbones, "_create", offline)
+    with pytest.raises(DataError, match=r"timm/test_efficientnet\S+/resolve/main/\S+safetensors"):
+        backbones._read_weights(BACKBONE, "imagenet", 32, 24)
+
+
+# --- Depthwise convolutions
+
+
+class Plain(nn.Module):
+    def __init__(self, kernel, stride, padding):
+        super().__init__()
+        self.conv = nn.Conv2d(12, 12, kernel, stride, padding, groups=12, bias=False)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2)])
+def test_fast_depthwise_gradients_are_the_plain_ones(kernel, stride):
+    torch.manual_seed(0)
+    plain = Plain(kernel, stride, kernel // 2)
+    fast = Plain(kernel, stride, kernel // 2)
+    fast.load_state_dict(plain.state_dict())
+    replace_depthwise(fast)
+    assert list(fast.state_dict()) == ["conv.weight"]
+    assert type(fast.conv).__name__ == "DepthwiseConv2d"
+    for size in ((9, 8), (4, 3)):
+        x = torch.randn(2, 12, *size).contiguous(memory_format=torch.channels_last)
+        inputs = [x.clone().requires_grad_() for _ in range(2)]
+        outputs = [model(one) for model, one in zip((plain, fast), inputs, strict=True)]
+        torch.testing.assert_close(outputs[1], outputs[0])
+        grad = torch.randn_like(outputs[0])
+        found = [
+            torch.autograd.grad(out, [one, model.conv.weight], grad)
+            for out, one, model in zip(outputs, inputs, (plain, fast), strict=True)
+        ]
+        for mine, theirs in zip(found[1], found[0], strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_fast_depthwise_in_a_whole_network_and_in_bf16():
+    import timm
+
+    torch.manual_seed(0)
+    plain = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
+    fast = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
+    fast.load_state_dict(plain.state_dict())
+    replace_depthwise(fast)
+    x = torch.randn(2, 3, 64, 48)
+    torch.testing.assert_close(fast(x), plain(x), rtol=1e-4, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        grads = []
+        for model in (plain, fast):
+            weight = model.blocks[2][0].conv_dw.weight  # 5x5, stride 2
+            grads.append(torch.autograd.grad(model(x).float().square().sum(), weight)[0])
+    similarity = F.cosine_similarity(grads[0].flatten(), grads[1].flatten(), dim=0)
+    assert similarity > 0.99
+
+
+def test_precision_follows_the_processor(monkeypatch):
+    cpu = torch.device("cpu")
+    assert resolve_precision("fp32", cpu) == "fp32"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert resolve_precision("auto", cpu) == "bf16"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert resolve_precision("auto", cpu) == "fp32"
+
+
+# --- Images
+
+
+def test_pool_takes_images_of_several_arrays():
+    first = np.arange(5 * 2 * 2 * 3, dtype=np.uint8).reshape(5, 2, 2, 3)
+    second = first + 100
+    pool = ImagePool([(first, [4, 2]), (second, [1])])
+    assert len(pool) == 3
+    np.testing.assert_array_equal(
+        pool.take(np.array([2, 0, 1, 2])), [second[1], first[4], first[2], second[1]]
+    )
+
+
+# --- Metrics
+
+
+def random_predictions(num_images=200, num_classes=4, seed=0):
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, num_classes - 1, size=num_images)  # the last class never occurs
+    prob = rng.dirichlet(np.ones(num_classes), size=num_images)
+    prob[np.arange(num_images), target] += 0.5
+    return target, prob / prob.sum(axis=1, keepdims=True)
+
+
+def test_metrics_match_scikit_learn():
+    target, prob = random_predictions()
+    head = Head("h", ("h",), "categorical", 1.0, ("a", "b", "c", "d"))
+    masked = np.append(target, [MISSING] * 5)
+    found = metrics.head_metrics(head, masked, np.vstack([prob, prob[:5]]))
+    pred, present = prob.argmax(axis=1), [0, 1, 2]
+    options = {"labels": present, "average": None, "zero_division": 0}
+    assert found["support"] == 200
+    assert found["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(target, pred))
+    recall = sklearn.metrics.recall_score(target, pred, **options)
+    f1 = sklearn.metrics.f1_score(target, pred, **options)
+    assert found["balanced_accuracy"] == pytest.approx(recall.mean())
+    assert found["macro_f1"] == pytest.approx(f1.mean())
+    precision = sklearn.metrics.precision_score(target, pred, **options)
+    for k, name in enumerate("abc"):
+        one = found["per_class"][name]
+        assert [one["precision"], one["recall"], one["f1"]] == pytest.approx(
+            [precision[k], recall[k], f1[k]]
+        )
+        assert one["support"] == (target == k).sum()
+    assert found["per_class"]["d"] == {"precision": 0.0, "recall": None, "f1": None, "support": 0}
+
+
+def test_calibration_error_by_hand():
+    prob = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.45, 0.55]])
+    # Bins of 1/15: two images at 0.9, one right; 0.6 and 0.55 lie in one bin (0.533, 0.6].
+    expected = abs(1 - 1.8) / 4 + abs(1 - 1.15) / 4
+    assert metrics.calibration_error(np.array([0, 1, 1, 0]), prob) == pytest.approx(expected)
+
+
+def test_calibrated_predictions_have_small_error():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, size=50_000)
+    right = rng.random(50_000) < confidence
+    prob = np.stack([confidence, 1 - confidence], axis=1)
+    assert metrics.calibration_error(np.where(right, 0, 1), prob) < 0.01
+
+
+def test_numeric_metrics_match_scikit_learn():
+    rng = np.random.default_rng(0)
+    target, pred = rng.normal(40, 15, size=50), rng.normal(40, 15, size=50)
+    target[3] = np.nan
+    found = metrics.head_metrics(AGE, target, pred)
+    known = ~np.isnan(target)
+    assert found["mae"] == pytest.approx(
+        sklearn.metrics.mean_absolute_error(target[known], pred[known])
+    )
+    assert found["r2"] == pytest.approx(sklearn.metrics.r2_score(target[known], pred[known]))
+    assert found["support"] == 49
+
+
+def test_score_is_the_mean_over_heads():
+    assert score({"a": {"macro_f1": 0.8}, "b": {"macro_f1": None}, "c": {"r2": 0.4}}) == pytest.approx(0.6)

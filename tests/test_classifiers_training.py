@@ -1,0 +1,469 @@
+"""Training by arm, evaluation, filter and out-of-fold predictions, through their commands."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors
+import torch
+from classifier_sets import BACKBONE, COLORS, HEADS, DataSet, as_options
+from click.testing import CliRunner
+
+from classifiers import checkpoint, crossval, filter, synthetic, training
+from classifiers.backbones import build_classifier
+from classifiers.cli import main
+from classifiers.data import ImagePool, read_labelled
+from classifiers.heads import MISSING, Head, read_heads
+from classifiers.samplers import Arm, read_arm
+from facedata import files, tables
+from facedata.errors import DataError
+from facedata.geometry import Geometry
+
+
+def run(options, code=0):
+    result = CliRunner().invoke(main, [str(one) for one in options])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A data set with a model of the arm real and its synthetic images, filtered."""
+    data = DataSet(tmp_path_factory.mktemp("set"))
+    data.model = data.root / "real"
+    run(data.train_options(data.model))
+    data.synth = data.make_synthetic()
+    run(filter_options(data, data.synth / "samples.parquet"))
+    return data
+
+
+def filter_options(data, samples, **changed):
+    values = {
+        "teacher": data.model / "model.safetensors",
+        "candidates": data.synth / "candidates.parquet",
+        "images": data.synth / "images.npy",
+        "train_images": data.images,
+        "curated": data.curated,
+        "splits": data.splits,
+        "deficits": data.synth / "deficits.csv",
+        "min_probability": 0.3,
+        "max_similarity": 0.1,
+        "batch": 32,
+        "threads": 1,
+        "device": "cpu",
+        "samples": samples,
+        **changed,
+    }
+    return ["filter", *as_options(values)]
+
+
+def synth_options(data):
+    return {
+        "synth_images": data.synth / "images.npy",
+        "synth_samples": data.synth / "samples.parquet",
+        "deficits": data.synth / "deficits.csv",
+    }
+
+
+def meta_of(folder):
+    with safetensors.safe_open(folder / "model.safetensors", framework="pt") as file:
+        return json.loads(file.metadata()[checkpoint.KEY])
+
+
+# --- Training
+
+
+def test_training_writes_what_it_says(trained):
+    history = pd.read_csv(trained.model / "history.csv")
+    assert list(history["images"]) == [96, 192, 288, 384]  # 96 images of train, 4 epochs
+    assert history["best"].sum() == 1
+    assert history.loc[history["best"], "score"].item() == history["score"].max()
+    meta = meta_of(trained.model)
+    assert (meta["arm"], meta["seed"], meta["backbone"]) == ("real", 0, BACKBONE)
+    assert [head["classes"] for head in meta["heads"]] == [list(COLORS), ["no", "yes"]]
+    predictions = tables.read(trained.model / "predictions.parquet")
+    val = trained.table[trained.table["split"] == "val"]
+    assert list(predictions["image_id"]) == list(val["image_id"])
+    columns = ["image_id", "arm", "seed", "color", *(f"color:{name}" for name in COLORS)]
+    assert list(predictions.columns) == [*columns, "bright", "bright:no", "bright:yes"]
+    prob = predictions[[f"color:{name}" for name in COLORS]]
+    np.testing.assert_allclose(prob.sum(axis=1), 1)
+    assert list(predictions["color"]) == list(prob.idxmax(axis=1).str.removeprefix("color:"))
+    record = files.read_json(trained.model / "run.json")
+    assert record["values"]["arm"] == "real"
+
+
+def test_training_learns(trained):
+    history = pd.read_csv(trained.model / "history.csv")
+    assert history["loss"].iloc[-1] < 0.6 * history["loss"].iloc[0]
+    assert history["color.accuracy"].max() > 0.9
+
+
+def test_same_seed_same_bytes_and_another_seed_another_model(trained, tmp_path):
+    run(trained.train_options(tmp_path / "again"))
+    for name in ("model.safetensors", "history.csv", "predictions.parquet"):
+        assert (tmp_path / "again" / name).read_bytes() == (trained.model / name).read_bytes()
+    run(trained.train_options(tmp_path / "other", seed=1))
+    other = (tmp_path / "other" / "history.csv").read_bytes()
+    assert other != (trained.model / "history.csv").read_bytes()
+
+
+def test_test_rows_are_never_touched(trained, tmp_path):
+    poisoned = DataSet(tmp_path / "poisoned")
+    is_test = (poisoned.table["split"] == "test").to_numpy()
+    poisoned.array[is_test] = 255
+    poisoned.table.loc[is_test, "color"] = "blue"
+    poisoned.table.loc[is_test, ["bright", "age"]] = np.nan
+    poisoned.write()
+    run(poisoned.train_options(tmp_path / "model"))
+    same = (tmp_path / "model" / "model.safetensors").read_bytes()
+    assert same == (trained.model / "model.safetensors").read_bytes()
+
+
+class Recorder(ImagePool):
+    """A pool that counts how often each image is taken."""
+
+    def __init__(self, parts):
+        super().__init__(parts)
+        self.counts = np.zeros(len(self), dtype=int)
+
+    def take(self, numbers):
+        np.add.at(self.counts, numbers, 1)
+        return super().take(numbers)
+
+
+def shown_by_arm(data, name, epochs=2):
+    """Train an arm and return how often it showed each image, and the steps taken."""
+    table = read_labelled(data.curated, data.splits, ["train", "val"])
+    train_table, val_table = (table[table["split"] == one] for one in ("train", "val"))
+    heads = read_heads(HEADS, train_table, "curated")
+    train = training.Examples.of(data.array, train_table, heads)
+    arm = read_arm(name)
+    if arm.share:
+        samples = tables.read(data.synth / "samples.parquet")
+        deficits = synthetic.read_deficits(data.synth / "deficits.csv")
+        chosen = synthetic.choose_samples(samples, deficits, arm.share)
+        images = synthetic.open_synthetic(
+            data.synth / "images.npy", chosen, Geometry(32, 24, "pad")
+        )
+        train += training.Examples.of_synthetic(images, chosen, heads)
+    recorder = Recorder(train.pool.parts)
+    recipe = training.Recipe(epochs, 16, 0.005, 0.01, 0.05, "fp32", 0)
+    classifier = build_classifier(BACKBONE, "none", heads, 32, 24, 0)
+    history = training.train_classifier(
+        classifier,
+        training.Examples(recorder, train.targets),
+        training.Examples.of(data.array, val_table, heads),
+        arm,
+        len(train_table),
+        recipe,
+        torch.device("cpu"),
+    )
+    return recorder.counts, train, history
+
+
+def test_arms_show_the_same_number_of_images(trained):
+    shown = {}
+    for name in ("real", "weighted_sampler", "weighted_loss", "synth@0.5", "synth@1.0"):
+        counts, train, history = shown_by_arm(trained, name)
+        shown[name] = counts
+        assert counts.sum() == 192 == history["images"].iloc[-1]
+        assert len(counts) == 96 + {"synth@0.5": 10, "synth@1.0": 20}.get(name, 0)
+        if name == "weighted_sampler":
+            target = train.targets["color"]
+            drawn = np.bincount(target[target != MISSING], counts[target != MISSING])
+            assert drawn.min() > 0.7 * drawn.max()  # all classes alike
+    assert set(shown["real"]) == {2}
+    np.testing.assert_array_equal(shown["weighted_loss"], shown["real"])
+    assert shown["synth@1.0"].min() >= 1  # 116 images, each shown before any again
+
+
+def test_weighted_loss_only_changes_the_loss(trained):
+    _, train, plain = shown_by_arm(trained, "real")
+    _, _, weighted = shown_by_arm(trained, "weighted_loss")
+    assert weighted["loss"].iloc[0] != plain["loss"].iloc[0]
+    heads = [Head("color", ("color",), "categorical", 1.0, tuple(COLORS))]
+    weights = training.loss_weights(Arm("weighted_loss"), train, heads)["color"]
+    counts = np.bincount(train.targets["color"][train.targets["color"] != MISSING])
+    np.testing.assert_allclose(weights * counts, counts.sum() / 3)
+    assert training.loss_weights(Arm("real"), train, heads) == {}
+
+
+def test_synthetic_images_carry_the_labels_the_generator_was_told(trained):
+    _, train, _ = shown_by_arm(trained, "synth@0.5")
+    assert (train.targets["color"][96:] == 2).all()
+    assert (train.targets["bright"][96:] == MISSING).all()
+    added = train.pool.take(np.arange(96, 106))
+    assert added.shape == (10, 32, 24, 3)
+    images = np.load(trained.synth / "images.npy")
+    samples = tables.read(trained.synth / "samples.parquet")
+    best = samples[samples["accepted"]].sort_values("teacher_probability", ascending=False)
+    np.testing.assert_array_equal(added, images[best["row"][:10], :, 4:28])
+
+
+def test_synth_arm_through_the_command(trained, tmp_path):
+    options = trained.train_options(tmp_path, "synth@0.5", epochs=1, **synth_options(trained))
+    run(options)
+    assert meta_of(tmp_path)["num_synthetic"] == 10
+    predictions = tables.read(tmp_path / "predictions.parquet")
+    assert set(predictions["arm"]) == {"synth@0.5"}
+
+
+def test_numeric_and_joint_heads_in_bf16_with_part_of_an_epoch(trained, tmp_path):
+    heads = [
+        {"name": "age", "attributes": ["age"], "kind": "numeric", "weight": 0.5},
+        {"name": "both", "attributes": ["color", "bright"], "kind": "categorical", "weight": 1.0},
+    ]
+    run(trained.train_options(tmp_path, heads=heads, precision="bf16", epochs=1.5))
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert list(history["images"]) == [96, 144]
+    assert {"age.mae", "both.macro_f1"} <= set(history.columns)
+    predictions = tables.read(tmp_path / "predictions.parquet")
+    assert predictions["age"].between(0, 100).all()
+    options = {"split": "test", "batch": 64, "threads": 1, "device": "cpu", "outdir": tmp_path}
+    model = ["--model", tmp_path / "model.safetensors"]
+    run(["evaluate", *model, *trained.data_options, *as_options(options)])
+    metrics = files.read_json(tmp_path / "metrics.json")
+    assert metrics["age"]["mae"] > 0
+    assert len(metrics["both"]["per_class"]) == 6
+    assert "mae" in (tmp_path / "report.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"arm": "focal"}, "arm 'focal'"),
+        ({"arm": "synth@1.0"}, "needs --synth-images"),
+        ({"geometry": {"height": 48, "width": 48, "fit": "pad"}}, "24x32 px"),
+        ({"geometry": {"height": 48}}, "expected height, width and fit"),
+        ({"backbone": "no_such_net"}, "timm"),
+        ({"heads": [{**HEADS[0], "attributes": ["hair"]}]}, "hair"),
+        ({"device": "cuda"}, "device cuda"),
+        ({"lr": 1e20, "weight_decay": 0.0}, "the loss is"),
+    ],
+)
+def test_bad_options_are_one_line_and_leave_nothing(trained, tmp_path, change, words):
+    if "device" in change and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    output = run(trained.train_options(tmp_path / "out", **change), code=1)
+    assert "error: " in output and words in output
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_bad_tables_are_refused(tmp_path):
+    data = DataSet(tmp_path)
+    np.save(data.images, data.array[:50])
+    assert "has 50 images" in run(data.train_options(tmp_path / "out"), code=1)
+    data.write()
+    tables.write(data.table[["image_id", "split", "fold"]][5:], data.splits)
+    assert "no split for image '0000'" in run(data.train_options(tmp_path / "out"), code=1)
+    data.table["split"] = pd.Categorical(
+        ["train"] * len(data.table), data.table["split"].cat.categories
+    )
+    data.write()
+    assert "no image in the split val" in run(data.train_options(tmp_path / "out"), code=1)
+    tables.write(pd.concat([data.table, data.table])[["image_id", "row"]], data.curated)
+    assert "occurs twice" in run(data.train_options(tmp_path / "out"), code=1)
+
+
+# --- Models on disk
+
+
+def test_saved_classifier_predicts_the_same(trained):
+    classifier, meta = checkpoint.load_classifier(trained.model / "model.safetensors")
+    images = torch.rand(4, 3, 32, 24)
+    with torch.inference_mode():
+        one = classifier(images)
+        two = checkpoint.load_classifier(trained.model / "model.safetensors")[0](images)
+    assert all(torch.equal(one[name], two[name]) for name in ("color", "bright"))
+    assert meta["geometry"] == {"height": 32, "width": 24, "fit": "pad"}
+
+
+def test_files_that_are_no_classifier_are_refused(trained, tmp_path):
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
+    safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    for name in ("bad", "other"):
+        with pytest.raises(DataError, match=name):
+            checkpoint.load_classifier(tmp_path / f"{name}.safetensors")
+
+
+# --- Evaluation
+
+
+def test_evaluation_writes_what_it_says(trained, tmp_path):
+    options = {"split": "test", "batch": 10, "threads": 1, "device": "cpu", "outdir": tmp_path}
+    model = ["--model", trained.model / "model.safetensors"]
+    run(["evaluate", *model, *trained.data_options, *as_options(options)])
+    metrics = files.read_json(tmp_path / "metrics.json")
+    test = trained.table[trained.table["split"] == "test"].reset_index(drop=True)
+    predictions = tables.read(tmp_path / "test_predictions.parquet")
+    assert list(predictions["image_id"]) == list(test["image_id"])
+    known = test["color"].notna()
+    right = predictions["color"].astype(str)[known] == test["color"].astype(str)[known]
+    assert metrics["color"]["accuracy"] == pytest.approx(right.mean())
+    assert metrics["color"]["support"] == known.sum() < len(test)
+    assert set(metrics["color"]) == {
+        "accuracy", "balanced_accuracy", "macro_f1", "ece", "support", "per_class",
+    }  # fmt: skip
+    confusion = pd.read_csv(tmp_path / "confusion.csv")
+    assert list(confusion.columns) == ["head", "true", "predicted", "count"]
+    counts = confusion[confusion["head"] == "color"]
+    assert counts["count"].sum() == known.sum()
+    assert counts.loc[counts["true"] == counts["predicted"], "count"].sum() == right.sum()
+    assert "macro avg" in (tmp_path / "report.txt").read_text()
+    assert "<svg" in (tmp_path / "confusion.svg").read_text()
+    assert (tmp_path / "metrics.run.json").exists()
+
+    # Another batch size, the same images: the same figures.
+    run(["evaluate", *model, *trained.data_options, *as_options({**options, "batch": 64})])
+    again = tables.read(tmp_path / "test_predictions.parquet")
+    pd.testing.assert_frame_equal(again, predictions, rtol=1e-4, atol=1e-6)
+
+
+# --- Filter
+
+
+def test_filter_fills_the_deficit_best_first(trained):
+    samples = tables.read(trained.synth / "samples.parquet")
+    assert list(samples.columns) == [
+        "row", "class", "color", "seed", "psi", "accepted", "reason", "teacher_probability",
+        "nearest_distance",
+    ]  # fmt: skip
+    assert samples["accepted"].sum() == 20
+    assert samples.loc[samples["accepted"], "reason"].isna().all()
+    surplus = samples.loc[samples["reason"] == "surplus", "teacher_probability"]
+    assert len(surplus) == 20
+    assert samples.loc[samples["accepted"], "teacher_probability"].min() >= surplus.max()
+
+
+def test_filter_refuses_copies_of_train_images(trained, tmp_path):
+    candidates = tables.read(trained.synth / "candidates.parquet")
+    images = np.load(trained.synth / "images.npy")
+    train = trained.table[(trained.table["split"] == "train") & (trained.table["color"] == "blue")]
+    num_copies = min(len(train), 5)
+    images[:num_copies, :, 4:28] = trained.array[train["row"][:num_copies].to_numpy(dtype=int)]
+    np.save(tmp_path / "images.npy", images)
+    files.write_json({"content_box": [4, 0, 28, 32]}, tmp_path / "images.json")
+    options = filter_options(
+        trained, tmp_path / "samples.parquet", images=tmp_path / "images.npy", min_probability=0.0
+    )
+    output = run(options)
+    samples = tables.read(tmp_path / "samples.parquet")
+    assert (samples["reason"][:num_copies] == "memorized").all()
+    assert not (samples["reason"][num_copies:] == "memorized").any()
+    assert len(samples) == len(candidates)
+    assert "blue: 20 of 40 candidates accepted" in output
+
+
+def test_filter_reports_what_is_missing(trained, tmp_path):
+    output = run(filter_options(trained, tmp_path / "s.parquet", min_probability=1.0))
+    samples = tables.read(tmp_path / "s.parquet")
+    assert set(samples["reason"]) == {"low_probability"}
+    assert "20 of 20 missing images remain unfilled" in output
+
+
+def test_filter_decides_by_hand():
+    candidates = pd.DataFrame(
+        {"row": range(7), "class": [1, 1, 1, 1, 2, 2, 0], "seed": 0, "psi": 1}
+    )
+    decided = filter.decide(
+        candidates,
+        deficits=pd.Series({1: 2, 2: 5}),
+        probability=np.array([0.9, 0.8, 0.95, 0.2, 0.6, 0.99, 0.9]),
+        distance=np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.01, 0.5]),
+        min_probability=0.5,
+        min_distance=0.1,
+    )
+    assert decided["reason"].fillna("").tolist() == [
+        "", "surplus", "", "low_probability", "", "memorized", "surplus",
+    ]  # fmt: skip
+    assert decided["accepted"].tolist() == [True, False, True, False, True, False, False]
+    chosen = synthetic.choose_samples(decided, pd.Series({1: 2, 2: 5}), 0.5)
+    assert chosen["row"].tolist() == [2, 4]
+
+
+def test_teacher_probability_is_the_product_over_the_condition():
+    heads = [
+        Head("color", ("color",), "categorical", 1.0, ("red", "blue")),
+        Head("bright", ("bright",), "categorical", 1.0, ("no", "yes")),
+        Head("hat", ("hat",), "categorical", 1.0, ("no", "yes")),
+    ]
+    candidates = pd.DataFrame(
+        {"row": [0, 1], "class": [0, 1], "color": ["blue", "red"], "bright": ["yes", "no"],
+         "seed": 0, "psi": 1.0}
+    )  # fmt: skip
+    outputs = {
+        "color": np.array([[0.1, 0.9], [0.7, 0.3]]),
+        "bright": np.array([[0.5, 0.5], [0.2, 0.8]]),
+        "hat": np.zeros((2, 2)),
+    }
+    found = filter.teacher_probability(heads, candidates, outputs)
+    np.testing.assert_allclose(found, [0.45, 0.14])
+    with pytest.raises(DataError, match="nothing of the generator's condition"):
+        filter.teacher_probability(heads[2:], candidates, outputs)
+
+
+def test_nearest_distances_match_a_direct_computation():
+    rng = np.random.default_rng(0)
+    queries, features = (rng.normal(size=(n, 8)).astype(np.float32) for n in (30, 50))
+    unit = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (queries, features)]
+    gaps = np.linalg.norm(unit[0][:, None] - unit[1][None], axis=2)
+    np.testing.assert_allclose(
+        filter.nearest_distances(queries, features), gaps.min(axis=1), atol=1e-5
+    )
+    clusters = np.arange(50) // 2
+    gaps = np.linalg.norm(unit[1][:, None] - unit[1][None], axis=2)
+    gaps[clusters[:, None] == clusters] = np.inf
+    usual = filter.usual_distance(features, clusters)
+    assert usual == pytest.approx(np.median(gaps.min(axis=1)), abs=1e-5)
+
+
+def test_filter_takes_a_teacher_of_real_images_only(trained, tmp_path):
+    run(trained.train_options(tmp_path / "m", "weighted_loss", epochs=1))
+    options = filter_options(
+        trained, tmp_path / "s.parquet", teacher=tmp_path / "m" / "model.safetensors"
+    )
+    assert "the teacher is to be real" in run(options, code=1)
+
+
+# --- Out-of-fold predictions
+
+
+def test_out_of_fold_predictions_never_see_their_own_fold():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 10)).astype(np.float32)
+    target = rng.integers(0, 3, size=60)
+    target[:5] = MISSING
+    folds = np.arange(60) % 3
+    prob = crossval.out_of_fold(features, target, folds, 4)
+    np.testing.assert_allclose(prob.sum(axis=1), 1)
+    assert not prob[:, 3].any()
+    changed = target.copy()
+    changed[folds == 0] = (changed[folds == 0] + 1) % 3  # labels of fold 0 tell it nothing
+    again = crossval.out_of_fold(features, changed, folds, 4)
+    np.testing.assert_array_equal(again[folds == 0], prob[folds == 0])
+    assert (again[folds == 1] != prob[folds == 1]).any()
+
+
+def test_crossval_through_the_command(trained, tmp_path):
+    values = {
+        "heads": HEADS,
+        "backbone": BACKBONE,
+        "weights": "none",
+        "batch": 64,
+        "threads": 1,
+        "device": "cpu",
+        "seed": 0,
+        "predictions": tmp_path / "oof.parquet",
+    }
+    output = run(["crossval", *trained.data_options, *as_options(values)])
+    predictions = tables.read(tmp_path / "oof.parquet")
+    train = trained.table[trained.table["split"] == "train"]
+    assert list(predictions["image_id"]) == list(train["image_id"])
+    assert {"fold", "color", "color:blue", "bright:yes"} <= set(predictions.columns)
+    right = predictions["bright"].astype(str).to_numpy() == train["bright"].astype(str).to_numpy()
+    assert right.mean() > 0.8
+    assert "out-of-fold accuracy" in output
