@@ -435,4 +435,5 @@ def test_numeric_metrics_match_scikit_learn():
 
 
 def test_score_is_the_mean_over_heads():
-    assert score({"a": {"macro_f1": 0.8}, "b": {"macro_f1": None}, "c": {"r2": 0.4}}) == pytest.approx(0.6)
+    metrics = {"a": {"macro_f1": 0.8}, "b": {"macro_f1": None}, "c": {"r2": 0.4}}
+    assert score(metrics) == pytest.approx(0.6)
