@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from stylegan2.checks import check_choice, check_positive, check_resolution, check_shape
 from stylegan2.draws import DRAWS, Draws
-from stylegan2.ops.bias_act import ACTIVATIONS, bias_act
+from stylegan2.ops.bias_act import ACTIVATIONS, activate_, split_gain
 from stylegan2.ops.conv2d_resample import conv2d_resample
 from stylegan2.ops.modulated_conv2d import modulated_conv2d
 from stylegan2.ops.upfirdn2d import downsample2d, setup_filter, upsample2d
@@ -44,6 +43,12 @@ def block_resolutions(img_resolution: int) -> list[int]:
 def fp16_resolution(img_resolution: int, num_fp16_res: int) -> int:
     """Return the lowest resolution whose block computes in float16."""
     return max(2 ** (int(math.log2(img_resolution)) + 1 - num_fp16_res), 8)
+
+
+def compute_layout(x: Tensor) -> torch.memory_format:
+    """Return the layout in which convolutions of such tensors are fastest."""
+    is_cpu = x.device.type == "cpu"
+    return torch.channels_last if is_cpu else torch.contiguous_format
 
 
 def _clamp(conv_clamp: float | None, gain: float) -> float | None:
@@ -82,9 +87,14 @@ class FullyConnectedLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the activations, [N, out_features], of x's dtype."""
         check_shape("x", x, [None, self.weight.shape[1]])
-        w = self.weight.to(x.dtype) * self.weight_gain
-        b = None if self.bias is None else self.bias.to(x.dtype) * self.bias_gain
-        return bias_act(functional.linear(x, w, b), act=self.activation)
+        early, late = split_gain(self.activation, None)
+        w = self.weight.to(x.dtype).T
+        if self.bias is None:
+            x = x @ (w * (self.weight_gain * early))
+        else:
+            b, b_gain = self.bias.to(x.dtype), self.bias_gain * early
+            x = torch.addmm(b, x, w, beta=b_gain, alpha=self.weight_gain * early)
+        return activate_(x, act=self.activation, gain=late)
 
 
 class Conv2dLayer(nn.Module):
@@ -139,22 +149,19 @@ class Conv2dLayer(nn.Module):
             x: [N, in_channels, H, W].
             gain: factor on the output and on the limit of its clamp.
         """
+        early, late = split_gain(self.activation, ACTIVATIONS[self.activation].gain * gain)
         x = conv2d_resample(
             x,
-            (self.weight * self.weight_gain).to(x.dtype),
+            (self.weight * (self.weight_gain * early)).to(x.dtype),
             f=self.resample_filter,
             up=self.up,
             down=self.down,
             padding=self.padding,
             flip_weight=self.up == 1,
+            bias=None if self.bias is None else (self.bias * early).to(x.dtype),
         )
-        return bias_act(
-            x,
-            self.bias,
-            act=self.activation,
-            gain=ACTIVATIONS[self.activation].gain * gain,
-            clamp=_clamp(self.conv_clamp, gain),
-        )
+        clamp = _clamp(self.conv_clamp, gain)
+        return activate_(x, act=self.activation, gain=late, clamp=clamp)
 
 
 class MappingNetwork(nn.Module):
@@ -340,6 +347,7 @@ class SynthesisLayer(nn.Module):
             noise = draws.normal(noise_name, shape, x.device) * self.noise_strength
         elif self.use_noise and noise_mode == "const":
             noise = self.noise_const * self.noise_strength
+        early, late = split_gain(self.activation, ACTIVATIONS[self.activation].gain * gain)
         x = modulated_conv2d(
             x,
             self.weight,
@@ -349,14 +357,11 @@ class SynthesisLayer(nn.Module):
             padding=self.padding,
             resample_filter=self.resample_filter,
             flip_weight=self.up == 1,
+            bias=self.bias,
+            gain=early,
         )
-        return bias_act(
-            x,
-            self.bias,
-            act=self.activation,
-            gain=ACTIVATIONS[self.activation].gain * gain,
-            clamp=_clamp(self.conv_clamp, gain),
-        )
+        clamp = _clamp(self.conv_clamp, gain)
+        return activate_(x, act=self.activation, gain=late, clamp=clamp)
 
 
 class ToRGBLayer(nn.Module):
@@ -384,8 +389,10 @@ class ToRGBLayer(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Return the image, [N, out_channels, R, R], of x's dtype; w are styles, [N, w_dim]."""
         styles = self.affine(w) * self.weight_gain
-        x = modulated_conv2d(x, self.weight, styles, padding=self.padding, demodulate=False)
-        return bias_act(x, self.bias, clamp=self.conv_clamp)
+        x = modulated_conv2d(
+            x, self.weight, styles, padding=self.padding, demodulate=False, bias=self.bias
+        )
+        return activate_(x, clamp=self.conv_clamp)
 
 
 class SynthesisBlock(nn.Module):
@@ -472,6 +479,7 @@ class SynthesisBlock(nn.Module):
         # Features.
         if self.is_first:
             x = self.const.to(dtype).expand(ws.shape[0], -1, -1, -1)
+            x = x.contiguous(memory_format=compute_layout(x))
             x = self.conv1(x, next(styles), noise_name=f"{name}.conv1", **noise)
         else:
             inputs = x.to(dtype)
@@ -486,7 +494,7 @@ class SynthesisBlock(nn.Module):
             img = upsample2d(img, self.resample_filter)
         if self.num_torgb:
             y = self.torgb(x, next(styles)).to(torch.float32)
-            img = y if img is None else img + y
+            img = y if img is None else y.add_(img)
         return x, img
 
 
@@ -689,7 +697,7 @@ class DiscriminatorBlock(nn.Module):
             x = x.to(dtype)
         if self.in_channels == 0 or self.architecture == "skip":
             check_shape("img", img, [None, self.img_channels, self.resolution, self.resolution])
-            img = img.to(dtype)
+            img = img.to(dtype, memory_format=compute_layout(img))
             y = self.fromrgb(img)
             x = y if x is None else x + y
             is_skip = self.architecture == "skip"
@@ -697,7 +705,7 @@ class DiscriminatorBlock(nn.Module):
         if self.architecture == "resnet":
             gain = math.sqrt(0.5)
             y = self.skip(x, gain=gain)
-            x = y + self.conv1(self.conv0(x), gain=gain)
+            x = y.add_(self.conv1(self.conv0(x), gain=gain))
         else:
             x = self.conv1(self.conv0(x))
         return x, img

@@ -100,13 +100,17 @@ def test_golden_setup_filter(golden):
         check(f, golden[f"setup/{name}/out"], name=name)
 
 
+LAYOUTS = {"channels_first": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.golden("upfirdn2d")
-def test_golden_upfirdn2d(golden_case):
+def test_golden_upfirdn2d(golden_case, layout):
     g, case, kwargs = pick_cases(golden_case)
     fn = {f.__name__: f for f in (upfirdn2d, filter2d, upsample2d, downsample2d)}[case["fn"]]
     key, f = case["key"], g.tensor(f"setup/{case['filter']}/out")
     x = g.tensor(f"{key}/x", requires_grad=True)
-    y = fn(x, f, **kwargs)
+    y = fn(x.contiguous(memory_format=LAYOUTS[layout]), f, **kwargs)
     check(y, g[f"{key}/y"])
     y.backward(g.tensor(f"{key}/dy"))
     check(x.grad, g[f"{key}/dx"])
@@ -138,12 +142,14 @@ def test_golden_activation_defaults(golden):
         assert ACTIVATIONS[name].alpha == golden.meta["default_alpha"][name]
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.golden("conv2d_resample")
-def test_golden_conv2d_resample(golden_case):
+def test_golden_conv2d_resample(golden_case, layout):
     g, case, kwargs = pick_cases(golden_case)
     key = case["key"]
     x, w = g.tensor(f"{key}/x", requires_grad=True), g.tensor(f"{key}/w", requires_grad=True)
-    y = conv2d_resample(x, w, f=g.tensor(f"filter/{case['filter']}"), **kwargs)
+    images = x.contiguous(memory_format=LAYOUTS[layout])
+    y = conv2d_resample(images, w, f=g.tensor(f"filter/{case['filter']}"), **kwargs)
     check(y, g[f"{key}/y"])
     y.backward(g.tensor(f"{key}/dy"))
     check(x.grad, g[f"{key}/dx"])

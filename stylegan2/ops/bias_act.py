@@ -13,17 +13,21 @@ from stylegan2.checks import check_choice, check_shape
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function: fn(x, alpha), and the gain and alpha it has unless told otherwise."""
+    """An activation function, and the gain and alpha it has unless told otherwise.
 
-    fn: Callable[[Tensor, float], Tensor]
+    is_homogeneous says that a positive factor passes through fn, so that it may come first.
+    """
+
+    fn: Callable[[Tensor, float], Tensor]  # may work in place
     gain: float = 1.0
     alpha: float = 0.0
+    is_homogeneous: bool = False
 
 
 ACTIVATIONS = {
-    "linear": Activation(lambda x, _: x),
-    "relu": Activation(lambda x, _: functional.relu(x), gain=math.sqrt(2)),
-    "lrelu": Activation(functional.leaky_relu, gain=math.sqrt(2), alpha=0.2),
+    "linear": Activation(lambda x, _: x, is_homogeneous=True),
+    "relu": Activation(lambda x, _: torch.relu_(x), gain=math.sqrt(2), is_homogeneous=True),
+    "lrelu": Activation(functional.leaky_relu_, gain=math.sqrt(2), alpha=0.2, is_homogeneous=True),
     "tanh": Activation(lambda x, _: torch.tanh(x)),
     "sigmoid": Activation(lambda x, _: torch.sigmoid(x)),
     "elu": Activation(lambda x, _: functional.elu(x)),
@@ -57,18 +61,40 @@ def bias_act(
         ValueError: act is unknown, b does not fit x, or clamp is not above 0.
     """
     check_choice("act", act, ACTIVATIONS)
-    if clamp is not None and not clamp > 0:
-        raise ValueError(f"clamp: {clamp!r}, expected a number above 0")
+    early, late = split_gain(act, gain)
     if b is not None:
         if not -x.ndim <= dim < x.ndim:
             raise ValueError(f"dim: {dim}, expected a dimension of x, which has {x.ndim}")
         check_shape("b", b, [x.shape[dim]])
-        x = x + b.to(x.dtype).reshape([-1 if i == dim % x.ndim else 1 for i in range(x.ndim)])
+        b = (b.to(x.dtype) * early).reshape([-1 if i == dim % x.ndim else 1 for i in range(x.ndim)])
+        x = torch.add(b, x, alpha=early)
+    else:
+        x = x * early
+    return activate_(x, act, alpha, late, clamp)
+
+
+def split_gain(act: str, gain: float | None) -> tuple[float, float]:
+    """Return the factors to apply before and after the activation; one of them is 1."""
+    gain = ACTIVATIONS[act].gain if gain is None else gain
+    return (gain, 1.0) if ACTIVATIONS[act].is_homogeneous and gain > 0 else (1.0, gain)
+
+
+def activate_(
+    x: Tensor,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float = 1,
+    clamp: float | None = None,
+) -> Tensor:
+    """Return clamp(gain * act(x), -clamp, clamp); x is overwritten.
+
+    Raises:
+        ValueError: clamp is not above 0.
+    """
+    if clamp is not None and not clamp > 0:
+        raise ValueError(f"clamp: {clamp!r}, expected a number above 0")
     spec = ACTIVATIONS[act]
     x = spec.fn(x, spec.alpha if alpha is None else alpha)
-    gain = spec.gain if gain is None else gain
     if gain != 1:
         x = x * gain
-    if clamp is not None:
-        x = x.clamp(-clamp, clamp)
-    return x
+    return x if clamp is None else x.clamp(-clamp, clamp)

@@ -26,8 +26,9 @@ def conv2d_resample(
     groups: int = 1,
     flip_weight: bool = True,
     flip_filter: bool = False,
+    bias: Tensor | None = None,
 ) -> Tensor:
-    """Return x up-sampled with f, convolved with w, filtered with f and sub-sampled.
+    """Return x up-sampled with f, convolved with w, filtered with f and sub-sampled, plus a bias.
 
     Args:
         x: images, [N, C_in, H, W].
@@ -40,6 +41,7 @@ def conv2d_resample(
         groups: independent groups of channels.
         flip_weight: correlate with w (True) or convolve (False).
         flip_filter: likewise for f.
+        bias: added to the result, [C_out]; None for none.
 
     Raises:
         ValueError: shapes that do not fit each other, factors below 1.
@@ -67,28 +69,35 @@ def conv2d_resample(
     # 1x1 kernels: convolve where there are fewer pixels.
     if is_pointwise and down > 1 and up == 1:
         x = upfirdn2d(x, f, down=down, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
-        return functional.conv2d(x, w, groups=groups)
+        return functional.conv2d(x, w, bias, groups=groups)
     if is_pointwise and up > 1 and down == 1:
         x = functional.conv2d(x, w, groups=groups)
         pad = [x0, x1, y0, y1]
-        return upfirdn2d(x, f, up=up, padding=pad, flip_filter=flip_filter, gain=up**2)
+        x = upfirdn2d(x, f, up=up, padding=pad, flip_filter=flip_filter, gain=up**2)
+        return _add_bias(x, bias)
 
     # Up-sampling as a transposed convolution, whose result is filtered (and sub-sampled).
     if up > 1:
         x = functional.conv_transpose2d(x, _swap_channels(w, groups), stride=up, groups=groups)
         pad = [x0 - kernel_x + 1, x1 - kernel_x + up, y0 - kernel_y + 1, y1 - kernel_y + up]
         x = upfirdn2d(x, f, padding=pad, flip_filter=flip_filter, gain=up**2)
-        return x if down == 1 else upfirdn2d(x, f, down=down, flip_filter=flip_filter)
+        if down > 1:
+            x = upfirdn2d(x, f, down=down, flip_filter=flip_filter)
+        return _add_bias(x, bias)
 
     # Down-sampling: filtered, then a strided convolution.
     if down > 1:
         x = upfirdn2d(x, f, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
-        return functional.conv2d(x, w, stride=down, groups=groups)
+        return functional.conv2d(x, w, bias, stride=down, groups=groups)
 
     # No resampling.
     if x0 == x1 >= 0 and y0 == y1 >= 0:
-        return functional.conv2d(x, w, padding=(y0, x0), groups=groups)
-    return functional.conv2d(functional.pad(x, [x0, x1, y0, y1]), w, groups=groups)
+        return functional.conv2d(x, w, bias, padding=(y0, x0), groups=groups)
+    return functional.conv2d(functional.pad(x, [x0, x1, y0, y1]), w, bias, groups=groups)
+
+
+def _add_bias(x: Tensor, bias: Tensor | None) -> Tensor:
+    return x if bias is None else x + bias[:, None, None]
 
 
 def _swap_channels(w: Tensor, groups: int) -> Tensor:

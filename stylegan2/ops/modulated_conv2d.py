@@ -22,6 +22,8 @@ def modulated_conv2d(
     resample_filter: Tensor | None = None,
     demodulate: bool = True,
     flip_weight: bool = True,
+    bias: Tensor | None = None,
+    gain: float = 1,
 ) -> Tensor:
     """Return x convolved with kernels of its own for each sample, [N, C_out, H_out, W_out].
 
@@ -35,6 +37,8 @@ def modulated_conv2d(
         noise: added to the result, [N, 1, H_out, W_out] or [H_out, W_out]; None for none.
         up, down, padding, resample_filter, flip_weight: as in `conv2d_resample`.
         demodulate: scale each sample's kernels to unit norm per output channel.
+        bias: added to the result, [C_out]; None for none.
+        gain: factor on the result, noise and bias included.
 
     Raises:
         ValueError: shapes that do not fit each other.
@@ -53,7 +57,9 @@ def modulated_conv2d(
         weight = weight * (1 / math.sqrt(fan_in) / largest)
         styles = styles / styles.abs().amax(dim=1, keepdim=True)
 
-    # Modulate, convolve, demodulate.
+    # Modulate, convolve, demodulate, add noise and bias; in as few passes over y as can be.
+    bias = None if bias is None else (bias * gain).to(x.dtype)
+    is_plain = not demodulate and noise is None and gain == 1
     y = conv2d_resample(
         x * styles.to(x.dtype)[:, :, None, None],
         weight.to(x.dtype),
@@ -62,10 +68,13 @@ def modulated_conv2d(
         down=down,
         padding=padding,
         flip_weight=flip_weight,
+        bias=bias if is_plain else None,
     )
+    if is_plain:
+        return y
+    scale = y.new_tensor(gain)
     if demodulate:
         power = styles.square() @ weight.square().sum(dim=[2, 3]).T  # [N, C_out]
-        y = y * (power + EPSILON).rsqrt().to(x.dtype)[:, :, None, None]
-    if noise is not None:
-        y = y + noise.to(x.dtype)
-    return y
+        scale = ((power + EPSILON).rsqrt() * gain).to(x.dtype)[:, :, None, None]
+    y = y * scale if noise is None else torch.addcmul((noise * gain).to(x.dtype), y, scale)
+    return y if bias is None else y.add_(bias[:, None, None])

@@ -1,18 +1,25 @@
 """FIR filtering of images with up- and down-sampling.
 
-Along each axis the whole operation (insert zeros, pad or crop, filter, keep every n-th sample) is
-one linear map, a banded matrix. A filter of rank r is a sum of r products of such maps, rank 1 for
-all the usual ones: an image costs two matrix products, inserted zeros cost nothing, and the
-gradient of any order is the same function with the matrices transposed.
+Two ways to compute the same thing, chosen by the layout of the images in memory:
+
+- channels last: a depthwise convolution, fast on CPUs in that layout;
+- otherwise matrices: along an axis the whole operation (insert zeros, pad or crop, filter, keep
+  every n-th sample) is linear, and the filter is a sum of few products of one filter an axis (one
+  for all the usual filters), so that an image costs two matrix products.
+
+The gradient is the operation itself with up and down exchanged and the filter reversed, so that
+gradients of any order cost the same.
 """
 
 import functools
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from stylegan2.checks import check_positive, check_shape
 
@@ -86,25 +93,13 @@ def upfirdn2d(
     check_shape("x", x, [None] * 4)
     up_x, up_y = parse_pair("up", up)
     down_x, down_y = parse_pair("down", down)
-    pad_x, pad_y = parse_padding(padding)
-    factors = filter_factors(f)
-    if f is None or f.ndim == 2:
-        gain_x, gain_y = gain, 1.0
-    else:
-        gain_x = gain_y = gain**0.5
-    height, width = x.shape[2:]
-    terms = [
-        (
-            axis_matrix(
-                row_taps, height, up_y, down_y, *pad_y, flip_filter, gain_y, x.device, x.dtype
-            ),
-            axis_matrix(
-                col_taps, width, up_x, down_x, *pad_x, flip_filter, gain_x, x.device, x.dtype
-            ),
-        )
-        for row_taps, col_taps in factors
-    ]
-    return sum(torch.matmul(rows, torch.matmul(x, cols.T)) for rows, cols in terms)
+    (x0, x1), (y0, y1) = parse_padding(padding)
+    is_separable = f is not None and f.ndim == 1
+    gain_y, gain_x = (gain**0.5, gain**0.5) if is_separable else (1.0, gain)
+    terms = correlation_taps(filter_factors(f), flip_filter, gain_y, gain_x)
+    y_axis = Axis(x.shape[2], len(terms[0][0]), up_y, down_y, y0, y1)
+    x_axis = Axis(x.shape[3], len(terms[0][1]), up_x, down_x, x0, x1)
+    return _Upfirdn2d.apply(x, terms, y_axis, x_axis)
 
 
 def filter2d(
@@ -198,6 +193,142 @@ def add_padding(
     return [x0 + pad_x[0], x1 + pad_x[1], y0 + pad_y[0], y1 + pad_y[1]]
 
 
+@dataclass(frozen=True)
+class Axis:
+    """The resampling along one axis, apart from the values of the taps."""
+
+    size: int  # samples that enter
+    taps: int
+    up: int
+    down: int
+    before: int  # padding
+    after: int
+
+    def __post_init__(self) -> None:
+        """Check that something is left."""
+        if self.size_out < 1:
+            raise ValueError(
+                f"padding: nothing is left of {self.size} samples (up {self.up}, down {self.down},"
+                f" padding {self.before} and {self.after}, {self.taps} taps)"
+            )
+
+    @property
+    def size_out(self) -> int:
+        """Samples that leave."""
+        return (self.size * self.up + self.before + self.after - self.taps) // self.down + 1
+
+    @property
+    def adjoint(self) -> "Axis":
+        """The transposed map, whose taps are reversed."""
+        used = self.size * self.up - self.size_out * self.down
+        before = self.taps - 1 - self.before
+        after = used + self.before - self.up + 1
+        return Axis(self.size_out, self.taps, self.down, self.up, before, after)
+
+
+class _Upfirdn2d(torch.autograd.Function):
+    # terms: pairs of taps (y, x) to correlate with, whose outer products add up to the filter.
+
+    @staticmethod
+    def forward(ctx, x: Tensor, terms: tuple, y_axis: Axis, x_axis: Axis) -> Tensor:
+        ctx.maps = terms, y_axis, x_axis
+        y = None
+        if is_channels_last(x):
+            y = _by_convolution(x, terms, y_axis, x_axis)
+        return _by_matrices(x, terms, y_axis, x_axis) if y is None else y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple:
+        terms, y_axis, x_axis = ctx.maps
+        terms = tuple((rows[::-1], cols[::-1]) for rows, cols in terms)
+        return _Upfirdn2d.apply(grad, terms, y_axis.adjoint, x_axis.adjoint), None, None, None
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Tell whether the channels of a pixel lie side by side, and not the pixels of a channel."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def _by_convolution(x: Tensor, terms: tuple, y_axis: Axis, x_axis: Axis) -> Tensor | None:
+    # One depthwise convolution; long separable filters take two. None if it cannot be said so.
+    if len(terms) == 1 and min(y_axis.taps, x_axis.taps) >= SEPARABLE_TAPS:
+        rows, cols = terms[0]
+        still = (Axis(x.shape[2], 1, 1, 1, 0, 0), Axis(x_axis.size_out, 1, 1, 1, 0, 0))
+        x = _depthwise(x, (((1.0,), cols),), still[0], x_axis)
+        return None if x is None else _depthwise(x, ((rows, (1.0,)),), y_axis, still[1])
+    return _depthwise(x, terms, y_axis, x_axis)
+
+
+def _depthwise(x: Tensor, terms: tuple, y_axis: Axis, x_axis: Axis) -> Tensor | None:
+    axes = (y_axis, x_axis)
+    channels = x.shape[1]
+    kernel = depthwise_kernel(terms, x.device, x.dtype).expand(channels, 1, -1, -1)
+    if all(axis.up == 1 for axis in axes):
+        stride = [axis.down for axis in axes]
+        pad = [axis.before for axis in axes]
+        if any(axis.before != axis.after or axis.before < 0 for axis in axes):
+            x = functional.pad(x, [x_axis.before, x_axis.after, y_axis.before, y_axis.after])
+            pad = 0
+        return functional.conv2d(x, kernel, stride=stride, padding=pad, groups=channels)
+    if all(axis.down == 1 for axis in axes):
+        cut = [axis.taps - 1 - axis.before for axis in axes]
+        more = [axis.after + axis.up + c - axis.taps for axis, c in zip(axes, cut, strict=True)]
+        if min(cut) < 0 or not all(0 <= m < axis.up for m, axis in zip(more, axes, strict=True)):
+            return None
+        stride = [axis.up for axis in axes]
+        kernel = kernel.flip([2, 3])
+        return functional.conv_transpose2d(
+            x, kernel, stride=stride, padding=cut, output_padding=more, groups=channels
+        )
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def depthwise_kernel(terms: tuple, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the taps of both axes, [1, 1, taps_y, taps_x]."""
+    kernel = sum(np.outer(rows, cols) for rows, cols in terms)
+    return torch.from_numpy(kernel).to(device, dtype)[None, None]
+
+
+def _by_matrices(x: Tensor, terms: tuple, y_axis: Axis, x_axis: Axis) -> Tensor:
+    num, channels, height, width = x.shape
+    x = x.reshape(num * channels, height, width)
+    total = None
+    for row_taps, col_taps in terms:
+        rows = axis_matrix(row_taps, y_axis, x.device, x.dtype)
+        cols = axis_matrix(col_taps, x_axis, x.device, x.dtype)
+        y = (x.reshape(-1, width) @ cols.T).reshape(num * channels, height, -1)
+        y = torch.bmm(rows.expand(num * channels, -1, -1), y)
+        total = y if total is None else total.add_(y)
+    return total.reshape(num, channels, y_axis.size_out, x_axis.size_out)
+
+
+@functools.lru_cache(maxsize=256)
+def axis_matrix(
+    taps: tuple[float, ...], axis: Axis, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Return the map of one axis, [size_out, size]; its row k makes output sample k."""
+    matrix = np.zeros((axis.size_out, axis.size))
+    for tap, value in enumerate(taps):
+        position = np.arange(axis.size_out) * axis.down + tap - axis.before  # in the finer grid
+        hit = (position % axis.up == 0) & (position >= 0) & (position < axis.size * axis.up)
+        matrix[np.flatnonzero(hit), position[hit] // axis.up] += value
+    return torch.from_numpy(matrix).to(device, dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def correlation_taps(factors: tuple, flip_filter: bool, gain_y: float, gain_x: float) -> tuple:
+    """Return the taps to correlate with, gains included."""
+    step = 1 if flip_filter else -1
+    return tuple(
+        (
+            tuple(tap * gain_y for tap in rows[::step]),
+            tuple(tap * gain_x for tap in cols[::step]),
+        )
+        for rows, cols in factors
+    )
+
+
 def filter_factors(f: Tensor | None) -> tuple:
     """Return the filter as a sum of separable ones, each the taps along y and along x."""
     if f is None:
@@ -216,35 +347,9 @@ _FACTORS: dict[int, tuple] = {}  # by identity and version: reading a filter mak
 def _factor(f: Tensor) -> tuple:
     taps = f.detach().double().cpu().numpy()
     if taps.ndim == 1:
-        return ((tuple(taps), tuple(taps)),)
+        return ((tuple(taps.tolist()),) * 2,)
     columns, scales, rows = np.linalg.svd(taps)
     rank = max(1, int((scales > scales[0] * 1e-6).sum()))  # float32 taps are exact to 6e-8
-    return tuple((tuple(columns[:, k] * scales[k]), tuple(rows[k])) for k in range(rank))
-
-
-@functools.lru_cache(maxsize=1024)
-def axis_matrix(
-    taps: tuple[float, ...],
-    size: int,
-    up: int,
-    down: int,
-    before: int,
-    after: int,
-    flip: bool,
-    gain: float,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Tensor:
-    """Return the map of one axis, [size_out, size]; its row k makes output sample k."""
-    size_out = (size * up + before + after - len(taps)) // down + 1
-    if size_out < 1:
-        raise ValueError(
-            f"padding: nothing is left of {size} samples (up {up}, down {down}, padding {before},"
-            f" {after}, {len(taps)} taps)"
-        )
-    matrix = np.zeros((size_out, size))
-    for tap, value in enumerate(taps if flip else taps[::-1]):
-        position = np.arange(size_out) * down + tap - before  # in the up-sampled grid
-        hit = (position % up == 0) & (position >= 0) & (position < size * up)
-        matrix[np.flatnonzero(hit), position[hit] // up] += value * gain
-    return torch.from_numpy(matrix).to(device, dtype)
+    return tuple(
+        (tuple((columns[:, k] * scales[k]).tolist()), tuple(rows[k].tolist())) for k in range(rank)
+    )
