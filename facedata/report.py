@@ -99,6 +99,7 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
         tasks=[_task(run, task, number) for number, task in enumerate(tasks)],
         data=_data(run),
         classes=_classes(run),
+        check=run.optional_json("split_check.json"),
         mosaics=_mosaics(run),
         quality=_quality(run),
         duplicates=_duplicates(run),
@@ -154,6 +155,11 @@ class _Run:
         """Return a table of the run, None when there is none."""
         path = self.root / name
         return tables.read(path, columns) if path.exists() else None
+
+    def optional_json(self, name: str) -> Any:
+        """Return the content of a JSON file of the run, None when there is none."""
+        path = self.root / name
+        return files.read_json(path) if path.exists() else None
 
 
 def _task(run: _Run, task: dict[str, Any], number: int) -> dict[str, Any]:

@@ -128,6 +128,13 @@ def make_run(root: Path) -> Path:
         categories=["train", "val", "test"],
     )
     tables.write(splits, root / "splits.parquet")
+    check = {
+        "images": splits["split"].value_counts(sort=False).to_dict(),
+        "straddling": {"cluster": 0, "group": 0},
+        "attributes": {"hair_color": {"chi_square_p": 0.625}, "age": {"means": {}}},
+        "notes": [f"stratum {HOSTILE}: all 2 images stay together: train"],
+    }
+    files.write_json(check, root / "split_check.json")
     issues = {
         "image_id": ids[7:9],
         "attribute": "hair_color",
@@ -290,6 +297,8 @@ def test_page_tells_what_the_stages_found(page):
         "label conflict 4 truncated 1",
         "hair_color set missing: its rows disagree 2 hair_color missing 1",
         "truncated 1",
+        f"groups: 0. Stratum {HOSTILE}: all 2 images stay together: train.",
+        "Imbalance ratio 2.2, p 0.625.",
         "3 pairs in 3 clusters; in 1 pairs the labels disagree",
         "found no face in 2 of 59 images",
         "Trained on 20,000 images shown",
@@ -360,6 +369,7 @@ def test_same_results_same_page(run):
         ("duplicates.parquet", "Duplicates were not looked for."),
         ("label_issues.csv", "Labels were not checked against predictions."),
         ("notes.csv", "No notes on labels were written."),
+        ("split_check.json", "The split was not checked."),
         ("classifiers", "This head was not evaluated."),
         ("splits.run.json", "No run records were found."),
     ],
