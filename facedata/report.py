@@ -546,44 +546,49 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _synths(run: _Run) -> list[dict[str, Any]]:
     """Return what each generator drew and the filter accepted, class by class."""
-    return [_synth(path.parent) for path in sorted(run.root.glob("synth/*/samples.parquet"))]
+    paths = sorted(run.root.glob("synth/*/samples.parquet"))
+    return [_synth(path.parent, run.root / "deficits.csv") for path in paths]
 
 
-def _synth(folder: Path) -> dict[str, Any]:
-    fixed = {"row", "class", "seed", "psi", "accepted", "reason"}
-    fixed |= {"teacher_probability", "nearest_distance"}
-    samples = tables.read(folder / "samples.parquet", ["row", "class", "accepted", "reason"])
-    attributes = [name for name in samples.columns if name not in fixed]
+def _synth(folder: Path, deficits: Path) -> dict[str, Any]:
+    columns = ["row", "class", "accepted", "reason", "teacher_probability"]
+    samples = tables.read(folder / "samples.parquet", columns)
+    samples = samples.sort_values("teacher_probability", ascending=False, kind="stable")
+    lacking = tables.read(deficits, ["class", "name", "deficit"])
+    lacking = lacking.astype({"class": int, "deficit": int})
+    lacking = lacking.sort_values("deficit", ascending=False, kind="stable")
     images = packed.read_images(folder / "images.npy")
-    box = files.read_json(folder / "images.json")["content_box"]
-    left, top, right, bottom = box
+    left, top, right, bottom = files.read_json(folder / "images.json")["content_box"]
     classes = []
-    for _, drawn in samples.groupby("class"):
-        accepted = drawn[drawn["accepted"].astype(bool)]
-        name = packed.class_name([str(value) for value in drawn[attributes].iloc[0]])
-        shown = accepted["row"].head(SAMPLES_A_CLASS)
+    for number, name, deficit in lacking[["class", "name", "deficit"]].itertuples(index=False):
+        drawn = samples[samples["class"] == number]
+        if not len(drawn):
+            continue
+        rows = drawn.loc[drawn["accepted"], "row"].head(SAMPLES_A_CLASS)
+        shown = [images[row, top:bottom, left:right] for row in rows]
+        alt = f"Accepted synthetic images of the class {name}"
         classes.append(
             {
                 "name": name,
-                "drawn": len(drawn),
-                "accepted": len(accepted),
-                "reasons": _counts(drawn.loc[~drawn["accepted"].astype(bool), "reason"]),
-                "picture": inline.strip(
-                    [images[row, top:bottom, left:right] for row in shown],
-                    f"Accepted synthetic images of the class {name}",
-                )
-                if len(shown)
-                else None,
+                "deficit": deficit,
+                **_acceptance(drawn),
+                "picture": inline.strip(shown, alt) if shown else None,
             }
         )
-    classes.sort(key=lambda one: -one["drawn"])
     return {
         "name": folder.name,
-        "drawn": len(samples),
-        "accepted": int(samples["accepted"].astype(bool).sum()),
-        "reasons": _counts(samples.loc[~samples["accepted"].astype(bool), "reason"]),
+        **_acceptance(samples),
         "classes": classes[:MAX_CLASSES],
         "num_hidden": max(0, len(classes) - MAX_CLASSES),
+    }
+
+
+def _acceptance(samples: pd.DataFrame) -> dict[str, Any]:
+    """Return how many samples were drawn and accepted, and why the others were not."""
+    return {
+        "drawn": len(samples),
+        "accepted": int(samples["accepted"].sum()),
+        "reasons": _counts(samples.loc[~samples["accepted"], "reason"]),
     }
 
 

@@ -202,6 +202,8 @@ def make_gan(root: Path, images: np.ndarray) -> None:
         }
     )
     tables.write(samples, synth / "samples.parquet")
+    deficits = {"class": range(3), "name": COLORS, "hair_color": COLORS, "deficit": [0, 5, 9]}
+    tables.write(pd.DataFrame(deficits), root / "deficits.csv")
 
 
 def make_arms(root: Path) -> None:
@@ -305,7 +307,7 @@ def test_page_tells_what_the_stages_found(page):
         "all generated images 38 1,000 71.2 0.125 one half of the real images against the other"
         " – – 71.2 -0.001 black 7 200 – –",
         "5 of 12 drawn images were accepted (42 %); the others: low probability 6, surplus 1.",
-        "5 of 6 accepted (83 %); surplus 1",
+        "black lacks 5; 5 of 6 accepted (83 %); surplus 1",
         "None was accepted.",
         "0.550 0.500–0.600",
         "60 % 6",  # confusion: 3 of 5 right, twice
