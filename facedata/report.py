@@ -49,7 +49,10 @@ STAGES = (
     "classifiers compare",
 )
 
+SPLITS = ("train", "val", "test")
+WITHOUT_ROW = "file_without_row"  # the reason for dropping a file that no row names
 FIGURE_ALTS = {
+    "classes": "Images by class of each attribute, split by split",
     "sizes": "Widths and heights of the images",
     "quality": "Sharpness, brightness, contrast and entropy of the images",
     "cooccurrence": "How often the classes of two attributes occur together",
@@ -101,6 +104,7 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
         classes=_classes(run),
         check=run.optional_json("split_check.json"),
         mosaics=_mosaics(run),
+        cooccurrence=run.figure("cooccurrence"),
         quality=_quality(run),
         duplicates=_duplicates(run),
         non_faces=_non_faces(run),
@@ -122,22 +126,12 @@ class _Run:
         return files.read_json(self.root / "eda" / "summary.json")
 
     @cached_property
-    def curated(self) -> pd.DataFrame:
-        return tables.read(self.root / "curated.parquet", ["image_id"])
-
-    @cached_property
-    def labelled(self) -> pd.DataFrame:
-        """Curated images with their split."""
-        splits = tables.read(self.root / "splits.parquet", ["image_id", "split"])
-        return self.curated.merge(splits[["image_id", "split"]], on="image_id", how="left")
-
-    @cached_property
     def index(self) -> pd.DataFrame:
         return tables.read(self.root / "index.parquet", ["image_id"]).set_index("image_id")
 
     @cached_property
     def inspection(self) -> pd.DataFrame:
-        columns = ["image_id", "row", "problem", "width", "height", "format"]
+        columns = ["image_id", "row", "problem", "format"]
         return tables.read(self.root / "inspection.parquet", columns).set_index("image_id")
 
     @cached_property
@@ -150,6 +144,11 @@ class _Run:
         if row is None or pd.isna(row):
             return None
         return inline.picture(self.images[int(row)], alt, max_width=96)
+
+    def figure(self, name: str) -> Markup | None:
+        """Return a figure of the exploration, None when it was not drawn."""
+        path = self.root / "eda" / f"{name}.svg"
+        return inline.svg(path, name, FIGURE_ALTS[name]) if path.exists() else None
 
     def optional(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame | None:
         """Return a table of the run, None when there is none."""
@@ -281,16 +280,16 @@ def _confusion(folder: Path, head: str, classes: list[str]) -> dict[str, Any] | 
 
 def _data(run: _Run) -> dict[str, Any]:
     """Return how many images there were, which were kept and why the others were not."""
-    dropped = tables.read(run.root / "dropped.csv", ["image_id", "table_row", "reason"])
-    with_row = dropped["table_row"].notna()
+    summary = run.summary
+    dropped = dict(summary["dropped"])
+    without_row = dropped.pop(WITHOUT_ROW, 0)
     notes = run.optional("notes.csv", ["attribute", "note"])
-    attributes = tables.attributes(run.curated)
     return {
-        "table_rows": len(run.curated) + int(with_row.sum()),
-        "kept": len(run.curated),
-        "dropped": _counts(dropped.loc[with_row, "reason"]),
-        "num_dropped": int(with_row.sum()),
-        "without_row": int((~with_row).sum()),
+        "table_rows": summary["table_rows"],
+        "kept": summary["curated"],
+        "dropped": dropped,
+        "num_dropped": summary["table_rows"] - summary["curated"],
+        "without_row": without_row,
         "notes": None
         if notes is None
         else [
@@ -298,7 +297,7 @@ def _data(run: _Run) -> dict[str, Any]:
             for attribute, of_attribute in notes.groupby("attribute")
             for note, number in _counts(of_attribute["note"].map(_note_kind))
         ],
-        "missing": {name: int(run.curated[name].isna().sum()) for name in attributes},
+        "missing": {name: one["missing"] for name, one in summary["attributes"].items()},
     }
 
 
@@ -307,82 +306,58 @@ def _note_kind(note: str) -> str:
     return re.sub(r"rows [\d, ]+ disagree", "its rows disagree", note.partition(";")[0])
 
 
-def _classes(run: _Run) -> list[dict[str, Any]]:
+def _classes(run: _Run) -> dict[str, Any]:
     """Return how often each class of each attribute occurs, by split."""
-    found = []
-    for name in tables.attributes(run.labelled):
-        values = run.labelled[name]
-        if not isinstance(values.dtype, pd.CategoricalDtype):
-            known = values.dropna()
-            found.append(
-                {
-                    "name": name,
-                    "numeric": {
-                        "least": known.min(),
-                        "median": known.median(),
-                        "largest": known.max(),
-                        "count": len(known),
-                    },
-                }
-            )
-            continue
-        counts = pd.crosstab(values, run.labelled["split"], dropna=False)
-        counts = counts.reindex(index=values.cat.categories, fill_value=0)
-        counts = counts[[split for split in ("train", "val", "test") if split in counts]]
-        total = counts.sum(axis=1)
-        largest = max(int(total.max()), 1)
-        found.append(
+    columns = ["attribute", "class", *SPLITS, "curated", "share"]
+    counts = tables.read(run.root / "eda" / "classes.csv", columns)
+    counts = counts.astype({**dict.fromkeys([*SPLITS, "curated"], int), "share": float})
+    return {
+        "figure": run.figure("classes"),
+        "splits": SPLITS,
+        "attributes": [
             {
                 "name": name,
-                "numeric": None,
-                "splits": list(counts.columns),
-                "ratio": float(largest / total[total > 0].min()) if (total > 0).any() else None,
-                "rows": [
-                    {
-                        "name": one,
-                        "counts": [int(count) for count in counts.loc[one]],
-                        "total": int(total[one]),
-                        "share": float(total[one] / max(total.sum(), 1)),
-                        "width": float(total[one] / largest),
-                    }
-                    for one in counts.index
-                ],
+                "ratio": run.summary["attributes"][name]["imbalance_ratio"],
+                "rows": rows.to_dict("records"),
             }
-        )
-    return found
+            for name, rows in counts.groupby("attribute", sort=False)
+        ],
+    }
 
 
 def _mosaics(run: _Run) -> list[dict[str, Any]]:
     """Return the pictures of each attribute's classes."""
-    paths = {
-        name: run.root / "eda" / f"mosaic_{name}.png" for name in tables.attributes(run.curated)
-    }
+    names = [name for name in run.summary["files"] if name.startswith("mosaic_")]
     return [
-        {"name": name, "picture": inline.picture(path, f"Images by class of {name}, a row a class")}
-        for name, path in paths.items()
-        if path.exists()
+        {
+            "name": attribute,
+            "picture": inline.picture(
+                run.root / "eda" / name, f"Images by class of {attribute}, a row a class"
+            ),
+        }
+        for name in names
+        for attribute in [Path(name).stem.removeprefix("mosaic_")]
     ]
 
 
 def _quality(run: _Run) -> dict[str, Any]:
     """Return sizes, formats and quality figures of the images, and why some were not readable."""
-    columns = ["width", "height", "sharpness", "brightness", "contrast", "entropy"]
-    readable = run.inspection[run.inspection["problem"].isna()]
-    quantiles = [0, 0.05, 0.5, 0.95, 1]
-    figures = []
-    for name in ("sizes", "quality", "cooccurrence"):
-        path = run.root / "eda" / f"{name}.svg"
-        if path.exists():
-            figures.append(inline.svg(path, name, FIGURE_ALTS[name]))
+    figures = ["least", "low", "median", "high", "largest"]
+    measures = tables.read(run.root / "eda" / "quality.csv", ["measure", *figures])
+    outliers = run.root / "eda" / "outliers.png"
     return {
         "formats": _counts(run.inspection["format"]),
         "problems": _counts(run.inspection["problem"]),
         "rows": [
-            {"name": name, "values": readable[name].astype(float).quantile(quantiles).tolist()}
-            for name in columns
-            if name in readable and len(readable)
+            {"name": row["measure"], "figures": [float(row[name]) for name in figures]}
+            for row in measures.to_dict("records")
         ],
-        "figures": figures,
+        "figures": [
+            figure for name in ("sizes", "quality") for figure in [run.figure(name)] if figure
+        ],
+        "outliers": inline.picture(outliers, "Images far from the usual in a measure, a row each")
+        if outliers.exists()
+        else None,
     }
 
 
