@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -333,8 +335,6 @@ def test_broken_parquet_says_why(root):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"attributes": [HAIR | {"name": "split"}]}, "'split': the name is taken"),
-        ({"attributes": [HAIR | {"name": "class"}]}, "'class': the name is taken"),
         ({"attributes": [HAIR | {"name": "hair/color"}]}, "expected a letter"),
         ({"attributes": [HAIR, HAIR]}, "named twice"),
         ({"attributes": [HAIR | {"kind": "text"}]}, "kind 'text'"),
@@ -350,6 +350,17 @@ def test_broken_parquet_says_why(root):
 def test_settings_that_make_no_sense_say_why(changes, message):
     with pytest.raises(DataError, match=message):
         adapters.classes("table", settings(**changes))
+
+
+@pytest.mark.parametrize("name", [*tables.FIXED_COLUMNS, "class", "seed"])
+def test_columns_of_other_tables_are_no_attributes(root, name):
+    with pytest.raises(DataError, match=f"attribute '{name}': the name is taken"):
+        read(root, "file,hair\nimages/a.jpg,red\n", attributes=[HAIR | {"name": name}])
+
+
+def test_declared_attributes_need_no_slow_import():
+    code = "import sys, facedata.settings\nassert not {'pandas', 'numpy', 'PIL'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_settings_without_a_key_say_which():

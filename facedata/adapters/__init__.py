@@ -1,7 +1,7 @@
 """Adapters: one published layout each, read into the tables that all stages share.
 
-An adapter is a module with two functions: `classes(settings)` and
-`ingest(root, settings, seed)`; `settings` is the config's `ingest.<adapter>`.
+An adapter is a module with a function `ingest(root, settings, seed)`, where `settings` is the
+config's `ingest.<adapter>`; what attributes it will make stands in `declared`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from facedata.adapters import declared
 from facedata.errors import DataError
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ def classes(adapter: str, settings: Mapping[str, Any]) -> dict[str, list[str] | 
     Raises:
         DataError: no such adapter, or its settings make no sense.
     """
-    return module(adapter).classes(settings)
+    if adapter == "avatars":
+        return declared.avatar_classes(settings)
+    if adapter == "table":
+        return declared.table_classes(settings)
+    raise DataError(f"adapter {adapter!r} is none of {', '.join(ADAPTERS)}")
 
 
 def attribute_names(adapter: str, settings: Mapping[str, Any]) -> list[str]:
@@ -52,14 +57,3 @@ def attribute_names(adapter: str, settings: Mapping[str, Any]) -> list[str]:
         DataError: as for `classes`.
     """
     return list(classes(adapter, settings))
-
-
-def module(adapter: str) -> Any:
-    """Return an adapter's module; each is imported when asked for."""
-    if adapter == "avatars":
-        from facedata.adapters import avatars as found
-    elif adapter == "table":
-        from facedata.adapters import table as found
-    else:
-        raise DataError(f"adapter {adapter!r} is none of {', '.join(ADAPTERS)}")
-    return found

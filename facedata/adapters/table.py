@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from facedata import tables
-from facedata.adapters import Ingested
+from facedata.adapters import Ingested, declared
+from facedata.adapters.declared import normal
 from facedata.errors import DataError
 
 MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "?", "-"})
@@ -30,7 +31,6 @@ IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
     | {".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
-ATTRIBUTE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 # Columns that other tables (packs, samples, deficits, predictions) have beside the attributes.
 RESERVED = frozenset(tables.FIXED_COLUMNS) | {
     *("class", "name", "count", "deficit", "arm", "seed", "psi", "accepted", "reason"),
@@ -38,8 +38,6 @@ RESERVED = frozenset(tables.FIXED_COLUMNS) | {
 }
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
-
-SETTINGS = ("file", "file_column", "group_column", "split_column", "attributes", "derived")
 
 Parsed = tuple[Any, str]  # value (None: missing), and a note on what was changed ('': nothing)
 Parser = Callable[[str], Parsed]
@@ -66,62 +64,6 @@ class _Log:
         self.rejected.append((row.file, row.number, reason, detail))
 
 
-def classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
-    """Return the attributes by name, each with its classes (None: numeric), in column order.
-
-    Raises:
-        DataError: settings that make no sense: a name that is taken or given twice, a kind that
-            does not exist, classes that differ in case alone, bins that do not rise.
-    """
-    _check_keys("table", settings, SETTINGS)
-    found: dict[str, list[str] | None] = {}
-    for item in [*settings["attributes"], *settings["derived"]]:
-        _check_keys("attribute", item, ["name"])
-        name = item["name"]
-        where = f"attribute {name!r}"
-        if not ATTRIBUTE_NAME.fullmatch(name):
-            raise DataError(f"{where}: expected a letter, then letters, digits and _")
-        if name in RESERVED:
-            raise DataError(f"{where}: the name is taken; choose none of {sorted(RESERVED)}")
-        if name in found:
-            raise DataError(f"{where}: named twice")
-        if "source" in item:
-            _check_derived(where, item, found)
-        else:
-            _check_keys(where, item, ["column", "kind"])
-        kind = item.get("kind", "categorical")
-        if kind not in ("categorical", "numeric"):
-            raise DataError(f"{where}: kind {kind!r} is not categorical or numeric")
-        if kind == "numeric":
-            found[name] = None
-            continue
-        _check_keys(where, item, ["classes"])
-        found[name] = list(item["classes"])
-        if not found[name] or not all(isinstance(value, str) for value in found[name]):
-            raise DataError(f"{where}: classes {found[name]}, expected texts (quote yes, no, 1)")
-        if len({_normal(value) for value in found[name]}) < len(found[name]):
-            raise DataError(f"{where}: classes {found[name]} do not differ but for case or spaces")
-    return found
-
-
-def _check_keys(where: str, values: Mapping[str, Any], keys: Iterable[str]) -> None:
-    missing = [key for key in keys if key not in values]
-    if missing:
-        raise DataError(f"settings of {where}: no {missing[0]!r}, found {sorted(values)}")
-
-
-def _check_derived(where: str, item: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    _check_keys(where, item, ["bins", "classes"])
-    numeric = [name for name, values in found.items() if values is None]
-    bins = item["bins"]
-    if item["source"] not in numeric:
-        raise DataError(f"{where}: source {item['source']!r} is no numeric attribute of {numeric}")
-    if not bins or any(low >= high for low, high in itertools.pairwise(bins)):
-        raise DataError(f"{where}: bins {bins} do not rise")
-    if len(item["classes"]) != len(bins) + 1:
-        raise DataError(f"{where}: {len(bins)} edges make {len(bins) + 1} classes")
-
-
 def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
     """Read the table and check it against the folders.
 
@@ -137,7 +79,10 @@ def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
         DataError: the table cannot be read, a column is missing or named twice, no row is usable,
             or an official split has a value that is none.
     """
-    class_lists = classes(settings)
+    class_lists = declared.table_classes(settings)
+    taken = sorted(RESERVED & class_lists.keys())
+    if taken:
+        raise DataError(f"attribute {taken[0]!r}: the name is taken; all of {sorted(RESERVED)} are")
     table_path = root / settings["file"]
     log = _Log()
     wanted = [settings["file_column"], settings["group_column"], settings["split_column"]]
@@ -328,12 +273,12 @@ def _read_columns(
         return [_agreed(name, place, rows, parse, log) for rows in groups]
 
     def parse_split(text: str) -> Parsed:
-        if _normal(text) in MISSING:
+        if normal(text) in MISSING:
             return None, "missing"
-        if _normal(text) not in SPLITS:
+        if normal(text) not in SPLITS:
             known = ", ".join(SPLITS)
             raise DataError(f"{path}: {settings['split_column']}: {text!r} is none of {known}")
-        return SPLITS[_normal(text)], ""
+        return SPLITS[normal(text)], ""
 
     groups_read = read("group", settings["group_column"], _parse_group)
     index["group"] = pd.Series(groups_read, dtype="str")
@@ -374,26 +319,21 @@ def _agreed(name: str, place: int, rows: Sequence[_Row], parse: Parser, log: _Lo
     return value
 
 
-def _normal(text: str) -> str:
-    """Return text without regard to case and spaces around or repeated."""
-    return " ".join(str(text).split()).casefold()
-
-
 def _parse_group(text: str) -> Parsed:
-    return (None, "missing") if _normal(text) in MISSING else (text.strip(), "")
+    return (None, "missing") if normal(text) in MISSING else (text.strip(), "")
 
 
 def _class_parser(class_list: Sequence[str]) -> Parser:
     """Return a parser of labels: a class may be `none` or `unknown`; aliases are not guessed."""
-    known = {_normal(name): name for name in class_list}
+    known = {normal(name): name for name in class_list}
 
     def parse(text: str) -> Parsed:
-        value = known.get(_normal(text))
+        value = known.get(normal(text))
         if value is not None:
             return value, "" if text == value else "repaired: case or spaces"
-        if _normal(text) in MISSING:
+        if normal(text) in MISSING:
             return None, "missing"
-        near = get_close_matches(_normal(text), known, n=1)
+        near = get_close_matches(normal(text), known, n=1)
         hint = f"; did you mean {known[near[0]]}?" if near else ""
         return None, f"set missing: not a class{hint}"
 
@@ -404,7 +344,7 @@ def _number_parser(low: float, high: float) -> Parser:
     """Return a parser of plain numbers in [low, high]."""
 
     def parse(text: str) -> Parsed:
-        if _normal(text) in MISSING:
+        if normal(text) in MISSING:
             return None, "missing"
         if not NUMBER.fullmatch(text.strip()):
             return None, "set missing: not a number"
