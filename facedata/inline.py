@@ -92,13 +92,11 @@ def svg(path: Path, prefix: str, alt: str) -> Markup:
     width, height = root.attrib.pop("width", ""), root.attrib.pop("height", "")
     if "viewBox" not in root.attrib and width and height:
         root.set("viewBox", f"0 0 {_number(width)} {_number(height)}")
-    root.set("style", FIGURE_STYLE)
     root.set("role", "img")
     root.set("aria-label", alt)
     root.set("class", "figure")
-    # A figure is as wide as its file says, or as the page if that is less.
-    if width:
-        root.set("width", f"{_number(width) * (4 / 3 if width.endswith('pt') else 1):.0f}")
+    pixels = _number(width) * (4 / 3 if width.endswith("pt") else 1) if width else 640
+    root.set("style", f"{FIGURE_STYLE};--width:{pixels:.0f}px")
     return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=False))
 
 

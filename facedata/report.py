@@ -399,12 +399,14 @@ def _duplicates(run: _Run) -> dict[str, Any] | None:
     }
 
 
-def _value(index: pd.DataFrame, image_id: str, attribute: str) -> Any:
-    """Return an image's label; None when image, attribute or label is missing."""
+def _value(index: pd.DataFrame, image_id: str, attribute: str) -> str | None:
+    """Return an image's label as text; None when image, attribute or label is missing."""
     if image_id not in index.index or attribute not in index:
         return None
     value = index.loc[image_id, attribute]
-    return None if pd.isna(value) else value
+    if pd.isna(value):
+        return None
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _non_faces(run: _Run) -> dict[str, Any] | None:
@@ -492,7 +494,7 @@ def _distances(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of the table of distances: all images, the baseline, each class."""
     named = {
         "all generated images": metrics,
-        "one half of the real images against the other": metrics["baseline_real_halves"],
+        "real images, half against half": metrics["baseline_real_halves"],
         **metrics.get("classes", {}),
     }
     return [

@@ -326,7 +326,7 @@ def test_page_tells_what_the_stages_found(page):
         "3 pairs in 3 clusters; in 1 pairs the labels disagree",
         "found no face in 2 of 59 images",
         "Trained on 20,000 images shown",
-        "all generated images 38 1,000 71.2 0.125 one half of the real images against the other"
+        "all generated images 38 1,000 71.2 0.125 real images, half against half"
         " – – 71.2 -0.001 black 7 200 – –",
         "5 of 12 drawn images were accepted (42 %); the others: low probability 6, surplus 1.",
         "black lacks 5; 5 of 6 accepted (83 %); surplus 1",
