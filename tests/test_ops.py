@@ -1,0 +1,261 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from stylegan2.ops.bias_act import ACTIVATIONS, bias_act
+from stylegan2.ops.conv2d_resample import conv2d_resample
+from stylegan2.ops.modulated_conv2d import modulated_conv2d
+from stylegan2.ops.upfirdn2d import (
+    downsample2d,
+    filter_factors,
+    setup_filter,
+    upfirdn2d,
+    upsample2d,
+)
+
+LAYOUTS = {"channels_first": torch.contiguous_format, "channels_last": torch.channels_last}
+TAPS12 = np.linspace(-0.3, 1, 12)
+
+
+def images(*shape, layout="channels_first", seed=0):
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return x.contiguous(memory_format=LAYOUTS[layout]).requires_grad_()
+
+
+def slow_upfirdn(x, f, up, down, pad, flip):
+    """Step by step, sample by sample."""
+    x0, x1, y0, y1 = pad
+    num, channels, height, width = x.shape
+    big = np.zeros([num, channels, height * up, width * up])
+    big[:, :, ::up, ::up] = x
+    big = np.pad(big, [(0, 0), (0, 0), (max(y0, 0), max(y1, 0)), (max(x0, 0), max(x1, 0))])
+    big = big[:, :, max(-y0, 0) :, max(-x0, 0) :]
+    big = big[:, :, : big.shape[2] - max(-y1, 0), : big.shape[3] - max(-x1, 0)]
+    kernel = f if flip else f[::-1, ::-1]
+    rows, cols = big.shape[2] - f.shape[0] + 1, big.shape[3] - f.shape[1] + 1
+    out = np.zeros([num, channels, rows, cols])
+    for i in range(f.shape[0]):
+        for j in range(f.shape[1]):
+            out += kernel[i, j] * big[:, :, i : i + rows, j : j + cols]
+    return out[:, :, ::down, ::down]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(
+    ("up", "down", "pad"),
+    [
+        (1, 1, (2, 1, 2, 1)),
+        (2, 1, (2, 1, 2, 1)),
+        (3, 1, (3, 2, 4, 1)),
+        (1, 2, (1, 1, 1, 1)),
+        (1, 3, (2, 0, 1, 4)),
+        (2, 3, (1, 5, 0, 2)),
+        (2, 1, (-3, 4, 5, -2)),
+        (1, 1, (-1, 2, 3, -2)),
+    ],
+)
+def test_upfirdn2d_is_its_four_steps(up, down, pad, flip, layout):
+    x = images(2, 3, 6, 5, layout=layout)
+    f = torch.arange(1.0, 13).reshape(3, 4) ** 0.5
+    y = upfirdn2d(x, f, up=up, down=down, padding=list(pad), flip_filter=flip)
+    expected = slow_upfirdn(x.detach().numpy(), f.double().numpy(), up, down, pad, flip)
+    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("taps", "up", "down", "pad"),
+    [
+        ([1, 3, 3, 1], 2, 1, [2, 1, 2, 1]),
+        ([1, 3, 3, 1], 1, 2, [1, 1, 1, 1]),
+        ([1, 2, 4], 2, 2, [3, -1, 0, 2]),
+        ([[1, 2], [3, 5]], 1, 1, 1),
+        (TAPS12, 2, 1, [6, 5, 6, 5]),
+        (TAPS12, 1, 2, 6),
+    ],
+)
+def test_upfirdn2d_gradients(taps, up, down, pad, layout):
+    f = setup_filter(torch.as_tensor(np.array(taps)))
+    x = images(1, 2, 4, 3, layout=layout)
+
+    def fn(x):
+        return upfirdn2d(x, f, up=up, down=down, padding=pad)
+
+    assert torch.autograd.gradcheck(fn, x)
+    assert torch.autograd.gradgradcheck(lambda x: fn(x).square(), x)
+
+
+def test_upfirdn2d_reads_a_filter_that_was_changed_in_place():
+    f = torch.ones(1, 1)
+    x = images(1, 1, 2, 2).detach()
+    assert torch.equal(upfirdn2d(x, f), x)
+    f.mul_(3)
+    assert torch.allclose(upfirdn2d(x, f), 3 * x)
+
+
+def test_usual_filters_are_one_product():
+    assert len(filter_factors(setup_filter([1, 3, 3, 1]))) == 1
+    assert len(filter_factors(setup_filter([[1.0, 2], [3, 4]]))) == 2
+
+
+def test_resampling_keeps_a_constant_image():
+    f = setup_filter([1, 3, 3, 1])
+    x = torch.full([1, 1, 8, 8], 0.7)
+    assert torch.allclose(upsample2d(x, f)[:, :, 2:-2, 2:-2], torch.tensor(0.7))
+    assert torch.allclose(downsample2d(x, f)[:, :, 1:-1, 1:-1], torch.tensor(0.7))
+    assert upsample2d(x, f).shape == (1, 1, 16, 16)
+    assert downsample2d(x, f).shape == (1, 1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("x", {"x": torch.zeros(3, 4, 5)}),
+        ("f", {"f": torch.zeros(1, 2, 3)}),
+        ("up", {"up": 0}),
+        ("up", {"up": [1, 2, 3]}),
+        ("down", {"down": [1, 0]}),
+        ("padding", {"padding": [1, 2, 3]}),
+        ("padding", {"padding": -3}),
+    ],
+)
+def test_upfirdn2d_names_a_bad_argument(name, arguments):
+    with pytest.raises(ValueError, match=f"^{name}:"):
+        upfirdn2d(**{"x": torch.zeros(1, 1, 4, 4), "f": torch.ones(2, 2), **arguments})
+
+
+@pytest.mark.parametrize("f", [torch.zeros(1, 2, 3), torch.zeros(0)])
+def test_setup_filter_refuses_what_is_no_filter(f):
+    with pytest.raises(ValueError, match=r"^f:"):
+        setup_filter(f)
+
+
+def test_setup_filter_refuses_to_separate_two_dimensions():
+    with pytest.raises(ValueError, match=r"^separable:"):
+        setup_filter(torch.ones(2, 2), separable=True)
+
+
+@pytest.mark.parametrize("clamp", [None, 0.8])
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_bias_act_gradients(act, clamp):
+    x, b = images(3, 4), images(4, seed=1)
+
+    def fn(x, b):
+        return bias_act(x, b, act=act, gain=1.3, clamp=clamp)
+
+    assert torch.autograd.gradcheck(fn, (x, b))
+    assert torch.autograd.gradgradcheck(fn, (x, b))
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_bias_act_leaves_its_input(act):
+    x = torch.linspace(-2, 2, 9)[:, None]
+    before = x.clone()
+    bias_act(x, act=act)
+    bias_act(x, torch.ones(1), act=act)
+    assert torch.equal(x, before)
+
+
+def test_bias_act_by_hand():
+    x, b = torch.tensor([[-3.0, 1.0]]), torch.tensor([1.0, 2.0])
+    y = bias_act(x, b, act="lrelu", clamp=4)
+    assert torch.allclose(y, torch.tensor([[-0.4 * math.sqrt(2), 4.0]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("act", {"act": "gelu"}),
+        ("b", {"b": torch.zeros(3)}),
+        ("dim", {"b": torch.zeros(4), "dim": 2}),
+        ("clamp", {"clamp": 0}),
+    ],
+)
+def test_bias_act_names_a_bad_argument(name, arguments):
+    with pytest.raises(ValueError, match=f"^{name}:"):
+        bias_act(torch.zeros(2, 4), **arguments)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("kernel", "up", "down"), [(3, 1, 1), (3, 2, 1), (3, 1, 2), (1, 2, 1)])
+@pytest.mark.parametrize("demodulate", [True, False])
+def test_modulated_conv2d_gradients(kernel, up, down, demodulate, layout):
+    f = setup_filter([1, 2, 1])
+    side = 4 * up // down
+    inputs = (
+        images(2, 2, 4, 4, layout=layout),
+        images(3, 2, kernel, kernel, seed=1),
+        images(2, 2, seed=2),
+        images(2, 1, side, side, seed=3),
+        images(3, seed=4),
+    )
+
+    def fn(x, weight, styles, noise, bias):
+        options = {"up": up, "down": down, "padding": kernel // 2, "demodulate": demodulate}
+        return modulated_conv2d(
+            x, weight, styles, noise, resample_filter=f, bias=bias, gain=0.5, **options
+        )
+
+    assert torch.autograd.gradcheck(fn, inputs, fast_mode=True)
+    assert torch.autograd.gradgradcheck(fn, inputs, fast_mode=True)
+
+
+def test_modulated_conv2d_is_a_convolution_with_kernels_of_its_own():
+    x, w, s = images(2, 3, 5, 5), images(4, 3, 3, 3, seed=1), images(2, 3, seed=2)
+    y = modulated_conv2d(x, w, s, padding=1)
+    for i in range(2):
+        own = w * s[i, :, None, None]
+        own = own / own.square().sum(dim=[1, 2, 3], keepdim=True).sqrt()
+        expected = torch.nn.functional.conv2d(x[i : i + 1], own, padding=1)
+        assert torch.allclose(y[i : i + 1], expected, atol=1e-6)
+
+
+def test_half_precision_keeps_large_styles_in_range():
+    x = torch.randn(1, 8, 4, 4).half() * 50
+    w, s = torch.randn(8, 8, 3, 3) * 50, torch.full([1, 8], 300.0)
+    y = modulated_conv2d(x, w, s, padding=1)
+    expected = modulated_conv2d(x.float(), w, s, padding=1)
+    assert torch.allclose(y.float(), expected, rtol=2e-2, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("x", {"x": torch.zeros(2, 3, 4)}),
+        ("weight", {"weight": torch.zeros(4, 2, 3, 3)}),
+        ("styles", {"styles": torch.zeros(1, 3)}),
+        ("up", {"up": 0}),
+    ],
+)
+def test_modulated_conv2d_names_a_bad_argument(name, arguments):
+    good = {"x": torch.zeros(2, 3, 4, 4), "weight": torch.zeros(4, 3, 3, 3)}
+    with pytest.raises(ValueError, match=f"^{name}:"):
+        modulated_conv2d(**{**good, "styles": torch.zeros(2, 3), **arguments})
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("w", {"w": torch.zeros(4, 2, 3, 3)}),
+        ("groups", {"groups": 0}),
+        ("groups", {"groups": 2, "w": torch.zeros(3, 2, 3, 3)}),
+        ("down", {"down": 0}),
+    ],
+)
+def test_conv2d_resample_names_a_bad_argument(name, arguments):
+    good = {"x": torch.zeros(1, 4, 4, 4), "w": torch.zeros(4, 4, 3, 3)}
+    with pytest.raises(ValueError, match=f"^{name}:"):
+        conv2d_resample(**{**good, **arguments})
+
+
+@pytest.mark.parametrize(("up", "down"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_conv2d_resample_adds_its_bias_last(up, down, kernel):
+    x, w = images(1, 2, 4, 4), images(3, 2, kernel, kernel, seed=1)
+    b = images(3, seed=2)
+    options = {"up": up, "down": down, "padding": kernel // 2, "f": setup_filter([1, 2, 1])}
+    y = conv2d_resample(x, w, bias=b, **options)
+    assert torch.allclose(y, conv2d_resample(x, w, **options) + b[:, None, None])
