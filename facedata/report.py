@@ -655,5 +655,5 @@ def _duration(seconds: float | None) -> str:
         return "–"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, hours = round(seconds / 60), seconds / 3600
-    return f"{minutes} min" if minutes < 120 else f"{hours:.1f} h"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -333,7 +333,7 @@ def test_page_tells_what_the_stages_found(page):
         "None was accepted.",
         "0.550 0.500–0.600",
         "60 % 6",  # confusion: 3 of 5 right, twice
-        "facedata split splits.run.json 1 min 210",
+        "facedata split splits.run.json 1 min 15 s 210",
         "numpy 2.4, python 3.11",
     ):
         assert words in page.text, words
@@ -425,7 +425,8 @@ def test_command_writes_the_page_and_its_record(run, tmp_path):
     done = CliRunner().invoke(cli.main, ["report", *map(str, options), "--page", str(path)])
     assert done.exit_code == 0, done.output
     assert path.read_text().startswith("<!DOCTYPE html>")
-    assert json.loads((tmp_path / "index.run.json").read_text())["values"]["dataset"] == "avatars"
+    record = json.loads((tmp_path / "report.run.json").read_text())
+    assert record["values"]["dataset"] == "avatars"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
