@@ -32,12 +32,13 @@ class _Depthwise(torch.autograd.Function):
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
             dtype = torch.float32 if ctx.stride > 1 else x.dtype
+            like_x = torch.empty_like(x, dtype=dtype)  # only its shape and layout are read
             grad_x = _backward(
-                grad.to(dtype), x.to(dtype), weight.to(dtype), ctx.stride, ctx.padding, "input"
+                grad.to(dtype), like_x, weight.to(dtype), ctx.stride, ctx.padding, "input"
             ).to(x.dtype)
         if ctx.needs_input_grad[1]:
             grad_weight = _weight_gradient(
-                grad.float(), x.float(), weight.float(), ctx.stride, ctx.padding
+                grad, x, weight.to(x.dtype), ctx.stride, ctx.padding
             ).to(weight.dtype)
         return grad_x, grad_weight, None, None
 

@@ -40,6 +40,8 @@ def write_evaluation(
 ) -> dict[str, Any]:
     """Write metrics.json, report.txt, confusion.csv and confusion.svg; return the metrics.
 
+    Without a categorical head confusion.csv has no rows, and there is no figure.
+
     Args:
         heads: what was predicted.
         table: the images with their attributes.
@@ -67,7 +69,8 @@ def write_evaluation(
         if head.kind == "categorical"
     ]
     tables.write(_confusion_table(confusions), outdir / "confusion.csv")
-    save_svg(draw_confusions(confusions), outdir / "confusion.svg")
+    if confusions:
+        save_svg(draw_confusions(confusions), outdir / "confusion.svg")
     return metrics
 
 
