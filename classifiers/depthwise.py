@@ -37,9 +37,9 @@ class _Depthwise(torch.autograd.Function):
                 grad.to(dtype), like_x, weight.to(dtype), ctx.stride, ctx.padding, "input"
             ).to(x.dtype)
         if ctx.needs_input_grad[1]:
-            grad_weight = _weight_gradient(
-                grad, x, weight.to(x.dtype), ctx.stride, ctx.padding
-            ).to(weight.dtype)
+            own_type = weight.to(x.dtype)
+            grad_weight = _weight_gradient(grad, x, own_type, ctx.stride, ctx.padding)
+            grad_weight = grad_weight.to(weight.dtype)
         return grad_x, grad_weight, None, None
 
 
