@@ -19,7 +19,7 @@ import pandas as pd
 from PIL import Image, ImageCms, ImageOps
 from scipy.fft import dct
 
-from facedata import packed
+from facedata import packed, tables
 from facedata.errors import DataError
 from facedata.geometry import Geometry, fit_image
 from facedata.progress import track
@@ -86,8 +86,7 @@ def inspect(
         DataError: most images cannot be used.
     """
     paths = [Path(root) / path for path in index["path"]]
-    examine = partial(_examine_all, geometries=dict(geometries))
-    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    examine_one = partial(examine, geometries=dict(geometries))
     records = []
     with ExitStack() as stack:
         append = {
@@ -98,12 +97,11 @@ def inspect(
             )
             for name, geometry in geometries.items()
         }
-        for found, fitted in track(
-            ordered_map(examine, chunks, num_workers), "inspect", len(chunks)
-        ):
-            records += found
-            for name, images in fitted.items():
-                append[name](images)
+        found = ordered_map(examine_one, paths, num_workers, CHUNK)
+        for facts, images in track(found, "inspect", len(paths)):
+            records.append(facts)
+            for name, image in images.items():
+                append[name](image[None])
         table = _table(index["image_id"], records, list(geometries))
         _check_problems(table, root)
     return table
@@ -127,7 +125,7 @@ def _check_problems(table: pd.DataFrame, root: Path) -> None:
 def _table(
     image_ids: pd.Series, records: Sequence[Mapping[str, Any]], names: Sequence[str]
 ) -> pd.DataFrame:
-    boxes = [f"{name}_{side}" for name in names for side in ("left", "top", "right", "bottom")]
+    boxes = [column for name in names for column in tables.box_columns(name)]
     dtypes = {"problem": "str"} | FACTS | dict.fromkeys(boxes, "Int64")
     columns = {
         name: pd.array([record.get(name) for record in records], dtype=dtype)
@@ -138,21 +136,6 @@ def _table(
     row = (is_decoded.cumsum() - 1).astype("Int64").where(is_decoded)
     table.insert(1, "row", row)
     return table
-
-
-def _examine_all(
-    paths: Sequence[Path], geometries: Mapping[str, Geometry]
-) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """Return the facts of each file, and the packed pictures of those that decoded."""
-    records = []
-    fitted = {name: [] for name in geometries}
-    for path in paths:
-        record, images = examine(path, geometries)
-        records.append(record)
-        for name, image in images.items():
-            fitted[name].append(image)
-    stacked = {name: np.stack(images) for name, images in fitted.items() if images}
-    return records, stacked
 
 
 def examine(
@@ -177,8 +160,7 @@ def examine(
     images = {}
     for name, geometry in geometries.items():
         images[name], box = fit_image(picture, geometry)
-        for side, value in zip(("left", "top", "right", "bottom"), box, strict=True):
-            facts[f"{name}_{side}"] = value
+        facts |= zip(tables.box_columns(name), box, strict=True)
     return facts, images
 
 

@@ -1,8 +1,9 @@
 """A pool of processes that keeps order and a small backlog."""
 
+import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -21,16 +22,17 @@ def num_cores() -> int:
 
 
 def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], num_workers: int
+    function: Callable[[Item], Result], items: Iterable[Item], num_workers: int, chunk: int
 ) -> Iterator[Result]:
     """Yield `function(item)` of every item in order, computed by worker processes.
 
     Items are taken as workers come free, so that memory does not grow with their number.
 
     Args:
-        function: of a module's top level.
+        function: of a module's top level, or a partial of one.
         items: what to compute.
         num_workers: processes; 1 computes in this one.
+        chunk: items handed to a worker at a time.
 
     Raises:
         DataError: a worker died, mostly for want of memory.
@@ -38,15 +40,16 @@ def ordered_map(
     if num_workers == 1:
         yield from map(function, items)
         return
+    items = iter(items)
     pool = ProcessPoolExecutor(num_workers)
     pending = deque()
     try:
-        for item in items:
-            pending.append(pool.submit(function, item))
+        while batch := list(itertools.islice(items, chunk)):
+            pending.append(pool.submit(_compute, function, batch))
             if len(pending) == 2 * num_workers:
-                yield pending.popleft().result()
+                yield from pending.popleft().result()
         while pending:
-            yield pending.popleft().result()
+            yield from pending.popleft().result()
     except BrokenProcessPool:
         raise DataError(
             f"one of {num_workers} worker processes died, perhaps for want of memory;"
@@ -54,3 +57,7 @@ def ordered_map(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _compute(function: Callable[[Item], Result], batch: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in batch]

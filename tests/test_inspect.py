@@ -402,8 +402,7 @@ def test_command_packs_what_decodes_in_order(dataset):
         for i, row in table["row"].dropna().items():
             expected, box = fit_image(portrait(i), size)
             np.testing.assert_array_equal(images[row], expected)
-            sides = [f"{name}_{side}" for side in ("left", "top", "right", "bottom")]
-            assert tuple(table.loc[i, sides]) == box
+            assert tuple(table.loc[i, tables.box_columns(name)]) == box
     assert (dataset / "inspection.run.json").exists()
 
 

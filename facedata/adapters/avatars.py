@@ -89,12 +89,11 @@ def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
     shutil.rmtree(part_dir, ignore_errors=True)  # of a run that was stopped
     part_dir.mkdir()
     size = settings["height"], settings["width"]
-    paint_all = partial(_paint_all, folder=part_dir, size=size, seed=seed)
-    is_copy = [picture.original is not None for picture in pictures]
-    for copies in (False, True):  # copies are made of finished files
-        batch = [picture for picture, it in zip(pictures, is_copy, strict=True) if it == copies]
-        chunks = [batch[start : start + CHUNK] for start in range(0, len(batch), CHUNK)]
-        for _ in track(ordered_map(paint_all, chunks, num_cores()), "paint", len(chunks)):
+    write = partial(_write, folder=part_dir, size=size, seed=seed)
+    originals = [picture for picture in pictures if picture.original is None]
+    copies = [picture for picture in pictures if picture.original is not None]
+    for batch in (originals, copies):  # copies are made of finished files
+        for _ in track(ordered_map(write, batch, num_cores(), CHUNK), "paint", len(batch)):
             pass
     shutil.rmtree(images_dir, ignore_errors=True)
     part_dir.rename(images_dir)
@@ -192,24 +191,23 @@ def _in_shares(shares: Mapping[str, float], num_images: int) -> list[str]:
     return [name for name, count in counts.items() for _ in range(count)]
 
 
-def _paint_all(pictures: Sequence[Picture], folder: Path, size: tuple[int, int], seed: int) -> None:
-    """Write the files of some pictures into a folder; of `size` (height, width) in pixels."""
-    for picture in pictures:
-        rng = np.random.default_rng([seed, 1, picture.number])
-        path = folder / Path(picture.path).name
-        if picture.original is not None:
-            _copy(picture.kind, folder / Path(picture.original.path).name, path, rng)
-        elif picture.kind == "zero_bytes":
-            path.touch()
-        elif picture.kind == "text_named_png":
-            path.write_text("This is a text, not an image.\n", encoding="utf-8")
-        elif picture.kind in avatars.NON_PORTRAITS:
-            avatars.paint_non_portrait(picture.kind, *size, rng).save(path)
-        else:
-            avatars.paint_portrait(picture.true, *size, rng).save(path)
-        if picture.kind == "truncated_png":
-            data = path.read_bytes()
-            path.write_bytes(data[: int(len(data) * rng.uniform(0.1, 0.9))])
+def _write(picture: Picture, folder: Path, size: tuple[int, int], seed: int) -> None:
+    """Write the file of a picture into a folder; `size` is (height, width) in pixels."""
+    rng = np.random.default_rng([seed, 1, picture.number])
+    path = folder / Path(picture.path).name
+    if picture.original is not None:
+        _copy(picture.kind, folder / Path(picture.original.path).name, path, rng)
+    elif picture.kind == "zero_bytes":
+        path.touch()
+    elif picture.kind == "text_named_png":
+        path.write_text("This is a text, not an image.\n", encoding="utf-8")
+    elif picture.kind in avatars.NON_PORTRAITS:
+        avatars.paint_non_portrait(picture.kind, *size, rng).save(path)
+    else:
+        avatars.paint_portrait(picture.true, *size, rng).save(path)
+    if picture.kind == "truncated_png":
+        data = path.read_bytes()
+        path.write_bytes(data[: int(len(data) * rng.uniform(0.1, 0.9))])
 
 
 def _copy(kind: str, source: Path, path: Path, rng: np.random.Generator) -> None:
