@@ -1,0 +1,253 @@
+"""Duplicates: planted copies are found, different and empty pictures are not."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from facedata import cli, dedup, inspect, tables
+from facedata.geometry import Geometry
+
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "aaf_dirty"
+GEOMETRIES = {"classifier": Geometry(64, 52, "pad")}
+KINDS = ("exact", "jpeg", "resized", "brighter", "gray", "cropped", "mirror")
+
+
+def scene(seed: int, height: int = 160, width: int = 124) -> Image.Image:
+    """Draw a picture with structure at all scales, unlike that of any other seed."""
+    rng = np.random.default_rng(seed)
+    picture = np.zeros((height, width, 3))
+    for side in (4, 8, 16, 32):
+        small = Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8))
+        picture += np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)) / 4
+    return Image.fromarray(picture.astype(np.uint8))
+
+
+def copy(picture: Image.Image, kind: str) -> Image.Image:
+    """Return a picture again, the way `kind` says."""
+    width, height = picture.size
+    if kind == "jpeg":
+        data = io.BytesIO()
+        picture.save(data, "JPEG", quality=40)
+        return Image.open(data).convert("RGB")
+    if kind == "resized":
+        return picture.resize((width * 7 // 10, height * 7 // 10)).resize((width, height))
+    if kind == "brighter":
+        return picture.point(lambda value: round(value * 1.1))
+    if kind == "gray":
+        return picture.convert("L").convert("RGB")
+    if kind == "cropped":
+        return picture.crop((4, 2, width - 3, height - 4))
+    if kind == "mirror":
+        return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return picture
+
+
+def inspected(pictures: dict[str, Image.Image], folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """Save pictures, inspect them, and return the inspection and the packed images."""
+    for name, picture in pictures.items():
+        picture.save(folder / name)
+    index = pd.DataFrame({"image_id": list(pictures), "path": list(pictures)})
+    table = inspect.inspect(index, folder, GEOMETRIES, 1, folder / "images")
+    return table, np.load(folder / "images" / "classifier.npy")
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory):
+    """Forty scenes, one copy of some of them a kind, and pictures without structure."""
+    pictures = {f"{seed:02}.png": scene(seed) for seed in range(40)}
+    pictures |= {
+        f"{place:02}_{kind}.png": copy(pictures[f"{place:02}.png"], kind)
+        for place, kind in enumerate(KINDS)
+    }
+    ramp = np.linspace(0, 255, 124)[None, :, None] * np.ones((160, 1, 3))
+    for k in range(3):
+        pictures[f"uniform{k}.png"] = Image.new("RGB", (124, 160), (40 * k, 90, 200))
+        pictures[f"gradient{k}.png"] = Image.fromarray((ramp * (0.7 + 0.1 * k)).astype(np.uint8))
+    table, images = inspected(pictures, tmp_path_factory.mktemp("copies"))
+    gender = pd.Categorical(["female"] * len(table), ["female", "male"])
+    index = pd.DataFrame(
+        {"image_id": table["image_id"], "gender": gender, "age": np.full(len(table), 30.0)}
+    )
+    return index, table, images
+
+
+def find(copies, max_difference: float = 0.2) -> pd.DataFrame:
+    index, inspection, images = copies
+    return dedup.find_duplicates(index, inspection, images, "classifier", 12, max_difference)
+
+
+def test_every_kind_of_copy_is_found_and_nothing_else(copies):
+    pairs = find(copies)
+    found = dict(zip(pairs["image_id_b"], pairs["image_id_a"], strict=True))
+    expected = {f"{place:02}_{kind}.png": f"{place:02}.png" for place, kind in enumerate(KINDS)}
+    assert found == expected
+    kinds = dict(zip(pairs["image_id_b"], pairs["kind"], strict=True))
+    assert kinds.pop("00_exact.png") == "exact"
+    assert kinds.pop("06_mirror.png") == "mirror"
+    assert set(kinds.values()) == {"near"}
+    assert pairs["cluster"].tolist() == list(range(len(KINDS)))
+    assert (pairs["conflict"] == "").all()
+    assert pairs["difference"].between(0, 0.2).all()
+
+
+def test_same_input_same_table(copies):
+    pd.testing.assert_frame_equal(find(copies), find(copies))
+
+
+def test_a_stricter_limit_finds_fewer(copies):
+    assert len(find(copies, 0.001)) < len(find(copies, 0.2))
+
+
+def test_conflicts_name_the_attributes_that_differ(copies):
+    index, inspection, images = copies
+    index = index.copy()
+    at = {name: place for place, name in enumerate(index["image_id"])}
+    index.loc[at["00.png"], "gender"] = "male"
+    index.loc[at["00_exact.png"], "age"] = 31.0
+    index.loc[at["01.png"], "gender"] = np.nan  # missing is no conflict
+    pairs = dedup.find_duplicates(index, inspection, images, "classifier", 12, 0.2)
+    assert pairs["conflict"].tolist()[:3] == ["gender;age", "", ""]
+
+
+def test_copies_of_a_copy_share_its_cluster(tmp_path):
+    first = scene(0)
+    pictures = {"a.png": first, "b.png": scene(1), "c.png": first, "d.png": copy(first, "mirror")}
+    table, images = inspected({**pictures, "e.png": first}, tmp_path)
+    pairs = dedup.find_duplicates(table[["image_id"]], table, images, "classifier", 12, 0.2)
+    assert set(pairs["cluster"]) == {0}
+    assert set(pairs["image_id_a"]) | set(pairs["image_id_b"]) == {
+        "a.png",
+        "c.png",
+        "d.png",
+        "e.png",
+    }
+    assert (pairs["kind"] == "exact").sum() == 2  # each with the first, not with each other
+
+
+def test_images_that_did_not_decode_are_left_out(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    scene(0).save(tmp_path / "a.png")
+    scene(0).save(tmp_path / "b.png")
+    index = pd.DataFrame({"image_id": ["broken.png", "a.png", "b.png"]})
+    index["path"] = index["image_id"]
+    table = inspect.inspect(index, tmp_path, GEOMETRIES, 1, tmp_path / "images")
+    images = np.load(tmp_path / "images" / "classifier.npy")
+    pairs = dedup.find_duplicates(index[["image_id"]], table, images, "classifier", 12, 0.2)
+    assert pairs[["image_id_a", "image_id_b"]].to_numpy().tolist() == [["a.png", "b.png"]]
+
+
+def test_no_duplicates_give_an_empty_table(tmp_path):
+    table, images = inspected({"a.png": scene(0), "b.png": scene(1)}, tmp_path)
+    pairs = dedup.find_duplicates(table[["image_id"]], table, images, "classifier", 12, 0.2)
+    assert len(pairs) == 0
+    tables.write(pairs, tmp_path / "duplicates.parquet")
+    assert list(tables.read(tmp_path / "duplicates.parquet").columns[:3]) == [
+        "image_id_a",
+        "image_id_b",
+        "distance",
+    ]
+
+
+def test_similar_hashes_are_those_of_a_slow_count():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 1 << 63, 300, dtype=np.uint64)
+    b = a ^ (np.uint64(1) << rng.integers(0, 63, 300, dtype=np.uint64))  # one bit off
+    b = rng.permutation(b)
+    expected = [
+        (i, j, (int(a[i]) ^ int(b[j])).bit_count())
+        for i in range(300)
+        for j in range(i + 1, 300)
+        if (int(a[i]) ^ int(b[j])).bit_count() <= 24
+    ]
+    found = [
+        tuple(map(int, pair))
+        for chunk in dedup.similar_hashes(a, b, 24)
+        for pair in zip(*chunk, strict=True)
+    ]
+    assert found == expected
+
+
+def thumb(picture: Image.Image) -> np.ndarray:
+    images = np.asarray(picture)[None]
+    boxes = np.array([[0, 0, picture.width, picture.height]])
+    return dedup.thumbnails(images, np.array([0]), boxes)
+
+
+def test_difference_ignores_gain_and_offset():
+    a = thumb(scene(0)).astype(np.float32)
+    assert dedup.difference(a, 0.5 * a + 60, 0.2)[0] < 0.01
+
+
+def test_difference_of_a_shifted_and_scaled_part_is_small():
+    picture = scene(0)
+    part = picture.crop((7, 4, 120, 155))
+    unaligned = dedup._difference(thumb(picture).astype(np.float32), thumb(part).astype(np.float32))
+    assert unaligned[0] > 0.3
+    assert dedup.difference(thumb(picture), thumb(part), 0.2)[0] < 0.15
+
+
+def test_difference_of_other_pictures_and_of_negatives_is_large():
+    a = thumb(scene(0)).astype(np.float32)
+    assert dedup.difference(a, thumb(scene(1)), 0.2)[0] > 0.5
+    assert dedup.difference(a, 255 - a, 0.2)[0] == 1
+
+
+def test_pictures_without_structure_are_never_the_same():
+    flat = thumb(Image.new("RGB", (124, 160), (90, 90, 90)))
+    assert dedup.difference(flat, flat, 0.2)[0] == 1
+
+
+def test_command_writes_pairs(copies, tmp_path):
+    index, inspection, images = copies
+    tables.write(index, tmp_path / "index.parquet")
+    tables.write(inspection, tmp_path / "inspection.parquet")
+    np.save(tmp_path / "classifier.npy", images)
+    options = {
+        "index": tmp_path / "index.parquet",
+        "inspection": tmp_path / "inspection.parquet",
+        "images": tmp_path / "classifier.npy",
+        "max-distance": 12,
+        "max-difference": 0.2,
+        "duplicates": tmp_path / "duplicates.parquet",
+    }
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    result = CliRunner().invoke(cli.main, ["dedup", *arguments])
+    assert result.exit_code == 0, result.output
+    pairs = tables.read(tmp_path / "duplicates.parquet")
+    columns = ["image_id_a", "image_id_b", "distance", "kind", "cluster", "conflict"]
+    assert list(pairs.columns) == [*columns, "difference"]
+    assert len(pairs) == len(KINDS)
+    assert (tmp_path / "duplicates.run.json").exists()
+
+    tables.write(inspection.iloc[1:], tmp_path / "inspection.parquet")
+    result = CliRunner().invoke(cli.main, ["dedup", *arguments])
+    assert result.exit_code == 1
+    assert "inspection.parquet: no row for image '00.png'" in result.output
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the faces with planted faults")
+def test_planted_copies_of_real_faces_are_found(tmp_path):
+    truth = tables.read(SHARED / "truth.csv")
+    planted = truth[truth["fault"] == "duplicate"]
+    empty = truth.loc[truth["fault"] == "non_face", "file"]
+    files = pd.unique(pd.concat([planted["file"], planted["pair_file"], empty]))
+    others = tables.read(SHARED / "labels.csv")["file"].drop_duplicates()
+    files = [*files, *others[~others.isin(truth["file"]) & ~others.isin(files)].head(400)]
+    index = pd.DataFrame({"image_id": files, "path": files})
+    geometries = {"classifier": Geometry(128, 104, "pad")}
+    inspection = inspect.inspect(index, SHARED, geometries, 2, tmp_path)
+    images = np.load(tmp_path / "classifier.npy")
+    pairs = dedup.find_duplicates(index[["image_id"]], inspection, images, "classifier", 12, 0.2)
+
+    copied = {frozenset(pair) for pair in planted[["file", "pair_file"]].to_numpy().tolist()}
+    found = [frozenset(pair) for pair in pairs[["image_id_a", "image_id_b"]].to_numpy().tolist()]
+    assert len(copied & set(found)) >= 0.98 * len(copied)
+    groups = dict(zip(planted["file"], planted["group"], strict=True))
+    groups |= dict(zip(planted["pair_file"], planted["group"], strict=True))
+    right = [len({groups.get(name, name) for name in pair}) == 1 for pair in found]
+    assert np.mean(right) >= 0.98
