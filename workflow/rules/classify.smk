@@ -16,7 +16,7 @@ rule classify:
     resources:
         gpu=1,
     params:
-        outdir=results("classifiers/{task}/{arm}/seed{seed}"),
+        outdir=folder_of("model"),
         heads=heads,
         synth=synth_options,
         geometry=setting("geometries/classifier"),
@@ -58,7 +58,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        outdir=results("classifiers/{task}/{arm}/seed{seed}"),
+        outdir=folder_of("metrics"),
         batch=setting("evaluate/batch"),
         code=code_digest("classifiers.evaluate"),
     shell:

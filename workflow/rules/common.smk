@@ -69,6 +69,11 @@ def curation_option(wildcards, input):
     return f"--curation {input.curation}" if input.curation else ""
 
 
+def folder_of(name):
+    """The folder that an output lies in, for a command that fills it."""
+    return lambda wildcards, output: str(Path(output[name]).parent)
+
+
 def gan(path):
     """Put the GAN's folder before a path."""
     return results(f"gan/{config['gan']['run']}/{path}")

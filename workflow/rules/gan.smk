@@ -19,7 +19,7 @@ rule gan:
     resources:
         gpu=1,
     params:
-        outdir=gan(""),
+        outdir=folder_of("network"),
         cfg=setting("gan/cfg"),
         kimg=setting("gan/kimg"),
         batch=setting("gan/batch"),

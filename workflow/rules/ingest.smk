@@ -33,7 +33,7 @@ rule inspect:
     params:
         root=dataset_root(),
         geometries=setting("geometries"),
-        images=results("images"),
+        images=folder_of("gan"),
         code=code_digest("facedata.inspect"),
     shell:
         "facedata inspect --index {input.index} --root {params.root:q}"

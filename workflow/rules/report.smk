@@ -13,7 +13,7 @@ rule page:
     log:
         results("logs/page.log"),
     params:
-        results=results(""),
+        results=folder_of("page"),
         dataset=setting("dataset"),
         tasks=setting("tasks"),
         code=code_digest("facedata.report"),

@@ -38,7 +38,7 @@ rule eda:
     log:
         results("logs/eda.log"),
     params:
-        outdir=results("eda"),
+        outdir=folder_of("summary"),
         code=code_digest("facedata.eda"),
     shell:
         "facedata eda --index {input.index} --inspection {input.inspection} --faces {input.faces}"
