@@ -15,15 +15,16 @@ def code_digest(*modules: str, root: Path) -> str:
     """Return 12 hex digits of the syntax trees of modules and of all of ours that they import.
 
     Args:
-        modules: dotted names such as `facedata.split`.
+        modules: dotted names such as `facedata.split`, or paths of other files, taken as they are.
         root: folder that holds our packages.
 
     Raises:
         ValueError: a named module does not exist.
     """
     trees: dict[str, ast.Module] = {}
-    todo = list(modules)
-    for name in modules:
+    plain = [name for name in modules if "/" in name]
+    todo = [name for name in modules if "/" not in name]
+    for name in todo:
         if _source(name, root) is None:
             raise ValueError(f"no module {name} below {root}")
     while todo:
@@ -36,6 +37,8 @@ def code_digest(*modules: str, root: Path) -> str:
     digest = hashlib.blake2b(digest_size=6)
     for name in sorted(trees):
         digest.update(f"{name}\n{ast.dump(_without_docstrings(trees[name]))}\n".encode())
+    for name in plain:
+        digest.update(root.joinpath(name).read_bytes())
     return digest.hexdigest()
 
 

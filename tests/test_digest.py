@@ -40,3 +40,10 @@ def test_modules_that_are_not_imported_do_not_count(tree):
 def test_unknown_module_is_refused(tree):
     with pytest.raises(ValueError, match=r"no module facedata\.d"):
         code_digest("facedata.d", root=tree)
+
+
+def test_other_files_count_as_they_are(tree):
+    (tree / "facedata/page.html").write_text("<p>")
+    before = code_digest("facedata.a", "facedata/page.html", root=tree)
+    (tree / "facedata/page.html").write_text("<p >")
+    assert code_digest("facedata.a", "facedata/page.html", root=tree) != before

@@ -122,11 +122,11 @@ def synth_options(wildcards, input):
 
 def arm_files(name):
     """One file of every arm and seed of a task."""
-    return expand(
-        results("classifiers/{{task}}/{arm}/seed{seed}/" + name),
-        arm=config["arms"],
-        seed=config["seeds"],
-    )
+    return [
+        results(f"classifiers/{{task}}/{arm}/seed{seed}/{name}")
+        for arm in config["arms"]
+        for seed in config["seeds"]
+    ]
 
 
 def task_files(pattern):
