@@ -12,6 +12,7 @@ from torch.nn import functional
 from stylegan2.augment import AugmentPipe
 from stylegan2.checks import check_choice
 from stylegan2.draws import DRAWS, Draws
+from stylegan2.ops.convolve import image_gradients_only
 
 PHASES = ("Gmain", "Greg", "Gboth", "Dmain", "Dreg", "Dboth")
 
@@ -151,7 +152,8 @@ class Loss:
 
         # Path lengths: how much the image moves with the styles.
         noise = draws.normal("pl_noise", img.shape, img.device) / math.sqrt(img[0, 0].numel())
-        (grads,) = torch.autograd.grad((img * noise).sum(), ws, create_graph=True)
+        with image_gradients_only():
+            (grads,) = torch.autograd.grad((img * noise).sum(), ws, create_graph=True)
         lengths = grads.square().sum(dim=2).mean(dim=1).sqrt()  # [num]
 
         # They are drawn to their running mean, through which the gradient passes.
@@ -195,7 +197,8 @@ class Loss:
             loss = loss_real.mean()
         if is_reg:
             # R1: the gradient at the images as they were before the augmentation.
-            (grads,) = torch.autograd.grad(logits.sum(), img, create_graph=True)
+            with image_gradients_only():
+                (grads,) = torch.autograd.grad(logits.sum(), img, create_graph=True)
             penalty = grads.square().sum(dim=[1, 2, 3])  # [N]
             stats["Loss/r1_penalty"] = penalty.detach()
             stats["Loss/D/reg"] = penalty.detach() * (self.r1_gamma / 2)

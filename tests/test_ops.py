@@ -6,6 +6,7 @@ import torch
 
 from stylegan2.ops.bias_act import ACTIVATIONS, bias_act
 from stylegan2.ops.conv2d_resample import conv2d_resample
+from stylegan2.ops.convolve import convolve, image_gradients_only
 from stylegan2.ops.modulated_conv2d import modulated_conv2d
 from stylegan2.ops.upfirdn2d import (
     downsample2d,
@@ -211,6 +212,40 @@ def test_modulated_conv2d_is_a_convolution_with_kernels_of_its_own():
         own = own / own.square().sum(dim=[1, 2, 3], keepdim=True).sqrt()
         expected = torch.nn.functional.conv2d(x[i : i + 1], own, padding=1)
         assert torch.allclose(y[i : i + 1], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("stride", "padding", "groups"), [(1, (1, 1), 1), (2, (0, 1), 2)])
+def test_convolve_gradients(stride, padding, groups, transposed, layout):
+    x = images(2, 4, 5, 4, layout=layout)
+    w = images(4, 4 // groups, 3, 3, seed=1)
+    b = images(4, seed=2)
+
+    def fn(x, w, b):
+        return convolve(x, w, b, stride, padding, transposed, groups)
+
+    native = torch.nn.functional.conv_transpose2d if transposed else torch.nn.functional.conv2d
+    expected = native(x, w, b, stride=stride, padding=padding, groups=groups)
+    assert torch.allclose(fn(x, w, b), expected)
+    assert torch.autograd.gradcheck(fn, (x, w, b))
+    assert torch.autograd.gradgradcheck(fn, (x, w, b))
+
+    def second(x, w, b):
+        y = fn(x, w, b)
+        dx, dw = torch.autograd.grad((y**2).sum(), [x, w], create_graph=True)
+        return dx.sum() + (dw**2).sum()
+
+    assert torch.autograd.gradgradcheck(second, (x, w, b), fast_mode=True)
+
+
+def test_image_gradients_only_leaves_kernels_out():
+    x, w, b = images(1, 2, 4, 4), images(2, 2, 3, 3, seed=1), images(2, seed=2)
+    expected = torch.autograd.grad(convolve(x, w, b).sum(), x)
+    with image_gradients_only():
+        found = torch.autograd.grad(convolve(x, w, b).sum(), [x, w, b], allow_unused=True)
+    assert torch.equal(found[0], expected[0]) and found[1] is None and found[2] is None
+    assert all(g is not None for g in torch.autograd.grad(convolve(x, w, b).sum(), [x, w, b]))
 
 
 def test_half_precision_keeps_large_styles_in_range():

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylegan2.checks import check_positive, check_shape
+from stylegan2.ops.convolve import convolve
 from stylegan2.ops.upfirdn2d import (
     add_padding,
     down_padding,
@@ -63,22 +64,22 @@ def conv2d_resample(
         padding = add_padding(padding, down_padding(taps_x, down), down_padding(taps_y, down))
     (x0, x1), (y0, y1) = parse_padding(padding)
     is_pointwise = kernel_x == kernel_y == 1
-    if flip_weight == (up > 1) and not is_pointwise:  # conv2d correlates, its transpose not
+    if flip_weight == (up > 1) and not is_pointwise:  # convolve correlates, transposed it does not
         w = w.flip([2, 3])
 
     # 1x1 kernels: convolve where there are fewer pixels.
     if is_pointwise and down > 1 and up == 1:
         x = upfirdn2d(x, f, down=down, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
-        return functional.conv2d(x, w, bias, groups=groups)
+        return convolve(x, w, bias, groups=groups)
     if is_pointwise and up > 1 and down == 1:
-        x = functional.conv2d(x, w, groups=groups)
+        x = convolve(x, w, groups=groups)
         pad = [x0, x1, y0, y1]
         x = upfirdn2d(x, f, up=up, padding=pad, flip_filter=flip_filter, gain=up**2)
         return _add_bias(x, bias)
 
     # Up-sampling as a transposed convolution, whose result is filtered (and sub-sampled).
     if up > 1:
-        x = functional.conv_transpose2d(x, _swap_channels(w, groups), stride=up, groups=groups)
+        x = convolve(x, _swap_channels(w, groups), stride=up, transposed=True, groups=groups)
         pad = [x0 - kernel_x + 1, x1 - kernel_x + up, y0 - kernel_y + 1, y1 - kernel_y + up]
         x = upfirdn2d(x, f, padding=pad, flip_filter=flip_filter, gain=up**2)
         if down > 1:
@@ -88,12 +89,12 @@ def conv2d_resample(
     # Down-sampling: filtered, then a strided convolution.
     if down > 1:
         x = upfirdn2d(x, f, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
-        return functional.conv2d(x, w, bias, stride=down, groups=groups)
+        return convolve(x, w, bias, stride=down, groups=groups)
 
     # No resampling.
     if x0 == x1 >= 0 and y0 == y1 >= 0:
-        return functional.conv2d(x, w, bias, padding=(y0, x0), groups=groups)
-    return functional.conv2d(functional.pad(x, [x0, x1, y0, y1]), w, bias, groups=groups)
+        return convolve(x, w, bias, padding=(y0, x0), groups=groups)
+    return convolve(functional.pad(x, [x0, x1, y0, y1]), w, bias, groups=groups)
 
 
 def _add_bias(x: Tensor, bias: Tensor | None) -> Tensor:
