@@ -97,6 +97,12 @@ def test_upfirdn2d_reads_a_filter_that_was_changed_in_place():
     assert torch.allclose(upfirdn2d(x, f), 3 * x)
 
 
+def test_upfirdn2d_works_in_inference_mode():
+    with torch.inference_mode():
+        y = upsample2d(torch.ones(1, 1, 8, 8), setup_filter([1, 3, 3, 1]))
+    assert torch.allclose(y[:, :, 2:-2, 2:-2], torch.tensor(1.0))
+
+
 def test_usual_filters_are_one_product():
     assert len(filter_factors(setup_filter([1, 3, 3, 1]))) == 1
     assert len(filter_factors(setup_filter([[1.0, 2], [3, 4]]))) == 2

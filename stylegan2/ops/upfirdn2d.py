@@ -334,11 +334,13 @@ def filter_factors(f: Tensor | None) -> tuple:
     if f is None:
         return (((1.0,), (1.0,)),)
     filter_size(f)
-    entry = _FACTORS.get(id(f))
-    if entry is None or entry[0]() is not f or entry[1] != f._version:
-        key = id(f)
-        _FACTORS[key] = (weakref.ref(f, lambda _: _FACTORS.pop(key, None)), f._version, _factor(f))
-    return _FACTORS[id(f)][2]
+    key = id(f)
+    version = None if f.is_inference() else f._version
+    entry = _FACTORS.get(key)
+    if entry is None or entry[0]() is not f or entry[1] != version:
+        entry = weakref.ref(f, lambda _: _FACTORS.pop(key, None)), version, _factor(f)
+        _FACTORS[key] = entry
+    return entry[2]
 
 
 _FACTORS: dict[int, tuple] = {}  # by identity and version: reading a filter makes a GPU wait
