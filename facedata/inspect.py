@@ -34,7 +34,6 @@ MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", 
 MIN_SIDE = 16  # pixels; a smaller picture shows no face
 MAX_PIXELS = 64_000_000  # 192 MB as RGB; more is a decompression bomb or no thumbnail
 MAX_BYTES = 1 << 30  # of a file
-MAX_PROBLEM_SHARE = 0.5  # of the images; more problems mean a wrong root, not odd files
 QUALITY_SIDE = 128  # pixels; quality is measured at this size, to compare pictures of any size
 CHUNK = 32  # images a task of a worker
 
@@ -83,7 +82,7 @@ def inspect(
         and the content box of each geometry, such as gan_left, gan_top, gan_right, gan_bottom.
 
     Raises:
-        DataError: most images cannot be used.
+        DataError: no image can be used.
     """
     paths = [Path(root) / path for path in index["path"]]
     examine_one = partial(examine, geometries=dict(geometries))
@@ -108,14 +107,12 @@ def inspect(
 
 
 def _check_problems(table: pd.DataFrame, root: Path) -> None:
-    """Log how many images have a problem; stop when these are most of them."""
+    """Log how many images have a problem; stop when these are all of them."""
     counts = table["problem"].value_counts().sort_index()
     text = ", ".join(f"{count} {problem}" for problem, count in counts.items())
-    if counts.sum() > MAX_PROBLEM_SHARE * len(table) or len(table) == 0:
-        first = table.loc[table["problem"].notna(), "image_id"].head(1).tolist()
+    if counts.sum() == len(table):
         raise DataError(
-            f"{root}: {counts.sum()} of {len(table)} images cannot be used ({text};"
-            f" the first is {first}); is it the right folder?"
+            f"{root}: none of {len(table)} images can be used ({text}); is it the right folder?"
         )
     log.info("%d of %d images decoded", len(table) - counts.sum(), len(table))
     if text:

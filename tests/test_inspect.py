@@ -429,9 +429,9 @@ def test_each_file_is_decoded_once(dataset, monkeypatch):
     assert len(opened) == 78  # all but the empty and the missing one
 
 
-def test_mostly_unusable_images_stop_the_stage(dataset):
+def test_no_usable_image_stops_the_stage(dataset):
     index = tables.read(dataset / "index.parquet")
-    with pytest.raises(DataError, match=r"80 of 80 images cannot be used \(80 missing_file"):
+    with pytest.raises(DataError, match=r"none of 80 images can be used \(80 missing_file"):
         inspect.inspect(index, dataset / "elsewhere", SIZES, 1, dataset / "images")
     assert list((dataset / "images").iterdir()) == []
 

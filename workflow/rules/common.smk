@@ -135,8 +135,9 @@ def task_files(pattern):
 
 
 def verdicts():
-    """Last words of a run: each task's verdict and where the report lies."""
-    lines = [
-        Path(path).read_text().strip() for path in task_files("compare/{task}.txt")
-    ]
-    return "\n".join(["", *lines, f"Report: {Path(results('index.html')).resolve()}"])
+    """Last words of a run: each task's verdict and where the report lies, once there are any."""
+    page = Path(results("index.html"))
+    if not page.is_file():
+        return ""
+    lines = [Path(path).read_text().strip() for path in task_files("compare/{task}.txt")]
+    return "\n".join(["", *lines, f"Report: {page.resolve()}"])
