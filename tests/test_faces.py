@@ -1,0 +1,102 @@
+"""Faces: which is the main face, and that any picture can be looked at."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from facedata import cli, faces, tables
+from facedata.geometry import Geometry, fit_image
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+CPU = torch.device("cpu")
+
+
+def detect(images: np.ndarray, rows: np.ndarray | None = None, share: float = 0.33, batch: int = 8):
+    rows = np.arange(len(images)) if rows is None else rows
+    return faces.detect_faces(images, rows, 0.9, share, batch, CPU)
+
+
+def test_main_face_is_the_largest_of_the_sure_ones():
+    boxes = np.array([[0, 0, 9, 9], [0, 0, 5, 5], [0, 0, 4, 4]])
+    points = np.arange(30).reshape(3, 5, 2)
+    found = faces._main_face(boxes, np.array([0.8, 0.95, 0.99]), points, 0.9)
+    assert found == [2, 0.95, 0, 0, 5, 5, *range(10, 20)]
+
+
+def test_without_a_sure_face_the_surest_candidate_is_told():
+    boxes = np.array([[0, 0, 9, 9], [0, 0, 5, 5]])
+    found = faces._main_face(boxes, np.array([0.7, 0.8]), np.zeros((2, 5, 2)), 0.9)
+    assert found[:6] == [0, 0.8, 0, 0, 5, 5]
+
+
+def test_empty_pictures_hold_no_face():
+    rng = np.random.default_rng(0)
+    images = np.zeros((9, 64, 48, 3), dtype=np.uint8)
+    images[3:6] = 255
+    images[6:] = rng.integers(0, 256, (3, 64, 48, 3))
+    table = detect(images)
+    assert table["non_face"].all()
+    assert (table["num_faces"] == 0).all()
+    assert (table["probability"] < 0.9).all()
+    assert table.loc[0, ["x0", "nose_y"]].isna().all()
+    assert list(table.columns[:6]) == ["num_faces", "probability", "x0", "y0", "x1", "y1"]
+    assert table.columns[-1] == "non_face"
+
+
+@pytest.mark.parametrize("size", [(16, 16), (20, 100), (100, 20)])
+def test_any_geometry_can_be_looked_at(size):
+    images = np.random.default_rng(0).integers(0, 256, (4, *size, 3), dtype=np.uint8)
+    for share in (0.1, 1.0):
+        assert len(detect(images, share=share)) == 4
+
+
+def test_rows_choose_the_images():
+    images = np.zeros((4, 32, 32, 3), dtype=np.uint8)
+    assert len(detect(images, np.array([3, 1]))) == 2
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs real faces")
+def test_real_faces_are_found_and_other_pictures_are_not():
+    truth = tables.read(SHARED / "aaf_dirty" / "truth.csv")
+    empty = truth.loc[truth["fault"] == "non_face", "file"].iloc[::5]
+    people = tables.read(SHARED / "aaf" / "labels.csv")["file"].iloc[::400]
+    paths = [SHARED / "aaf_dirty" / name for name in empty]
+    paths += [SHARED / "aaf" / name for name in people]
+    geometry = Geometry(128, 104, "pad")
+    images = np.stack([fit_image(Image.open(path).convert("RGB"), geometry)[0] for path in paths])
+    table = detect(images)
+    assert table["non_face"][: len(empty)].all()
+    assert table["non_face"][len(empty) :].mean() < 0.1
+    found = table[~table["non_face"]]
+    assert (found["left_eye_x"] < found["right_eye_x"]).all()
+    assert ((found["y1"] - found["y0"]) > 40).all()
+
+
+def test_command(tmp_path):
+    inspection = pd.DataFrame(
+        {"image_id": ["a", "b", "c"], "row": pd.array([0, pd.NA, 1], dtype="Int64")}
+    )
+    tables.write(inspection, tmp_path / "inspection.parquet")
+    np.save(tmp_path / "classifier.npy", np.zeros((2, 32, 24, 3), dtype=np.uint8))
+    options = {
+        "inspection": tmp_path / "inspection.parquet",
+        "images": tmp_path / "classifier.npy",
+        "min-probability": 0.9,
+        "min-face-share": 0.33,
+        "batch": 2,
+        "threads": 1,
+        "faces": tmp_path / "faces.parquet",
+    }
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    result = CliRunner().invoke(cli.main, ["faces", *arguments])
+    assert result.exit_code == 0, result.output
+    table = tables.read(options["faces"])
+    assert table["image_id"].tolist() == ["a", "c"]
+    assert table["non_face"].tolist() == [True, True]
+    assert table["num_faces"].dtype == np.int64
+    assert (tmp_path / "faces.run.json").exists()
