@@ -267,15 +267,11 @@ def filter(
         raise DataError(f"{train_images}: {array.shape[1:3]} px, the teacher's are {size}")
     train_pool = ImagePool([(array, train_table["row"].to_numpy(dtype="int64"))])
 
-    of_train = predicting.predict(
-        classifier, train_pool, batch, the_device, "train images", with_features=True
-    )["features"]
-    outputs = predicting.predict(
-        classifier, pool, batch, the_device, "candidates", with_features=True
-    )
+    outputs = predicting.predict(classifier, pool, batch, the_device, "candidates")
+    of_train = filter.appearances(train_pool, batch)
+    distance = filter.nearest_distances(filter.appearances(pool, batch), of_train)
     clusters = train_table["cluster"].to_numpy(dtype="int64")
     min_distance = max_similarity * filter.usual_distance(of_train, clusters)
-    distance = filter.nearest_distances(outputs["features"], of_train)
     log.info("memorized: nearer than %.4f to a train image", min_distance)
     decided = filter.decide(
         table,

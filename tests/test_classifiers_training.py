@@ -406,19 +406,54 @@ def test_teacher_probability_is_the_product_over_the_condition():
         filter.teacher_probability(heads[2:], candidates, outputs)
 
 
+def textures(num_images, seed):
+    """Return smooth random pictures, uint8 [N, 32, 24, 3]."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, size=(num_images, 4, 3, 3))
+    return coarse.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
+
+
+def looks(images):
+    return filter.appearances(ImagePool([(images, np.arange(len(images)))]), batch=16)
+
+
 def test_nearest_distances_match_a_direct_computation():
-    rng = np.random.default_rng(0)
-    queries, features = (rng.normal(size=(n, 8)).astype(np.float32) for n in (30, 50))
-    unit = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (queries, features)]
-    gaps = np.linalg.norm(unit[0][:, None] - unit[1][None], axis=2)
-    np.testing.assert_allclose(
-        filter.nearest_distances(queries, features), gaps.min(axis=1), atol=1e-5
-    )
+    queries, images = textures(30, 0), textures(50, 1)
+
+    def vectors(x):  # 4x4 px blocks of 32x24 px: thumbnails of 8x6
+        small = x.reshape(len(x), 8, 4, 6, 4, 3).mean(axis=(2, 4)).reshape(len(x), -1)
+        small = small - small.mean(axis=1, keepdims=True)
+        return small / np.linalg.norm(small, axis=1, keepdims=True)
+
+    def gaps(x, y):
+        both = [np.linalg.norm(vectors(one)[:, None] - vectors(y), axis=2)
+                for one in (x, x[:, :, ::-1])]  # fmt: skip
+        return np.minimum(*both)
+
+    found = filter.nearest_distances(looks(queries), looks(images))
+    np.testing.assert_allclose(found, gaps(queries, images).min(axis=1), atol=1e-4)
     clusters = np.arange(50) // 2
-    gaps = np.linalg.norm(unit[1][:, None] - unit[1][None], axis=2)
-    gaps[clusters[:, None] == clusters] = np.inf
-    usual = filter.usual_distance(features, clusters)
-    assert usual == pytest.approx(np.median(gaps.min(axis=1)), abs=1e-5)
+    expected = gaps(images, images)
+    expected[clusters[:, None] == clusters] = np.inf
+    usual = filter.usual_distance(looks(images), clusters)
+    assert usual == pytest.approx(np.median(expected.min(axis=1)), abs=1e-4)
+
+
+def test_copies_are_near_and_new_pictures_are_not():
+    rng = np.random.default_rng(0)
+    train = textures(80, 0)
+    usual = filter.usual_distance(looks(train), np.arange(80))
+    copies = {
+        "mirrored": train[:, :, ::-1],
+        "lighter": np.clip(train * 0.8 + 30, 0, 255).astype(np.uint8),
+        "noisy": np.clip(train + rng.normal(0, 15, train.shape), 0, 255).astype(np.uint8),
+        "shifted": np.roll(train, 1, axis=2),
+    }
+    for name, images in copies.items():
+        distance = filter.nearest_distances(looks(images), looks(train))
+        assert (distance < 0.5 * usual).mean() > 0.95, name
+    new = filter.nearest_distances(looks(textures(80, 1)), looks(train))
+    assert (new > 0.5 * usual).all()
 
 
 def test_filter_takes_a_teacher_of_real_images_only(trained, tmp_path):
