@@ -66,11 +66,317 @@ def inspect(
 
 
 @main.command()
+@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
+@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
+@click.option(
+    "--min-probability", type=command.SHARE, required=True, help="Of a face that counts as one."
+)
+@click.option(
+    "--min-face-share",
+    type=click.FloatRange(0, 1, min_open=True),
+    required=True,
+    help="Smallest face looked for, as a share of the image's height.",
+)
+@click.option("--batch", type=click.IntRange(min=1), required=True, help="Images at a time.")
+@click.option("--threads", type=command.NUM_WORKERS, required=True, help="Threads on the CPU.")
+@click.option("--faces", type=command.OUT_FILE, required=True, help="Output: face of each image.")
+@command.recorded("faces")
+def faces(
+    inspection: Path,
+    images: Path,
+    min_probability: float,
+    min_face_share: float,
+    batch: int,
+    threads: int,
+    faces: Path,
+) -> None:
+    """Look for a face in every packed image."""
+    import torch
+
+    from facedata import faces as detection
+    from facedata import machine, packed, tables
+
+    machine.tune(threads)
+    table = tables.read(inspection, ["image_id", "row"]).dropna(subset="row")
+    rows = table["row"].to_numpy(dtype="int64")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = detection.detect_faces(
+        packed.read_images(images), rows, min_probability, min_face_share, batch, device
+    )
+    found.insert(0, "image_id", table["image_id"].to_numpy())
+    tables.write(found, faces)
+
+
+@main.command()
+@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
+@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
+@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
+@click.option(
+    "--max-distance",
+    type=click.IntRange(0, 64),
+    required=True,
+    help="Differing bits of two perceptual hashes up to which the pixels are compared.",
+)
+@click.option(
+    "--max-difference",
+    type=command.SHARE,
+    required=True,
+    help="Share of a picture's structure that its duplicate may fail to explain.",
+)
+@click.option("--duplicates", type=command.OUT_FILE, required=True, help="Output: pairs.")
+@command.recorded("duplicates")
+def dedup(
+    index: Path,
+    inspection: Path,
+    images: Path,
+    max_distance: int,
+    max_difference: float,
+    duplicates: Path,
+) -> None:
+    """Find pictures that are there more than once, also mirrored, cropped or recoloured."""
+    from facedata import dedup, packed, tables
+
+    table = tables.read(index, ["image_id"])
+    hashes = ["image_id", "row", "pixel_hash", "phash", "phash_mirror"]
+    facts = tables.read(inspection, [*hashes, *tables.box_columns(images.stem)])
+    pairs = dedup.find_duplicates(
+        table,
+        tables.rows_of(facts, table["image_id"], inspection),
+        packed.read_images(images),
+        images.stem,
+        max_distance,
+        max_difference,
+    )
+    tables.write(pairs, duplicates)
+
+
+@main.command()
+@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
+@click.option("--rejected", type=command.IN_FILE, required=True, help="Rows not in the index.")
+@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
+@click.option("--faces", type=command.IN_FILE, required=True, help="Face of each image.")
+@click.option("--duplicates", type=command.IN_FILE, required=True, help="Pairs of duplicates.")
+@click.option(
+    "--non-faces",
+    type=click.Choice(["drop", "keep"]),
+    required=True,
+    help="Pictures without a face; the detector knows photographs, not cartoons.",
+)
+@click.option(
+    "--duplicate-policy",
+    type=click.Choice(["keep_best", "keep_all"]),
+    required=True,
+    help="Keep one image of each cluster, or all of them (in one split).",
+)
+@click.option(
+    "--conflicts",
+    type=click.Choice(["drop", "keep"]),
+    required=True,
+    help="Clusters whose labels disagree: drop them whole, or treat them as others.",
+)
+@click.option("--curation", type=command.IN_FILE, help="A reviewer's list (CSV); it wins.")
+@click.option(
+    "--derived",
+    type=command.JSON,
+    default="[]",
+    help="Attributes made of others, {name, source, bins, classes}: they follow a new label.",
+)
+@click.option("--curated", type=command.OUT_FILE, required=True, help="Output: what stays.")
+@click.option("--dropped", type=command.OUT_FILE, required=True, help="Output: the rest, and why.")
+@command.recorded("curated")
+def curate(
+    index: Path,
+    rejected: Path,
+    inspection: Path,
+    faces: Path,
+    duplicates: Path,
+    non_faces: str,
+    duplicate_policy: str,
+    conflicts: str,
+    curation: Path | None,
+    derived: list[dict[str, Any]],
+    curated: Path,
+    dropped: Path,
+) -> None:
+    """Decide which images stay; every row that does not is listed with its reason."""
+    from facedata import curate, tables
+
+    table = tables.read(index, ["image_id", "table_row"])
+    gone = tables.read(rejected, ["image_id", "table_row", "reason", "detail"])
+    facts = ["image_id", "row", "problem", "width", "height", "sharpness"]
+    facts = tables.rows_of(tables.read(inspection, facts), table["image_id"], inspection)
+    review = curate.Review()
+    if curation is not None:
+        review = curate.read_review(curation, table, gone, facts, derived)
+    kept, others = curate.curate(
+        curate.relabel(table, review, derived),
+        gone,
+        facts,
+        tables.read(faces, ["image_id", "probability", "non_face"]),
+        tables.read(duplicates, ["image_id_a", "image_id_b", "cluster"]),
+        review,
+        curate.Policy(non_faces, duplicate_policy, conflicts),
+    )
+    tables.write(others, dropped)
+    tables.write(kept, curated)
+
+
+@main.command()
+@click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
+@click.option("--train", type=command.SHARE, required=True, help="Share of each stratum to fit.")
+@click.option("--stratify", type=command.JSON, required=True, help="Attributes, a list.")
+@click.option("--folds", type=click.IntRange(min=2), required=True, help="Parts of train.")
+@click.option("--seed", type=command.SEED, required=True, help="Seed of the shuffle.")
+@click.option("--splits", type=command.OUT_FILE, required=True, help="Output: split and fold.")
+@click.option("--check", type=command.OUT_FILE, required=True, help="Output: shares and tests.")
+@command.recorded("splits")
+def split(
+    curated: Path,
+    train: float,
+    stratify: list[str],
+    folds: int,
+    seed: int,
+    splits: Path,
+    check: Path,
+) -> None:
+    """Assign every image to train, val or test, stratum by stratum, and train to folds."""
+    from facedata import files, split, tables
+
+    table = tables.read(curated, ["image_id", "group", "official_split", "cluster"])
+    assigned = split.assign_splits(table, train, stratify, folds, seed)
+    files.write_json(split.check(table, assigned, train, stratify), check)
+    tables.write(assigned, splits)
+
+
+@main.command()
+@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
+@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
+@click.option("--faces", type=command.IN_FILE, required=True, help="Face of each image.")
+@click.option("--duplicates", type=command.IN_FILE, required=True, help="Pairs of duplicates.")
+@click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
+@click.option("--splits", type=command.IN_FILE, required=True, help="Split of each image.")
+@click.option("--dropped", type=command.IN_FILE, required=True, help="The others, and why.")
+@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
+@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: a folder.")
+@command.recorded("outdir", "run.json")
+def eda(
+    index: Path,
+    inspection: Path,
+    faces: Path,
+    duplicates: Path,
+    curated: Path,
+    splits: Path,
+    dropped: Path,
+    images: Path,
+    outdir: Path,
+) -> None:
+    """Write tables, plots and mosaics of what the data set holds."""
+    from facedata import eda, packed, tables
+
+    table = tables.read(index, ["image_id"])
+    facts = tables.read(inspection, ["image_id", "row", "width", "height", *eda.MEASURES])
+    kept = tables.read(curated, ["image_id", "row"])
+    assigned = tables.read(splits, ["image_id", "split"])
+    pairs = ["image_id_a", "image_id_b", "kind", "cluster", "conflict", "difference"]
+    data = eda.Data(
+        index=table,
+        inspection=tables.rows_of(facts, table["image_id"], inspection),
+        faces=tables.read(faces, ["image_id", "probability", "non_face"]),
+        duplicates=tables.read(duplicates, pairs),
+        curated=kept,
+        split=tables.rows_of(assigned, kept["image_id"], splits)["split"],
+        dropped=tables.read(dropped, ["image_id", "table_row", "reason"]),
+        images=packed.read_images(images),
+    )
+    eda.explore(data, outdir)
+
+
+@main.command()
+@click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
+@click.option("--splits", type=command.IN_FILE, required=True, help="Split of each image.")
+@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
+@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
+@click.option(
+    "--split", type=click.Choice(["train", "val", "test"]), required=True, help="What to pack."
+)
+@click.option("--condition", type=command.JSON, required=True, help="Attributes of the classes.")
+@click.option("--pack", type=command.OUT_FILE, required=True, help="Output: the pack (.npy).")
+@command.recorded("pack")
+def pack(
+    curated: Path,
+    splits: Path,
+    inspection: Path,
+    images: Path,
+    split: str,
+    condition: list[str],
+    pack: Path,
+) -> None:
+    """Pack the images of a split with their classes, for a GAN."""
+    from facedata import pack as packing
+    from facedata import packed, tables
+
+    table = tables.read(curated, ["image_id", "row"])
+    boxes = tables.box_columns(images.stem)
+    facts = tables.read(inspection, ["image_id", *boxes])
+    facts = tables.rows_of(facts, table["image_id"], inspection)
+    assigned = tables.rows_of(tables.read(splits, ["image_id", "split"]), table["image_id"], splits)
+    packing.pack_split(
+        pack,
+        packed.read_images(images),
+        table,
+        assigned,
+        facts[boxes].to_numpy(dtype="int64"),
+        split,
+        condition,
+    )
+
+
+@main.command()
+@click.option("--pack", type=command.IN_FILE, required=True, help="Pack of the train split.")
+@click.option(
+    "--minority-below",
+    type=click.FloatRange(0, 1),
+    required=True,
+    help="A class with less than this share of the largest class's images is a minority.",
+)
+@click.option("--deficits", type=command.OUT_FILE, required=True, help="Output: one row a class.")
+@command.recorded("deficits")
+def deficits(pack: Path, minority_below: float, deficits: Path) -> None:
+    """Count what each minority class lacks to be as large as the largest class."""
+    from facedata import deficits as counting
+    from facedata import packed, tables
+
+    tables.write(counting.find_deficits(packed.read_pack(pack), minority_below), deficits)
+
+
+@main.command()
+@click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
+@click.option(
+    "--predictions",
+    type=command.IN_FILE,
+    required=True,
+    multiple=True,
+    help="Out-of-fold predictions; repeat for several.",
+)
+@click.option("--label-issues", type=command.OUT_FILE, required=True, help="Output: worst first.")
+@command.recorded("label_issues")
+def labels(curated: Path, predictions: tuple[Path, ...], label_issues: Path) -> None:
+    """List the labels that out-of-fold predictions contradict most."""
+    from facedata import labels, tables
+
+    issues = labels.find_label_issues(
+        tables.read(curated, ["image_id"]),
+        [tables.read(path, ["image_id"]) for path in predictions],
+    )
+    tables.write(issues, label_issues)
+
+
+@main.command()
 @click.option("--results", type=command.IN_DIR, required=True, help="Folder of the run.")
 @click.option("--dataset", required=True, help="Name of the data set, for the title.")
 @click.option("--tasks", type=command.JSON, required=True, help="Tasks: a list of {name, heads}.")
 @click.option("--page", type=command.OUT_FILE, required=True, help="Output: the page (HTML).")
-@command.recorded("page")
+@command.recorded("page", name="report.run.json")  # index.run.json is that of ingest
 def report(results: Path, dataset: str, tasks: list[dict[str, Any]], page: Path) -> None:
     """Write one self-contained page: verdict, data, generator, classifiers, provenance."""
     from facedata import files, report
