@@ -81,6 +81,7 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
         DataError: a file that every run makes is missing or cannot be read.
     """
     run = _Run(results)
+    shown = [_task(run, task, number) for number, task in enumerate(tasks)]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("facedata"),
         autoescape=True,
@@ -99,7 +100,7 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
     return environment.get_template("report.html.j2").render(
         dataset=dataset,
         MEASURES=MEASURES,
-        tasks=[_task(run, task, number) for number, task in enumerate(tasks)],
+        tasks=shown,
         data=_data(run),
         classes=_classes(run),
         check=run.optional_json("split_check.json"),
@@ -111,7 +112,7 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
         issues=_issues(run),
         gans=_gans(run),
         synths=_synths(run),
-        provenance=_provenance(run),
+        provenance=_provenance(run, [folder for task in shown for folder in task["folders"]]),
     )
 
 
@@ -166,8 +167,7 @@ def _task(run: _Run, task: dict[str, Any], number: int) -> dict[str, Any]:
     name = task["name"]
     compared = run.root / "compare"
     comparison = files.read_json(compared / f"{name}.json")
-    arms = [arm["arm"] for arm in comparison["arms"]]
-    metrics = {arm: _metrics(run.root / "classifiers" / name / arm) for arm in arms}
+    folders = _folders(run.root / "classifiers" / name, comparison)
     figure = compared / f"{name}.svg"
     return {
         "name": name,
@@ -177,27 +177,26 @@ def _task(run: _Run, task: dict[str, Any], number: int) -> dict[str, Any]:
         )
         if figure.exists()
         else None,
-        "heads": [
-            _head(run, name, head, {arm: m for arm, m in metrics.items() if m})
-            for head in task["heads"]
-        ],
+        "heads": [_head(head["name"], folders) for head in task["heads"]],
+        "folders": [folder for of_arm in folders.values() for folder in of_arm],
     }
 
 
-def _metrics(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the metrics of an arm: seed folder's name -> head -> measures."""
-    paths = sorted(folder.glob("seed*/metrics.json"), key=lambda path: _natural(path.parent.name))
-    return {path.parent.name: files.read_json(path) for path in paths}
+def _folders(task: Path, comparison: dict[str, Any]) -> dict[str, list[Path]]:
+    """Return the folder of each seed of each arm compared; those of earlier settings left out."""
+    return {
+        arm["arm"]: [task / arm["arm"] / f"seed{seed}" for seed in arm["seeds"]]
+        for arm in comparison["arms"]
+    }
 
 
-def _head(
-    run: _Run, task: str, head: dict[str, Any], metrics: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def _head(name: str, folders: dict[str, list[Path]]) -> dict[str, Any]:
     """Return one head's results, arm by arm, over seeds."""
-    name = head["name"]
     arms = []
-    for arm, by_seed in metrics.items():
-        found = [measures[name] for measures in by_seed.values() if name in measures]
+    for arm, of_arm in folders.items():
+        paths = [folder / "metrics.json" for folder in of_arm]
+        metrics = [files.read_json(path) for path in paths if path.exists()]
+        found = [measures[name] for measures in metrics if name in measures]
         if not found:
             continue
         classes = list(found[0].get("per_class", {}))
@@ -222,7 +221,7 @@ def _head(
                     }
                     for one in classes
                 ],
-                "confusion": _confusion(run.root / "classifiers" / task / arm, name, classes),
+                "confusion": _confusion(of_arm, name, classes),
             }
         )
     first = arms[0] if arms else {"measures": {}, "classes": []}
@@ -249,9 +248,10 @@ def _over_seeds(values: Sequence[float | None]) -> dict[str, float | None]:
     return {"mean": sum(known) / len(known), "low": min(known), "high": max(known)}
 
 
-def _confusion(folder: Path, head: str, classes: list[str]) -> dict[str, Any] | None:
+def _confusion(folders: Sequence[Path], head: str, classes: list[str]) -> dict[str, Any] | None:
     """Return the confusion of a head summed over seeds, with the share of each true class."""
-    paths = sorted(folder.glob("seed*/confusion.csv"))
+    paths = [folder / "confusion.csv" for folder in folders]
+    paths = [path for path in paths if path.exists()]
     if not paths or not classes:
         return None
     total = pd.DataFrame(0, index=classes, columns=classes)
@@ -569,9 +569,16 @@ def _acceptance(samples: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _provenance(run: _Run) -> dict[str, Any]:
-    """Return the run records of all stages in the order in which the stages run."""
+def _provenance(run: _Run, folders: Sequence[Path]) -> dict[str, Any]:
+    """Return the run records of all stages in the order in which the stages run.
+
+    Args:
+        run: the run.
+        folders: of the classifiers that were compared; others are of earlier settings.
+    """
     paths = [*run.root.rglob("*.run.json"), *run.root.rglob("run.json")]
+    earlier = set(run.root.glob("classifiers/*/*/seed*")) - set(folders)
+    paths = [path for path in paths if path.parent not in earlier]
     records = []
     for path in paths:
         record = files.read_json(path)
