@@ -69,7 +69,10 @@ def inspect(
 @click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
 @click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
 @click.option(
-    "--min-probability", type=command.SHARE, required=True, help="Of a face that counts as one."
+    "--min-probability",
+    type=click.FloatRange(0, 1),
+    required=True,
+    help="Of a face that counts as one.",
 )
 @click.option(
     "--min-face-share",
@@ -119,7 +122,7 @@ def faces(
 )
 @click.option(
     "--max-difference",
-    type=command.SHARE,
+    type=click.FloatRange(0, 1),
     required=True,
     help="Share of a picture's structure that its duplicate may fail to explain.",
 )
@@ -205,6 +208,8 @@ def curate(
     gone = tables.read(rejected, ["image_id", "table_row", "reason", "detail"])
     facts = ["image_id", "row", "problem", "width", "height", "sharpness"]
     facts = tables.rows_of(tables.read(inspection, facts), table["image_id"], inspection)
+    decoded = facts.loc[facts["row"].notna(), "image_id"]
+    found = tables.read(faces, ["image_id", "probability", "non_face"])
     review = curate.Review()
     if curation is not None:
         review = curate.read_review(curation, table, gone, facts, derived)
@@ -212,7 +217,7 @@ def curate(
         curate.relabel(table, review, derived),
         gone,
         facts,
-        tables.read(faces, ["image_id", "probability", "non_face"]),
+        tables.rows_of(found, decoded, faces),
         tables.read(duplicates, ["image_id_a", "image_id_b", "cluster"]),
         review,
         curate.Policy(non_faces, duplicate_policy, conflicts),

@@ -1,6 +1,7 @@
 """Curation: which images stay, under which labels, and why the others do not."""
 
 import csv
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ import pandas as pd
 from facedata import tables
 from facedata.adapters.table import bin_values
 from facedata.errors import DataError
+
+log = logging.getLogger(__name__)
 
 REVIEW_COLUMNS = ("image_id", "action", "attribute", "value", "note")
 ACTIONS = ("keep", "drop", "relabel")
@@ -241,8 +244,9 @@ def curate(
     drop(index.index[reviewed_out], "reviewer", ids.map(review.dropped))
 
     kept = reason.isna()
+    counts = ", ".join(f"{name} {number}" for name, number in reason.value_counts().items())
+    log.info("%d of %d images stay; dropped: %s", kept.sum(), len(index), counts or "none")
     if not kept.any():
-        counts = ", ".join(f"{name} {number}" for name, number in reason.value_counts().items())
         raise DataError(f"curation leaves no image of {len(index)}: {counts}")
     curated = index.assign(row=inspection["row"].astype("Int64"), cluster=cluster)[kept]
     curated = curated.reset_index(drop=True).astype({"row": "int64"})

@@ -4,6 +4,7 @@ Perceptual hashes propose pairs, pixels decide: a pair counts when the fine stru
 picture, shifted and scaled a little, explains that of the other.
 """
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from facedata import progress, tables
+
+log = logging.getLogger(__name__)
 
 SIDE = 32  # of the gray thumbnails that are compared, px
 MARGIN = 3  # rows and columns at each side left out: a shifted picture does not know them
@@ -81,7 +84,7 @@ def similar_hashes(
     """
     num_images = len(hashes_a)
     rows = max(1, (1 << 22) // max(num_images, 1))  # 32 MiB of hashes compared at a time
-    for start in range(0, num_images, rows):
+    for start in progress.track(range(0, num_images, rows), "hashes"):
         later = hashes_b[start:]
         distance = np.bitwise_count(hashes_a[start : start + rows, None] ^ later)
         i, j = np.nonzero(distance <= max_distance)
@@ -203,9 +206,7 @@ def find_pairs(
     hashes = inspection["phash"].to_numpy(dtype=np.uint64)[originals]
     mirror_hashes = inspection["phash_mirror"].to_numpy(dtype=np.uint64)[originals]
     for kind, others in (("near", hashes), ("mirror", mirror_hashes)):
-        num_pairs = 0
         for i, j, distance in similar_hashes(others, hashes, max_distance):
-            num_pairs += len(i)
             for start in range(0, len(i), CHUNK):
                 chunk = slice(start, start + CHUNK)
                 a, b = originals[i[chunk]], originals[j[chunk]]
@@ -278,6 +279,8 @@ def find_duplicates(
     boxes = inspection[tables.box_columns(geometry)].to_numpy(dtype=np.int64)
     thumbs = thumbnails(images, rows, boxes)
     pairs = find_pairs(inspection, thumbs, max_distance, max_difference)
+    kinds = ", ".join(f"{n} {kind}" for kind, n in pairs["kind"].value_counts().items())
+    log.info("%d pairs in %d clusters: %s", len(pairs), pairs["cluster"].nunique(), kinds or "none")
     ids = inspection["image_id"].to_numpy()
     return pd.DataFrame(
         {

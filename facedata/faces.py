@@ -1,11 +1,15 @@
 """Faces: where a detector finds one in each packed image, and which images seem to hold none."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import torch
 from facenet_pytorch import MTCNN
 
 from facedata import progress
+
+log = logging.getLogger(__name__)
 
 LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 BOX = ("x0", "y0", "x1", "y1")
@@ -55,7 +59,9 @@ def detect_faces(
                 found.append(_main_face(boxes, probabilities, points, min_probability))
             bar.advance(task, len(part))
     table = pd.DataFrame(found, columns=["num_faces", "probability", *COLUMNS])
-    return table.assign(non_face=table["num_faces"] == 0)
+    non_face = table["num_faces"] == 0
+    log.info("no face in %d of %d images", non_face.sum(), len(table))
+    return table.assign(non_face=non_face)
 
 
 def _main_face(

@@ -1,5 +1,6 @@
 """Split: train, val and test in equal shares of every stratum, without what they could share."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from scipy.sparse.csgraph import connected_components
 
 from facedata import tables
 from facedata.errors import DataError
+
+log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 MISSING = "(missing)"  # a stratum of its own
@@ -190,6 +193,8 @@ def assign_splits(
             f"--folds: {num_folds} folds of {num_units} units that stay together would leave one"
             " empty; fewer folds or more images are needed"
         )
+    counts = ", ".join(f"{name} {(part == p).sum()}" for p, name in enumerate(SPLITS))
+    log.info("%s, of %d units", counts, unit.max() + 1)
     return pd.DataFrame(
         {
             "image_id": curated["image_id"],

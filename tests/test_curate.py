@@ -255,3 +255,8 @@ def test_command(run, tmp_path):
     result = CliRunner().invoke(cli.main, ["curate", *arguments])
     assert result.exit_code == 1
     assert "curation.csv, line 2: no image 'nobody'" in result.output
+
+    tables.write(run[3].iloc[1:], options["faces"])
+    result = CliRunner().invoke(cli.main, ["curate", *arguments])
+    assert result.exit_code == 1
+    assert "faces.parquet: no row for image 'a'" in result.output
