@@ -256,6 +256,7 @@ def test_command(run, tmp_path):
     assert result.exit_code == 1
     assert "curation.csv, line 2: no image 'nobody'" in result.output
 
+    (tmp_path / "curation.csv").write_text(HEADING)
     tables.write(run[3].iloc[1:], options["faces"])
     result = CliRunner().invoke(cli.main, ["curate", *arguments])
     assert result.exit_code == 1
