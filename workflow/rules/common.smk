@@ -59,6 +59,12 @@ def adapter_settings():
     return json.dumps(config["ingest"][config["ingest"]["adapter"]])
 
 
+def derived_attributes():
+    """How attributes follow from others, as JSON text: a reviewer's new age changes the age group."""
+    ingest = config["ingest"]
+    return json.dumps(ingest[ingest["adapter"]].get("derived", []))
+
+
 def curation_list():
     """The reviewer's list, where there is one."""
     path = Path(f"resources/{config['dataset']}/curation.csv")
@@ -139,5 +145,7 @@ def verdicts():
     page = Path(results("index.html"))
     if not page.is_file():
         return ""
-    lines = [Path(path).read_text().strip() for path in task_files("compare/{task}.txt")]
+    lines = [
+        Path(path).read_text().strip() for path in task_files("compare/{task}.txt")
+    ]
     return "\n".join(["", *lines, f"Report: {page.resolve()}"])

@@ -15,11 +15,12 @@ rule curate:
         non_faces=setting("curate/non_faces"),
         duplicate_policy=setting("curate/duplicate_policy"),
         conflicts=setting("curate/conflicts"),
+        derived=derived_attributes(),
         curation=curation_option,
         code=code_digest("facedata.curate"),
     shell:
         "facedata curate --index {input.index} --rejected {input.rejected}"
         " --inspection {input.inspection} --faces {input.faces} --duplicates {input.duplicates}"
         " --non-faces {params.non_faces} --duplicate-policy {params.duplicate_policy}"
-        " --conflicts {params.conflicts} {params.curation} --curated {output.curated}"
+        " --conflicts {params.conflicts} --derived {params.derived:q} {params.curation} --curated {output.curated}"
         " --dropped {output.dropped} 2> {log}"
