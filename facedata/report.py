@@ -362,7 +362,7 @@ def _quality(run: _Run) -> dict[str, Any]:
 
 
 def _duplicates(run: _Run) -> dict[str, Any] | None:
-    """Return the duplicates found and examples of each kind, conflicts first."""
+    """Return the duplicates found and examples of each kind, with conflicts and without."""
     pairs = run.optional(
         "duplicates.parquet",
         ["image_id_a", "image_id_b", "distance", "kind", "cluster", "conflict"],
