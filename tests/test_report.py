@@ -17,19 +17,11 @@ from facedata.errors import DataError
 
 HOSTILE = '<script>alert("x")</script>'
 COLORS = ["brown", "black", HOSTILE]
-TASKS = [
-    {
-        "name": "hair",
-        "heads": [
-            {
-                "name": "hair_color",
-                "attributes": ["hair_color"],
-                "kind": "categorical",
-                "weight": 1.0,
-            }
-        ],
-    }
+HEADS = [
+    {"name": "hair_color", "attributes": ["hair_color"], "kind": "categorical", "weight": 1.0},
+    {"name": "age", "attributes": ["age"], "kind": "numeric", "weight": 0.5},
 ]
+TASKS = [{"name": "hair", "heads": HEADS}]
 ARMS = ["real", "synth@1.0"]
 VERDICT = f"Arm synth@1.0 raises macro_f1 of hair_color by 0.030; rarest class {HOSTILE}."
 NUM_IMAGES = 60
@@ -238,7 +230,8 @@ def make_arms(root: Path) -> None:
                 "support": 12,
                 "per_class": per_class,
             }
-            files.write_json({"hair_color": head}, folder / "metrics.json")
+            age = {"mae": 6.0 + seed, "rmse": 8.0, "r2": None, "support": 11}
+            files.write_json({"hair_color": head, "age": age}, folder / "metrics.json")
             cells = [
                 {"head": "hair_color", "true": a, "predicted": b, "count": 3 if a == b else 1}
                 for a in COLORS
@@ -336,6 +329,8 @@ def test_page_tells_what_the_stages_found(page):
         "None was accepted.",
         "0.550 0.500–0.600",
         "60 % 6",  # confusion: 3 of 5 right, twice
+        "age 11 test images, 2 seeds. Arm Mean absolute error Root mean square error R²"
+        " real 6.500 6.000–7.000 8.000 –",
         "5 steps, 1 min 19 s of work",
         "facedata split splits.run.json 1 min 15 s 210",
         "numpy 2.4, python 3.11",
