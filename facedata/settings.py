@@ -1,6 +1,6 @@
 """Check a run's settings before any work starts: by schema, then what no schema can say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from facedata import adapters
@@ -163,8 +163,20 @@ def _check_tasks(config: Mapping[str, Any], classes: Mapping[str, Any]) -> None:
         raise DataError(
             f"config: arms: {synthetic[0]} needs real, whose classifier checks the generated images"
         )
-    if synthetic and not config["gan"]["condition"]:
-        raise DataError(f"config: gan.condition: empty, but {synthetic[0]} needs images by class")
+    if synthetic:
+        _check_teacher(config["tasks"][0], config["gan"]["condition"], synthetic[0])
+
+
+def _check_teacher(task: Mapping[str, Any], condition: Sequence[str], arm: str) -> None:
+    """Check that the first task's classifier can judge what the GAN was told to draw."""
+    if not condition:
+        raise DataError(f"config: gan.condition: empty, but {arm} needs images by class")
+    heads = [head for head in task["heads"] if head["kind"] == "categorical"]
+    if not any(set(head["attributes"]) <= set(condition) for head in heads):
+        raise DataError(
+            f"config: tasks[0].heads: none predicts {condition} (gan.condition), so that {arm}'s"
+            " images could not be checked"
+        )
 
 
 def _check_gan(config: Mapping[str, Any]) -> None:

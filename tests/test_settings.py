@@ -76,6 +76,10 @@ TABLE = {
             "config: arms: synth@1.0 needs real",
         ),
         ({"gan": {"condition": []}}, "config: gan.condition: empty, but synth@1.0 needs"),
+        (
+            {"gan": {"condition": ["headwear"]}},
+            "config: tasks[0].heads: none predicts ['headwear'] (gan.condition)",
+        ),
         ({"gan": {"condition": ["hairs"]}}, "config: gan.condition: no attribute hairs, found"),
         ({"split": {"stratify": ["nose"]}}, "config: split.stratify: no attribute nose"),
         (
