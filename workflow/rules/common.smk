@@ -51,7 +51,7 @@ def label_table():
     ingest = config["ingest"]
     if ingest["adapter"] != "table":
         return []
-    return [f"{dataset_root()}/{ingest['table']['file']}"]
+    return [str(Path(dataset_root(), ingest["table"]["file"]))]
 
 
 def adapter_settings():
