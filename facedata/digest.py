@@ -11,35 +11,44 @@ WITHOUT_EFFECT = frozenset(
 )
 
 
-def code_digest(*modules: str, root: Path) -> str:
-    """Return 12 hex digits of the syntax trees of modules and of all of ours that they import.
+def code_digest(command: str, *paths: str, root: Path) -> str:
+    """Return 12 hex digits of a command's code and of all modules of ours that it imports.
 
     Args:
-        modules: dotted names such as `facedata.split`, or paths of other files, taken as they are.
+        command: such as `facedata split`, a function of `facedata/cli.py`.
+        paths: other files that make the result, such as a template, relative to `root`.
         root: folder that holds our packages.
 
     Raises:
-        ValueError: a named module does not exist.
+        ValueError: no such command.
     """
-    trees: dict[str, ast.Module] = {}
-    plain = [name for name in modules if "/" in name]
-    todo = [name for name in modules if "/" not in name]
-    for name in todo:
-        if _source(name, root) is None:
-            raise ValueError(f"no module {name} below {root}")
+    package, name = command.split()
+    function = _command(ast.parse((root / package / "cli.py").read_text(encoding="utf-8")), name)
+    if function is None:
+        raise ValueError(f"no command {command} in {root / package / 'cli.py'}")
+    trees: dict[str, ast.AST] = {}
+    todo = _imports(function)
     while todo:
-        name = todo.pop()
-        path = _source(name, root)
-        if name in trees or name in WITHOUT_EFFECT or path is None:
+        module = todo.pop()
+        path = _source(module, root)
+        if module in trees or module in WITHOUT_EFFECT or path is None:
             continue
-        trees[name] = ast.parse(path.read_text(encoding="utf-8"))
-        todo += _imports(trees[name])
+        trees[module] = ast.parse(path.read_text(encoding="utf-8"))
+        todo += _imports(trees[module])
+    trees[f"{package}.cli"] = ast.Module(function.body, [])  # decorators are help and checks
     digest = hashlib.blake2b(digest_size=6)
-    for name in sorted(trees):
-        digest.update(f"{name}\n{ast.dump(_without_docstrings(trees[name]))}\n".encode())
-    for name in plain:
-        digest.update(root.joinpath(name).read_bytes())
+    for module in sorted(trees):
+        digest.update(f"{module}\n{ast.dump(_without_docstrings(trees[module]))}\n".encode())
+    for path in paths:
+        digest.update((root / path).read_bytes())
     return digest.hexdigest()
+
+
+def _command(tree: ast.Module, name: str) -> ast.FunctionDef | None:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return node
+    return None
 
 
 def _source(name: str, root: Path) -> Path | None:
@@ -50,7 +59,7 @@ def _source(name: str, root: Path) -> Path | None:
     return None
 
 
-def _imports(tree: ast.Module) -> list[str]:
+def _imports(tree: ast.AST) -> list[str]:
     """Return what a module of ours may import of ours; names that are no modules fall out later."""
     names = []
     for node in ast.walk(tree):
@@ -61,7 +70,7 @@ def _imports(tree: ast.Module) -> list[str]:
     return [name for name in names if name.split(".")[0] in PACKAGES]
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _without_docstrings(tree: ast.AST) -> ast.AST:
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)

@@ -28,7 +28,7 @@ rule classify:
         weight_decay=setting("classify/weight_decay"),
         label_smoothing=setting("classify/label_smoothing"),
         precision=setting("classify/precision"),
-        code=code_digest("classifiers.training"),
+        code=code_digest("classifiers train"),
     shell:
         "classifiers train --images {input.images} --curated {input.curated}"
         " --splits {input.splits} --heads {params.heads:q} --arm {wildcards.arm} {params.synth}"
@@ -60,7 +60,7 @@ rule evaluate:
     params:
         outdir=folder_of("metrics"),
         batch=setting("evaluate/batch"),
-        code=code_digest("classifiers.evaluate"),
+        code=code_digest("classifiers evaluate"),
     shell:
         "classifiers evaluate --model {input.model} --images {input.images}"
         " --curated {input.curated} --splits {input.splits} --split test --batch {params.batch}"
@@ -85,7 +85,7 @@ rule crossval:
         weights=setting("classify/weights"),
         batch=setting("evaluate/batch"),
         seed=setting("seed"),
-        code=code_digest("classifiers.crossval"),
+        code=code_digest("classifiers crossval"),
     shell:
         "classifiers crossval --images {input.images} --curated {input.curated}"
         " --splits {input.splits} --heads {params.heads:q} --backbone {params.backbone}"
@@ -102,7 +102,7 @@ rule labels:
     log:
         results("logs/labels.log"),
     params:
-        code=code_digest("facedata.labels"),
+        code=code_digest("facedata labels"),
     shell:
         "facedata labels --curated {input.curated}"
         " $(printf -- '--predictions %s ' {input.predictions})"

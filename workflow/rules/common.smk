@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from facedata.digest import code_digest as digest_modules
+from facedata.digest import code_digest as digest_command
 from facedata.errors import DataError
 from facedata.settings import check
 
@@ -28,9 +28,9 @@ def results(path):
     return f"results/{config['dataset']}/{path}"
 
 
-def code_digest(*modules):
-    """Digest of the code of a stage: a comment does not change it, a computation does."""
-    return digest_modules(*modules, root=ROOT)
+def code_digest(command, *paths):
+    """Digest of a command's code: a comment does not change it, a computation does."""
+    return digest_command(command, *paths, root=ROOT)
 
 
 def setting(path):

@@ -22,7 +22,7 @@ rule compare:
         confidence=setting("compare/confidence"),
         num_bootstrap=setting("compare/num_bootstrap"),
         seed=setting("seed"),
-        code=code_digest("classifiers.compare"),
+        code=code_digest("classifiers compare"),
     shell:
         "classifiers compare --curated {input.curated}"
         " $(printf -- '--predictions %s ' {input.predictions}) --task {wildcards.task}"

@@ -17,7 +17,7 @@ rule curate:
         conflicts=setting("curate/conflicts"),
         derived=derived_attributes(),
         curation=curation_option,
-        code=code_digest("facedata.curate"),
+        code=code_digest("facedata curate"),
     shell:
         "facedata curate --index {input.index} --rejected {input.rejected}"
         " --inspection {input.inspection} --faces {input.faces} --duplicates {input.duplicates}"

@@ -40,7 +40,7 @@ rule gan:
         tick_kimg=setting("gan/tick_kimg"),
         snap=setting("gan/snap"),
         seed=setting("seed"),
-        code=code_digest("stylegan2.training"),
+        code=code_digest("stylegan2 train"),
     shell:
         "stylegan2 train --data {input.data} --outdir {params.outdir} --cfg {params.cfg}"
         " --kimg {params.kimg} --batch {params.batch} --gamma {params.gamma}"
@@ -69,7 +69,7 @@ rule gan_metrics:
         num_images=setting("gan_metrics/num_images"),
         batch=setting("gan_metrics/batch"),
         seed=setting("seed"),
-        code=code_digest("stylegan2.metrics"),
+        code=code_digest("stylegan2 metrics"),
     shell:
         "stylegan2 metrics --network {input.network} --data {input.data}"
         " --num-images {params.num_images} --batch {params.batch} --threads {threads}"

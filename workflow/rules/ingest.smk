@@ -13,7 +13,7 @@ rule ingest:
         root=dataset_root(),
         settings=adapter_settings(),
         seed=setting("seed"),
-        code=code_digest("facedata.ingest"),
+        code=code_digest("facedata ingest"),
     shell:
         "facedata ingest --adapter {params.adapter} --root {params.root:q}"
         " --settings {params.settings:q} --seed {params.seed} --index {output.index}"
@@ -34,7 +34,7 @@ rule inspect:
         root=dataset_root(),
         geometries=setting("geometries"),
         images=folder_of("gan"),
-        code=code_digest("facedata.inspect"),
+        code=code_digest("facedata inspect"),
     shell:
         "facedata inspect --index {input.index} --root {params.root:q}"
         " --geometries {params.geometries:q} --workers {threads}"
@@ -56,7 +56,7 @@ rule faces:
         min_probability=setting("faces/min_probability"),
         min_face_share=setting("faces/min_face_share"),
         batch=setting("faces/batch"),
-        code=code_digest("facedata.faces"),
+        code=code_digest("facedata faces"),
     shell:
         "facedata faces --inspection {input.inspection} --images {input.images}"
         " --min-probability {params.min_probability} --min-face-share {params.min_face_share}"
@@ -75,7 +75,7 @@ rule dedup:
     params:
         max_distance=setting("dedup/max_distance"),
         max_difference=setting("dedup/max_difference"),
-        code=code_digest("facedata.dedup"),
+        code=code_digest("facedata dedup"),
     shell:
         "facedata dedup --index {input.index} --inspection {input.inspection}"
         " --images {input.images} --max-distance {params.max_distance}"

@@ -16,7 +16,7 @@ rule page:
         results=folder_of("page"),
         dataset=setting("dataset"),
         tasks=setting("tasks"),
-        code=code_digest("facedata.report", "facedata/templates/report.html.j2"),
+        code=code_digest("facedata report", "facedata/templates/report.html.j2"),
     shell:
         "facedata report --results {params.results} --dataset {params.dataset}"
         " --tasks {params.tasks:q} --page {output.page} 2> {log}"

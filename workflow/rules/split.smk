@@ -11,7 +11,7 @@ rule split:
         stratify=setting("split/stratify"),
         folds=setting("split/folds"),
         seed=setting("seed"),
-        code=code_digest("facedata.split"),
+        code=code_digest("facedata split"),
     shell:
         "facedata split --curated {input.curated} --train {params.train}"
         " --stratify {params.stratify:q} --folds {params.folds} --seed {params.seed}"
@@ -39,7 +39,7 @@ rule eda:
         results("logs/eda.log"),
     params:
         outdir=folder_of("summary"),
-        code=code_digest("facedata.eda"),
+        code=code_digest("facedata eda"),
     shell:
         "facedata eda --index {input.index} --inspection {input.inspection} --faces {input.faces}"
         " --duplicates {input.duplicates} --curated {input.curated} --dropped {input.dropped}"
@@ -60,7 +60,7 @@ rule pack:
         results("logs/pack.log"),
     params:
         condition=setting("gan/condition"),
-        code=code_digest("facedata.pack"),
+        code=code_digest("facedata pack"),
     shell:
         "facedata pack --curated {input.curated} --splits {input.splits}"
         " --inspection {input.inspection} --images {input.images} --split train"
@@ -78,7 +78,7 @@ rule deficits:
         results("logs/deficits.log"),
     params:
         minority_below=setting("synth/minority_below"),
-        code=code_digest("facedata.deficits"),
+        code=code_digest("facedata deficits"),
     shell:
         "facedata deficits --pack {input.pack} --minority-below {params.minority_below}"
         " --deficits {output.deficits} 2> {log}"

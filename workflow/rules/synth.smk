@@ -16,7 +16,7 @@ rule synth:
         trunc=setting("synth/trunc"),
         batch=setting("synth/batch"),
         seed=setting("seed"),
-        code=code_digest("stylegan2.sampling"),
+        code=code_digest("stylegan2 synth"),
     shell:
         "stylegan2 synth --network {input.network} --deficits {input.deficits}"
         " --oversample {params.oversample} --trunc {params.trunc} --batch {params.batch}"
@@ -45,7 +45,7 @@ rule filter:
         min_probability=setting("synth/min_probability"),
         max_similarity=setting("synth/max_similarity"),
         batch=setting("evaluate/batch"),
-        code=code_digest("classifiers.filter"),
+        code=code_digest("classifiers filter"),
     shell:
         "classifiers filter --teacher {input.teacher} --candidates {input.candidates}"
         " --images {input.images} --train-images {input.train_images} --curated {input.curated}"
