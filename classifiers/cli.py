@@ -99,7 +99,7 @@ def train(
     from facedata.errors import DataError
 
     machine.tune(threads)
-    the_device = predicting.pick_device(device)
+    the_device = machine.find_device(device)
     the_arm = samplers.read_arm(arm)
     size = read_geometry(geometry)
     given = (synth_images, synth_samples, deficits)
@@ -187,7 +187,7 @@ def evaluate(
     from facedata.errors import DataError
 
     machine.tune(threads)
-    the_device = predicting.pick_device(device)
+    the_device = machine.find_device(device)
     classifier, meta = checkpoint.load_classifier(model)
     table = read_labelled(curated, splits, [split])
     array = open_images(images, table)
@@ -252,7 +252,7 @@ def filter(
     from facedata.errors import DataError
 
     machine.tune(threads)
-    the_device = predicting.pick_device(device)
+    the_device = machine.find_device(device)
     classifier, meta = checkpoint.load_classifier(teacher)
     if meta["arm"] != "real":
         raise DataError(f"{teacher}: trained in the arm {meta['arm']}; the teacher is to be real")
@@ -317,7 +317,7 @@ def crossval(
     from facedata.errors import DataError
 
     machine.tune(threads)
-    the_device = predicting.pick_device(device)
+    the_device = machine.find_device(device)
     table = read_labelled(curated, splits, ["train"])
     if table["fold"].isna().any():
         raise DataError(f"{splits}: an image of train has no fold; run `facedata split` again")

@@ -10,20 +10,6 @@ from classifiers.backbones import Classifier
 from classifiers.data import ImagePool, to_batch
 from classifiers.heads import Head
 from facedata import progress
-from facedata.errors import DataError
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device to compute on: `auto` takes the first GPU where there is one.
-
-    Raises:
-        DataError: a GPU is asked for where there is none.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DataError(f"device {name}: PyTorch finds no GPU here; take auto or cpu")
-    return torch.device(name)
 
 
 @torch.inference_mode()

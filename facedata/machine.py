@@ -42,13 +42,13 @@ def find_device(name: str) -> torch.device:
     """Return the device to work on.
 
     Args:
-        name: cpu, cuda, or auto for a CUDA device if there is one.
+        name: cpu, cuda (or cuda:1 ...), or auto for a CUDA device if there is one.
 
     Raises:
         DataError: cuda is asked for and there is none.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DataError("--device cuda: no CUDA device found; use auto or cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise DataError(f"--device {name}: no CUDA device found; use auto or cpu")
     return torch.device(name)
