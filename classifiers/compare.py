@@ -17,6 +17,7 @@ from classifiers.heads import MISSING, Head, class_counts, head_targets
 from classifiers.metrics import MEASURES, recalls
 from facedata import tables
 from facedata.errors import DataError
+from facedata.split import units
 
 CHUNK = 256  # replicates at a time: memory stays flat
 RECALL = "recall"  # of the rarest class
@@ -96,27 +97,7 @@ def read_runs(paths: Sequence[Path], curated: pd.DataFrame, head: Head, baseline
     )
     if np.isnan(pred).any():
         raise DataError(f"head {head.name}: predictions name other classes than {head.classes}")
-    return Runs(arms, seeds, pred.astype(np.int64), target[known], _clusters(table)[known])
-
-
-def _clusters(table: pd.DataFrame) -> np.ndarray:
-    """Return int64 [N]: images of one group or one cluster of duplicates are drawn together."""
-    parent = np.arange(len(table))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = i = parent[parent[i]]
-        return i
-
-    for name in ("group", "cluster"):
-        if name not in table.columns:
-            continue
-        known = table[name].notna().to_numpy()
-        codes = pd.factorize(table[name])[0]
-        first: dict[int, int] = {}
-        for i in np.flatnonzero(known):
-            parent[root(i)] = root(first.setdefault(codes[i], i))
-    return np.unique([root(i) for i in range(len(table))], return_inverse=True)[1]
+    return Runs(arms, seeds, pred.astype(np.int64), target[known], units(table)[known])
 
 
 def cluster_confusions(runs: Runs, num_classes: int) -> np.ndarray:

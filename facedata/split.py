@@ -22,11 +22,12 @@ MAX_PASSES = 20  # over the units whose part is free; it settles after two or th
 def units(curated: pd.DataFrame) -> np.ndarray:
     """Return the unit of each image: what shares a cluster or a group stays together, int64 [N].
 
-    Groups and clusters are united where they overlap. Units are numbered by first image.
+    Groups and clusters are united where they overlap; either column may be missing. Units are
+    numbered by first image.
     """
     num_images = len(curated)
     links = [np.empty((2, 0), dtype=np.int64)]
-    for name in ("cluster", "group"):
+    for name in curated.columns.intersection(["cluster", "group"]):
         codes = pd.factorize(curated[name])[0]  # -1 where missing
         known = np.flatnonzero(codes >= 0)
         first = pd.Series(known).groupby(codes[known]).transform("first").to_numpy()

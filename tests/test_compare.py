@@ -14,6 +14,7 @@ from classifiers.cli import main
 from classifiers.heads import Head
 from facedata import files, tables
 from facedata.errors import DataError
+from facedata.split import units
 
 CLASSES = ("young", "middle", "old")
 HEAD = Head("age", ("age",), "categorical", 1.0, CLASSES)
@@ -153,7 +154,7 @@ def test_groups_and_duplicate_clusters_are_joined():
     table = pd.DataFrame(
         {"group": pd.array(["a", "a", None, "b", None], dtype="str"), "cluster": [0, 1, 1, 2, 3]}
     )
-    found = compare._clusters(table)
+    found = units(table)
     assert found[0] == found[1] == found[2]
     assert len(set(found)) == 3
 
