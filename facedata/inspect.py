@@ -36,6 +36,7 @@ MAX_PIXELS = 64_000_000  # 192 MB as RGB; more is a decompression bomb or no thu
 MAX_BYTES = 1 << 30  # of a file
 QUALITY_SIDE = 128  # pixels; quality is measured at this size, to compare pictures of any size
 CHUNK = 32  # images a task of a worker
+THUMBS = "thumbs"  # beside the geometries: the small gray pictures that duplicates are found by
 
 FACTS = {
     "width": "Int64",
@@ -71,8 +72,8 @@ def inspect(
         root: folder that the paths are relative to.
         geometries: sizes to pack, by name.
         num_workers: processes; the result does not depend on it.
-        images_dir: gets `<geometry>.npy`, uint8 [N, H, W, 3], of the images that decoded, in index
-            order.
+        images_dir: gets `<geometry>.npy`, uint8 [N, H, W, 3], and `thumbs.npy`, uint8 [N, 32, 32]
+            (as in `thumbnail`), of the images that decoded, in index order.
 
     Returns:
         One row an image of the index: image_id, row (in the packed arrays, NA if not decoded),
@@ -82,19 +83,19 @@ def inspect(
         and the content box of each geometry, such as gan_left, gan_top, gan_right, gan_bottom.
 
     Raises:
-        DataError: no image can be used.
+        DataError: no image can be used, or a geometry has the name of the thumbnails.
     """
+    if THUMBS in geometries:
+        raise DataError(f"geometry {THUMBS!r}: this name is taken; give it another one")
+    shapes = {name: (size.height, size.width, 3) for name, size in geometries.items()}
+    shapes[THUMBS] = packed.THUMB_SHAPE
     paths = [Path(root) / path for path in index["path"]]
     examine_one = partial(examine, geometries=dict(geometries))
     records = []
     with ExitStack() as stack:
         append = {
-            name: stack.enter_context(
-                packed.appending(
-                    Path(images_dir) / f"{name}.npy", (geometry.height, geometry.width, 3)
-                )
-            )
-            for name, geometry in geometries.items()
+            name: stack.enter_context(packed.appending(Path(images_dir) / f"{name}.npy", shape))
+            for name, shape in shapes.items()
         }
         found = ordered_map(examine_one, paths, num_workers, CHUNK)
         for facts, images in track(found, "inspect", len(paths)):
@@ -138,9 +139,10 @@ def _table(
 def examine(
     path: Path, geometries: Mapping[str, Geometry]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the facts of a file and its picture in each geometry, uint8 [H, W, 3].
+    """Return the facts of a file and its packed pictures.
 
-    A file without a usable picture has its reason word under `problem`, and no pictures.
+    The pictures are those of each geometry, uint8 [H, W, 3], and under `thumbs` that of
+    `thumbnail`. A file without a usable one has its reason word under `problem`, and no pictures.
     """
     facts: dict[str, Any] = {}
     try:
@@ -152,9 +154,10 @@ def examine(
     pixel_hash.update(picture.tobytes())
     facts["pixel_hash"] = pixel_hash.hexdigest()
     gray = picture.convert("L")
-    facts["phash"], facts["phash_mirror"] = phash(gray)
+    thumb = thumbnail(gray)
+    facts["phash"], facts["phash_mirror"] = phash(thumb)
     facts |= quality(gray)
-    images = {}
+    images = {THUMBS: thumb}
     for name, geometry in geometries.items():
         images[name], box = fit_image(picture, geometry)
         facts |= zip(tables.box_columns(name), box, strict=True)
@@ -291,19 +294,24 @@ def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | N
         return None
 
 
-def phash(gray: Image.Image) -> tuple[int, int]:
+def thumbnail(gray: Image.Image) -> np.ndarray:
+    """Return a picture of mode L at 32x32, whole, Lanczos-filtered; uint8 [32, 32]."""
+    height, width = packed.THUMB_SHAPE
+    return np.asarray(gray.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def phash(thumb: np.ndarray) -> tuple[int, int]:
     """Return the perceptual hash of a picture and that of its mirror image, 64 bits each.
 
     The 8x8 lowest frequencies of the cosine transform of the picture at 32x32, row by row, the
     first in the highest bit: 1 where a coefficient exceeds their median.
 
     Args:
-        gray: PIL image of mode L, any size.
+        thumb: the picture as `thumbnail` makes it, uint8 [32, 32].
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
     """
-    small = np.asarray(gray.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
-    waves = dct(dct(small, axis=0, norm="ortho"), axis=1, norm="ortho")[:8, :8]
+    waves = dct(dct(thumb.astype(np.float64), axis=0, norm="ortho"), axis=1, norm="ortho")[:8, :8]
     waves = waves.round(6)  # what should be 0 in a flat picture is 0
     mirror = waves * (-1) ** np.arange(8)  # mirroring changes the sign of odd waves
     hashes = []

@@ -15,6 +15,7 @@ import pandas as pd
 from facedata import files, tables
 from facedata.errors import DataError
 
+THUMB_SHAPE = (32, 32)  # of the gray thumbnails, height and width in pixels
 CHUNK = 256  # images copied at a time: memory stays flat
 
 
@@ -60,9 +61,9 @@ def appending(path: Path, shape: Sequence[int]) -> Iterator[Callable[[np.ndarray
 
     Args:
         path: the file, `.npy`; there whole after the block, or not at all.
-        shape: (H, W, 3) of one image.
+        shape: of one image, such as (H, W, 3).
 
-    The function yielded takes uint8 [n, H, W, 3]; any n, also 0.
+    The function yielded takes uint8 [n, *shape]; any n, also 0.
     """
     shape = tuple(int(side) for side in shape)
     num_images = 0
@@ -77,7 +78,7 @@ def appending(path: Path, shape: Sequence[int]) -> Iterator[Callable[[np.ndarray
             nonlocal num_images
             if images.dtype != np.uint8 or images.shape[1:] != shape:
                 found = f"{images.dtype} {list(images.shape)}"
-                raise ValueError(f"{path}: images are {found}, not uint8 [n, {shape}]")
+                raise ValueError(f"{path}: images are {found}, not uint8 {['n', *shape]}")
             file.write(np.ascontiguousarray(images).data)
             num_images += len(images)
 
@@ -93,16 +94,33 @@ def read_images(path: Path) -> np.ndarray:
     Raises:
         DataError: no such file, or not an array of packed images.
     """
-    try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: not a readable array ({error})".replace("\n", " ")) from None
+    images = _map_array(path)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         found = f"{images.dtype} {list(images.shape)}"
         raise DataError(f"{path}: found {found}, expected uint8 [N, H, W, 3]")
     return images
+
+
+def read_thumbs(path: Path) -> np.ndarray:
+    """Map the gray thumbnails of whole pictures into memory: uint8 [N, 32, 32], read only.
+
+    Raises:
+        DataError: no such file, or not an array of such thumbnails.
+    """
+    thumbs = _map_array(path)
+    if thumbs.dtype != np.uint8 or thumbs.ndim != 3 or thumbs.shape[1:] != THUMB_SHAPE:
+        found = f"{thumbs.dtype} {list(thumbs.shape)}"
+        raise DataError(f"{path}: found {found}, expected uint8 {['N', *THUMB_SHAPE]}")
+    return thumbs
+
+
+def _map_array(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path}: not a readable array ({error})".replace("\n", " ")) from None
 
 
 def write_pack(

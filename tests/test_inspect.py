@@ -299,6 +299,10 @@ def test_pixel_hash_is_of_pixels_not_of_bytes(tmp_path):
     assert inspect.examine(tmp_path / "d.png", {})[0]["pixel_hash"] != hashes[0]
 
 
+def hashes(gray):
+    return inspect.phash(inspect.thumbnail(gray))
+
+
 def distance(a, b):
     return (a ^ b).bit_count()
 
@@ -308,14 +312,14 @@ def test_phash_by_definition():
     small = np.asarray(gray.resize((32, 32), Image.Resampling.LANCZOS)).astype(float)
     waves = dctn(small, norm="ortho")[:8, :8]
     bits = "".join("1" if wave > np.median(waves) else "0" for wave in waves.flat)
-    assert inspect.phash(gray)[0] == int(bits, 2)
+    assert hashes(gray)[0] == int(bits, 2)
 
 
 def test_phash_mirror_is_the_hash_of_the_mirrored_picture():
     for seed in range(20):
         gray = portrait(seed).convert("L")
-        plain, mirror = inspect.phash(gray)
-        flipped = inspect.phash(gray.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+        plain, mirror = hashes(gray)
+        flipped = hashes(gray.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
         assert distance(flipped[0], mirror) <= 2
         assert distance(flipped[1], plain) <= 2
         assert distance(plain, mirror) > 10
@@ -323,16 +327,16 @@ def test_phash_mirror_is_the_hash_of_the_mirrored_picture():
 
 def test_phash_is_near_for_copies_and_far_for_others():
     gray = portrait(1, 120, 160).convert("L")
-    base = inspect.phash(gray)[0]
-    assert distance(base, inspect.phash(gray.resize((60, 80)))[0]) <= 4
-    assert distance(base, inspect.phash(gray.point(lambda v: v * 0.8))[0]) <= 4
-    others = [inspect.phash(portrait(seed).convert("L"))[0] for seed in range(2, 12)]
+    base = hashes(gray)[0]
+    assert distance(base, hashes(gray.resize((60, 80)))[0]) <= 4
+    assert distance(base, hashes(gray.point(lambda v: v * 0.8))[0]) <= 4
+    others = [hashes(portrait(seed).convert("L"))[0] for seed in range(2, 12)]
     assert min(distance(base, other) for other in others) > 12
 
 
 def test_phash_of_a_flat_picture_is_its_first_bit_alone():
     for value in (1, 77, 255):
-        assert inspect.phash(Image.new("L", (50, 40), value)) == (1 << 63, 1 << 63)
+        assert hashes(Image.new("L", (50, 40), value)) == (1 << 63, 1 << 63)
 
 
 def test_quality_by_hand():
@@ -403,6 +407,11 @@ def test_command_packs_what_decodes_in_order(dataset):
             expected, box = fit_image(portrait(i), size)
             np.testing.assert_array_equal(images[row], expected)
             assert tuple(table.loc[i, tables.box_columns(name)]) == box
+    thumbs = packed.read_thumbs(dataset / "images" / "thumbs.npy")
+    assert thumbs.shape == (77, 32, 32)
+    for i, row in table["row"].dropna().items():
+        gray = portrait(i).convert("L").resize((32, 32), Image.Resampling.LANCZOS)
+        np.testing.assert_array_equal(thumbs[row], gray)
     assert (dataset / "inspection.run.json").exists()
 
 
@@ -410,14 +419,19 @@ def test_number_of_workers_changes_nothing(dataset):
     for workers in (1, 3):
         done = run_inspect(dataset, dataset / str(workers), workers)
         assert done.exit_code == 0, done.output
-    for name in ("inspection.parquet", "images/gan.npy", "images/classifier.npy"):
+    for name in (
+        "inspection.parquet",
+        "images/gan.npy",
+        "images/classifier.npy",
+        "images/thumbs.npy",
+    ):
         assert (dataset / "1" / name).read_bytes() == (dataset / "3" / name).read_bytes()
 
 
 def test_hashes_survive_the_table(dataset):
     run_inspect(dataset, dataset, workers=1)
     table = tables.read(dataset / "inspection.parquet")
-    expected = inspect.phash(portrait(3).convert("L"))
+    expected = hashes(portrait(3).convert("L"))
     assert (int(table["phash"][3]), int(table["phash_mirror"][3])) == expected
 
 
@@ -434,6 +448,12 @@ def test_no_usable_image_stops_the_stage(dataset):
     with pytest.raises(DataError, match=r"none of 80 images can be used \(80 missing_file"):
         inspect.inspect(index, dataset / "elsewhere", SIZES, 1, dataset / "images")
     assert list((dataset / "images").iterdir()) == []
+
+
+def test_the_name_of_the_thumbnails_is_taken(dataset):
+    index = tables.read(dataset / "index.parquet")
+    with pytest.raises(DataError, match="'thumbs': this name is taken"):
+        inspect.inspect(index, dataset / "root", {"thumbs": GAN}, 1, dataset / "images")
 
 
 @pytest.mark.skipif(not DIRTY.is_dir(), reason="data set is not here")

@@ -107,6 +107,21 @@ def test_read_images_refuses_other_arrays(tmp_path):
         packed.read_images(tmp_path / "empty.npy")
 
 
+def test_read_thumbs(tmp_path):
+    thumbs = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
+    with packed.appending(tmp_path / "thumbs.npy", (32, 32)) as append:
+        append(thumbs)
+    found = packed.read_thumbs(tmp_path / "thumbs.npy")
+    assert isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, thumbs)
+    with pytest.raises(DataError, match="no such file"):
+        packed.read_thumbs(tmp_path / "nowhere.npy")
+    for other in (thumbs[:, :31], thumbs[0], thumbs.astype(np.float32)):
+        np.save(tmp_path / "other.npy", other)
+        with pytest.raises(DataError, match=r"expected uint8 \['N', 32, 32\]"):
+            packed.read_thumbs(tmp_path / "other.npy")
+
+
 def test_appending_writes_what_numpy_would(tmp_path, images):
     path = tmp_path / "images.npy"
     with packed.appending(path, images.shape[1:]) as append:

@@ -27,6 +27,7 @@ rule inspect:
         inspection=results("inspection.parquet"),
         gan=results("images/gan.npy"),
         classifier=results("images/classifier.npy"),
+        thumbs=results("images/thumbs.npy"),
     log:
         results("logs/inspect.log"),
     threads: 8
