@@ -141,6 +141,34 @@ def _lone(unit: np.ndarray, stratum: pd.Series) -> np.ndarray:
     return table.loc[~table["stratum"].duplicated(keep=False), "unit"].unique()
 
 
+def assign_folds(
+    table: pd.DataFrame, stratify: Sequence[str], num_folds: int, seed: int
+) -> pd.arrays.IntegerArray:
+    """Assign every image to a fold, units whole, each stratum in equal shares.
+
+    Args:
+        table: cluster, group and attributes, one row an image.
+        stratify: attributes whose joint classes keep their shares; missing is a class of its own.
+        num_folds: >= 2.
+        seed: of the shuffle.
+
+    Returns:
+        fold of each image, Int64 [N], 0 .. num_folds - 1.
+
+    Raises:
+        DataError: an attribute cannot be stratified on, or a fold would be empty.
+    """
+    unit = units(table)
+    rng = np.random.default_rng([seed, 1])
+    fold = distribute(unit, strata(table, stratify), [1 / num_folds] * num_folds, rng)
+    if len(np.unique(fold)) < num_folds:
+        raise DataError(
+            f"--folds: {num_folds} folds of {unit.max() + 1} units that stay together would leave"
+            " one empty; fewer folds or more images are needed"
+        )
+    return pd.array(fold, dtype="Int64")
+
+
 def assign_splits(
     curated: pd.DataFrame, train: float, stratify: Sequence[str], num_folds: int, seed: int
 ) -> pd.DataFrame:
@@ -186,14 +214,7 @@ def assign_splits(
 
     fold = pd.array([pd.NA] * len(part), dtype="Int64")
     fit = np.flatnonzero(part == 0)
-    rng = np.random.default_rng([seed, 1])
-    fold[fit] = distribute(unit[fit], labels.iloc[fit], [1 / num_folds] * num_folds, rng)
-    if len(set(fold[fit])) < num_folds:
-        num_units = len(np.unique(unit[fit]))
-        raise DataError(
-            f"--folds: {num_folds} folds of {num_units} units that stay together would leave one"
-            " empty; fewer folds or more images are needed"
-        )
+    fold[fit] = assign_folds(curated.iloc[fit], stratify, num_folds, seed)
     counts = ", ".join(f"{name} {(part == p).sum()}" for p, name in enumerate(SPLITS))
     log.info("%s, of %d units", counts, unit.max() + 1)
     return pd.DataFrame(

@@ -74,6 +74,18 @@ def test_joint_strata_are_off_by_less_than_one_and_so_are_the_whole_and_each_cla
         assert np.abs(observed - observed.sum(axis=1, keepdims=True) * shares).max() < 1
 
 
+def test_folds_of_all_rows_before_there_are_splits():
+    table = people({"black": 100, "red": 20})
+    table["group"] = [f"person {place // 2}" for place in range(120)]
+    fold = split.assign_folds(table, ["color"], 5, seed=0)
+    assert fold.dtype == "Int64"
+    assert pd.crosstab(table["color"], fold).loc["red"].tolist() == [4] * 5
+    assert (fold[::2] == fold[1::2]).all()
+    assert (fold == split.assign_folds(table, ["color"], 5, seed=0)).all()
+    with pytest.raises(DataError, match="70 folds of 60 units"):
+        split.assign_folds(table, ["color"], 70, seed=0)
+
+
 def test_small_strata_do_not_pull_the_whole_off_its_shares():
     # Two hundred strata of three: alone each of them would give all to train.
     table = people({"black": 600})
