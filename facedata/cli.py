@@ -182,7 +182,7 @@ def dedup(
     "--derived",
     type=command.JSON,
     default="[]",
-    help="Attributes made of others, {name, source, bins, classes}: they follow a new label.",
+    help="Attributes made of others (by bins or jointly): they follow a new label.",
 )
 @click.option("--curated", type=command.OUT_FILE, required=True, help="Output: what stays.")
 @click.option("--dropped", type=command.OUT_FILE, required=True, help="Output: the rest, and why.")

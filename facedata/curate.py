@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facedata import tables
-from facedata.adapters.table import bin_values
+from facedata.derived import derive
 from facedata.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def read_review(
         index: all images with their attributes.
         rejected: what of the data set is not in the index; may be named, but not kept.
         inspection: rows of the same images as `index`.
-        derived: attributes made of others, {name, source, ...}: only their source can be set.
+        derived: attributes made of others, as in `facedata.derived`: only their sources can be set.
 
     Raises:
         DataError: a row that cannot be followed: an image, action, attribute or class that does
@@ -79,7 +79,9 @@ def read_review(
     problems |= dict.fromkeys(index["image_id"])
     problems |= dict(unreadable.itertuples(index=False))
     attributes = tables.attributes(index)
-    sources = {item["name"]: item["source"] for item in derived}
+    sources = {
+        item["name"]: " and ".join(item.get("sources") or [item["source"]]) for item in derived
+    }
 
     for line, row in _review_rows(path):
         where = f"{path}, line {line}"
@@ -161,7 +163,7 @@ def relabel(
     Args:
         index: all images with their attributes.
         review: the reviewer's list.
-        derived: attributes made of others, {name, source, bins, classes}: they follow their source.
+        derived: attributes made of others, as in `facedata.derived`: they follow their sources.
     """
     index = index.copy()
     position = pd.Series(range(len(index)), index=index["image_id"])
@@ -169,12 +171,7 @@ def relabel(
         if image_id in position.index:  # not if the image was rejected
             column = index.columns.get_loc(attribute)
             index.iloc[position[image_id], column] = np.nan if value is None else value
-    changed = {attribute for _, attribute in review.labels}
-    for item in derived:
-        if item["source"] in changed:
-            classes = bin_values(index[item["source"]], item["bins"], item["classes"])
-            index[item["name"]] = classes
-    return index
+    return derive(index, derived)
 
 
 def curate(

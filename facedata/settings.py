@@ -91,7 +91,10 @@ def _check_attributes(config: Mapping[str, Any]) -> dict[str, list[str] | None]:
                 "config: dataset_root: null, but the adapter table needs the folder of the"
                 " data set; add --config dataset_root=PATH"
             )
-    classes = adapters.classes(adapter, ingest[adapter])
+    try:
+        classes = adapters.classes(adapter, ingest[adapter])
+    except DataError as error:
+        raise DataError(f"config: ingest.{adapter}: {error}") from None
     for key, names in (
         ("split.stratify", config["split"]["stratify"]),
         ("gan.condition", config["gan"]["condition"]),
@@ -106,29 +109,12 @@ def _check_attributes(config: Mapping[str, Any]) -> dict[str, list[str] | None]:
 def _check_table(table: Mapping[str, Any]) -> None:
     if not table["attributes"]:
         raise DataError("config: ingest.table.attributes: empty; name the columns to read")
-    numeric = {item["name"] for item in table["attributes"] if item["kind"] == "numeric"}
     for index, item in enumerate(table["attributes"]):
         if item["kind"] == "numeric" and item["min"] >= item["max"]:
             raise DataError(
                 f"config: ingest.table.attributes[{index}]: min {item['min']} is not below"
                 f" max {item['max']}"
             )
-    for index, item in enumerate(table["derived"]):
-        key = f"config: ingest.table.derived[{index}]"
-        if item["source"] not in numeric:
-            raise DataError(
-                f"{key}.source: {item['source']} is no numeric attribute, found {sorted(numeric)}"
-            )
-        if item["bins"] != sorted(item["bins"]):
-            raise DataError(f"{key}.bins: {item['bins']} do not rise")
-        if len(item["classes"]) != len(item["bins"]) + 1:
-            raise DataError(
-                f"{key}.classes: {len(item['classes'])} classes for {len(item['bins'])} edges,"
-                f" expected {len(item['bins']) + 1}"
-            )
-    _check_unique(
-        "ingest.table", [item["name"] for item in [*table["attributes"], *table["derived"]]]
-    )
 
 
 def _check_tasks(config: Mapping[str, Any], classes: Mapping[str, Any]) -> None:

@@ -112,7 +112,17 @@ TABLE = {
                     },
                 },
             },
-            "config: ingest.table.derived[0].bins: [60, 30] do not rise",
+            "config: ingest.table: attribute 'g': bins [60, 30] do not rise",
+        ),
+        (
+            {
+                "dataset_root": "x",
+                "ingest": {
+                    "adapter": "table",
+                    "table": TABLE | {"derived": [{"name": "g", "sources": ["sex", "age"]}]},
+                },
+            },
+            "config: ingest.table: attribute 'g': source 'age' is no categorical attribute",
         ),
         (
             {
@@ -127,7 +137,7 @@ TABLE = {
                     },
                 },
             },
-            "config: ingest.table.derived[0].classes: 3 classes for 1 edges, expected 2",
+            "config: ingest.table: attribute 'g': 3 classes for 1 edges, expected 2",
         ),
     ],
 )

@@ -5,7 +5,7 @@ It imports nothing that is slow: settings are checked before every run and every
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from facedata.errors import DataError
@@ -68,8 +68,11 @@ def table_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
             raise DataError(f"{where}: expected a letter, then letters, digits and _")
         if name in found:
             raise DataError(f"{where}: named twice")
+        if "sources" in item:
+            found[name] = _joint(where, item, found)
+            continue
         if "source" in item:
-            _check_derived(where, item, found)
+            _check_binned(where, item, found)
         else:
             _check_keys(where, item, ["column", "kind"])
         kind = item.get("kind", "categorical")
@@ -80,11 +83,23 @@ def table_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
             continue
         _check_keys(where, item, ["classes"])
         found[name] = list(item["classes"])
-        if not found[name] or not all(isinstance(value, str) for value in found[name]):
-            raise DataError(f"{where}: classes {found[name]}, expected texts (quote yes, no, 1)")
-        if len({normal(value) for value in found[name]}) < len(found[name]):
-            raise DataError(f"{where}: classes {found[name]} do not differ but for case or spaces")
+        _check_classes(where, found[name])
     return found
+
+
+def derived(adapter: str, settings: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the attributes that an adapter derives from others, as `facedata.derived` reads them.
+
+    Args:
+        adapter: one of `adapters.ADAPTERS`.
+        settings: the config's `ingest.<adapter>`.
+    """
+    return list(settings["derived"]) if adapter == "table" else []
+
+
+def joint_classes(class_lists: Sequence[Iterable[str]]) -> list[str]:
+    """Return the names of joint classes, joined by `/`; the last list's class changes fastest."""
+    return ["/".join(values) for values in itertools.product(*class_lists)]
 
 
 def _check_keys(where: str, values: Mapping[str, Any], keys: Iterable[str]) -> None:
@@ -93,7 +108,14 @@ def _check_keys(where: str, values: Mapping[str, Any], keys: Iterable[str]) -> N
         raise DataError(f"settings of {where}: no {missing[0]!r}, found {sorted(values)}")
 
 
-def _check_derived(where: str, item: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def _check_classes(where: str, classes: Sequence[Any]) -> None:
+    if not classes or not all(isinstance(value, str) for value in classes):
+        raise DataError(f"{where}: classes {classes}, expected texts (quote yes, no, 1)")
+    if len({normal(value) for value in classes}) < len(classes):
+        raise DataError(f"{where}: classes {classes} do not differ but for case or spaces")
+
+
+def _check_binned(where: str, item: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     _check_keys(where, item, ["bins", "classes"])
     numeric = [name for name, values in found.items() if values is None]
     bins = item["bins"]
@@ -102,4 +124,25 @@ def _check_derived(where: str, item: Mapping[str, Any], found: Mapping[str, Any]
     if not bins or any(low >= high for low, high in itertools.pairwise(bins)):
         raise DataError(f"{where}: bins {bins} do not rise")
     if len(item["classes"]) != len(bins) + 1:
-        raise DataError(f"{where}: {len(bins)} edges make {len(bins) + 1} classes")
+        raise DataError(
+            f"{where}: {len(item['classes'])} classes for {len(bins)} edges,"
+            f" expected {len(bins) + 1}"
+        )
+
+
+def _joint(where: str, item: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Return the classes of a joint attribute, checked."""
+    categorical = [name for name, values in found.items() if values is not None]
+    for name in item["sources"]:
+        if name not in categorical:
+            raise DataError(
+                f"{where}: source {name!r} is no categorical attribute of {categorical}"
+            )
+    if len(set(item["sources"])) < max(len(item["sources"]), 2):
+        raise DataError(f"{where}: sources {item['sources']}, expected two or more, each once")
+    joined = joint_classes([found[name] for name in item["sources"]])
+    classes = list(item.get("classes") or joined)
+    if len(classes) != len(joined):
+        raise DataError(f"{where}: {len(classes)} classes for {len(joined)} combinations")
+    _check_classes(where, classes)
+    return classes

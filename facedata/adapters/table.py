@@ -22,6 +22,7 @@ import pandas as pd
 from facedata import tables
 from facedata.adapters import Ingested, declared
 from facedata.adapters.declared import normal
+from facedata.derived import derive
 from facedata.errors import DataError
 
 MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "?", "-"})
@@ -95,8 +96,7 @@ def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
         raise DataError(_nothing_usable(table_path, root, log))
     groups = _group_by_path(usable, log)
     index = _read_columns(groups, heading, settings, table_path, log)
-    for item in settings["derived"]:
-        index[item["name"]] = bin_values(index[item["source"]], item["bins"], item["classes"])
+    index = derive(index, settings["derived"])
     index = index[["image_id", "table_row", "path", "group", "official_split", *class_lists]]
 
     log.rejected.sort(key=lambda entry: entry[1])
@@ -354,15 +354,6 @@ def _number_parser(low: float, high: float) -> Parser:
         return value, "" if text == text.strip() else "repaired: case or spaces"
 
     return parse
-
-
-def bin_values(
-    values: pd.Series, bins: Sequence[float], class_list: Sequence[str]
-) -> pd.Categorical:
-    """Return the class of each value by edges that belong to the class above them."""
-    codes = np.digitize(values.to_numpy(), bins)
-    codes[values.isna()] = -1
-    return pd.Categorical.from_codes(codes, categories=list(class_list))
 
 
 def _image_files(root: Path, named: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from facedata.adapters import declared
 from facedata.digest import code_digest as digest_command
 from facedata.errors import DataError
 from facedata.settings import check
@@ -62,7 +63,7 @@ def adapter_settings():
 def derived_attributes():
     """How attributes follow from others, as JSON text: a reviewer's new age changes the age group."""
     ingest = config["ingest"]
-    return json.dumps(ingest[ingest["adapter"]].get("derived", []))
+    return json.dumps(declared.derived(ingest["adapter"], ingest[ingest["adapter"]]))
 
 
 def curation_list():
