@@ -344,7 +344,10 @@ def test_broken_parquet_says_why(root):
         ({"attributes": [{"name": "hair"}]}, "no 'column'"),
         ({"attributes": [AGE], "derived": [GROUPS | {"source": "hair"}]}, "no numeric attribute"),
         ({"attributes": [AGE], "derived": [GROUPS | {"bins": [60, 30]}]}, "do not rise"),
-        ({"attributes": [AGE], "derived": [GROUPS | {"bins": [30]}]}, "3 classes for 1 edges, expected 2"),
+        (
+            {"attributes": [AGE], "derived": [GROUPS | {"bins": [30]}]},
+            "3 classes for 1 edges, expected 2",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_say_why(changes, message):
