@@ -6,7 +6,6 @@ No file stops the stage: one that cannot be used is listed with a reason word in
 import hashlib
 import io
 import logging
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ import pandas as pd
 from PIL import Image, ImageCms, ImageOps
 from scipy.fft import dct
 
-from facedata import packed, tables
+from facedata import archives, packed, tables
 from facedata.errors import DataError
 from facedata.geometry import Geometry, fit_image
 from facedata.progress import track
@@ -171,19 +170,20 @@ def decode(path: Path, facts: dict[str, Any]) -> Image.Image:
     first of several frames.
 
     Args:
-        path: the file; its suffix does not matter.
+        path: the file, or a member of a ZIP archive; its suffix does not matter.
         facts: gets width, height, format, mode and num_frames, as far as they can be known.
 
     Raises:
         Unusable: with the reason word: missing_file, unreadable_file, empty_file, too_large,
             not_an_image, truncated or too_small.
     """
-    if not os.path.isfile(path):  # noqa: PTH113  False for names no system allows
-        raise Unusable("missing_file")
     try:
-        if path.stat().st_size > MAX_BYTES:
+        num_bytes = archives.size(path)
+        if num_bytes is None:
+            raise Unusable("missing_file")
+        if num_bytes > MAX_BYTES:
             raise Unusable("too_large")
-        data = path.read_bytes()
+        data = archives.read_bytes(path)
     except OSError:
         raise Unusable("unreadable_file") from None
     if not data:
