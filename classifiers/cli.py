@@ -1,14 +1,12 @@
 """Command line of classifiers."""
 
 import logging
-from collections.abc import Callable
-from functools import reduce
 from pathlib import Path
 
 import click
 
 from facedata import command
-from facedata.command import IN_FILE, JSON, NUM_WORKERS, OUT_DIR, OUT_FILE, SEED
+from facedata.command import DEVICE, IN_FILE, JSON, NUM_WORKERS, OUT_DIR, OUT_FILE, SEED, options
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +22,6 @@ def main() -> None:
     """Train, evaluate and compare attribute classifiers."""
 
 
-def options(*decorators: Callable) -> Callable:
-    """Return one decorator that adds several options, in the order given."""
-    return lambda function: reduce(lambda f, decorate: decorate(f), reversed(decorators), function)
-
-
 DATA = options(
     click.option("--images", type=IN_FILE, required=True, help="Packed images (classifier.npy)."),
     click.option("--curated", type=IN_FILE, required=True, help="Images that survived curation."),
@@ -36,9 +29,7 @@ DATA = options(
 )
 COMPUTE = options(
     click.option("--threads", type=NUM_WORKERS, required=True, help="Of a tensor operation."),
-    click.option(
-        "--device", default="auto", show_default=True, help="auto (one GPU if any), cpu or cuda."
-    ),
+    DEVICE,
 )
 
 

@@ -14,6 +14,50 @@ def main() -> None:
     """Explore, clean, split and pack face thumbnails."""
 
 
+# What the stages of curation read, and what happens to images that the pixels' checks flagged.
+FINDINGS = command.options(
+    click.option("--index", type=command.IN_FILE, required=True, help="One row an image."),
+    click.option("--rejected", type=command.IN_FILE, required=True, help="Rows not in the index."),
+    click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image."),
+    click.option("--faces", type=command.IN_FILE, required=True, help="Face of each image."),
+    click.option("--duplicates", type=command.IN_FILE, required=True, help="Pairs of duplicates."),
+)
+DERIVED = click.option(
+    "--derived",
+    type=command.JSON,
+    default="[]",
+    help="Attributes made of others (by bins or jointly): they follow a new label.",
+)
+POLICY = command.options(
+    click.option(
+        "--non-faces",
+        type=click.Choice(["drop", "keep"]),
+        required=True,
+        help="Pictures without a face; the detector knows photographs, not cartoons.",
+    ),
+    click.option(
+        "--several-faces",
+        type=click.Choice(["drop", "keep"]),
+        required=True,
+        help="Pictures with more than one face.",
+    ),
+    click.option(
+        "--duplicate-policy",
+        type=click.Choice(["keep_best", "keep_all"]),
+        required=True,
+        help="Keep one image of each cluster, or all of them (in one split).",
+    ),
+    click.option(
+        "--conflicts",
+        type=click.Choice(["drop", "majority", "keep"]),
+        required=True,
+        help="Clusters whose labels disagree: drop them whole, give them the label that most of"
+        " them have, or keep them and flag them.",
+    ),
+    DERIVED,
+)
+
+
 @main.command()
 @click.option("--adapter", type=click.Choice(adapters.ADAPTERS), required=True, help="Layout.")
 @click.option("--root", type=command.OUT_DIR, required=True, help="Folder of the data set.")
@@ -80,8 +124,21 @@ def inspect(
     required=True,
     help="Smallest face looked for, as a share of the image's height.",
 )
+@click.option(
+    "--several-probability",
+    type=click.FloatRange(0, 1),
+    required=True,
+    help="Of a second face that makes several.",
+)
+@click.option(
+    "--several-share",
+    type=click.FloatRange(0, 1, min_open=True),
+    required=True,
+    help="Smallest size of a second face, as a share of the main face's.",
+)
 @click.option("--batch", type=click.IntRange(min=1), required=True, help="Images at a time.")
 @click.option("--threads", type=command.NUM_WORKERS, required=True, help="Threads on the CPU.")
+@command.DEVICE
 @click.option("--faces", type=command.OUT_FILE, required=True, help="Output: face of each image.")
 @command.recorded("faces")
 def faces(
@@ -89,22 +146,25 @@ def faces(
     images: Path,
     min_probability: float,
     min_face_share: float,
+    several_probability: float,
+    several_share: float,
     batch: int,
     threads: int,
+    device: str,
     faces: Path,
 ) -> None:
     """Look for a face in every packed image."""
-    import torch
-
     from facedata import faces as detection
     from facedata import machine, packed, tables
 
     machine.tune(threads)
     table = tables.read(inspection, ["image_id", "row"]).dropna(subset="row")
-    rows = table["row"].to_numpy(dtype="int64")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = detection.detect_faces(
-        packed.read_images(images), rows, min_probability, min_face_share, batch, device
+        packed.read_images(images),
+        table["row"].to_numpy(dtype="int64"),
+        detection.Thresholds(min_probability, min_face_share, several_probability, several_share),
+        batch,
+        machine.find_device(device),
     )
     found.insert(0, "image_id", table["image_id"].to_numpy())
     tables.write(found, faces)
@@ -154,38 +214,27 @@ def dedup(
 
 
 @main.command()
-@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
-@click.option("--rejected", type=command.IN_FILE, required=True, help="Rows not in the index.")
-@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
-@click.option("--faces", type=command.IN_FILE, required=True, help="Face of each image.")
-@click.option("--duplicates", type=command.IN_FILE, required=True, help="Pairs of duplicates.")
+@FINDINGS
 @click.option(
-    "--non-faces",
-    type=click.Choice(["drop", "keep"]),
+    "--label-issues", type=command.IN_FILE, help="Labels that are probably wrong (CSV), if judged."
+)
+@POLICY
+@click.option(
+    "--label-policy",
+    type=click.Choice(["report", "drop", "weight"]),
     required=True,
-    help="Pictures without a face; the detector knows photographs, not cartoons.",
+    help="Images with a label issue: keep them, drop them, or weigh them by its score.",
 )
 @click.option(
-    "--duplicate-policy",
-    type=click.Choice(["keep_best", "keep_all"]),
+    "--max-score",
+    type=click.FloatRange(0, 1),
     required=True,
-    help="Keep one image of each cluster, or all of them (in one split).",
-)
-@click.option(
-    "--conflicts",
-    type=click.Choice(["drop", "keep"]),
-    required=True,
-    help="Clusters whose labels disagree: drop them whole, or treat them as others.",
+    help="A label issue with a smaller score counts.",
 )
 @click.option("--curation", type=command.IN_FILE, help="A reviewer's list (CSV); it wins.")
-@click.option(
-    "--derived",
-    type=command.JSON,
-    default="[]",
-    help="Attributes made of others (by bins or jointly): they follow a new label.",
-)
 @click.option("--curated", type=command.OUT_FILE, required=True, help="Output: what stays.")
 @click.option("--dropped", type=command.OUT_FILE, required=True, help="Output: the rest, and why.")
+@click.option("--decisions", type=command.OUT_FILE, required=True, help="Output: one row each.")
 @command.recorded("curated")
 def curate(
     index: Path,
@@ -193,36 +242,34 @@ def curate(
     inspection: Path,
     faces: Path,
     duplicates: Path,
+    label_issues: Path | None,
     non_faces: str,
+    several_faces: str,
     duplicate_policy: str,
     conflicts: str,
-    curation: Path | None,
     derived: list[dict[str, Any]],
+    label_policy: str,
+    max_score: float,
+    curation: Path | None,
     curated: Path,
     dropped: Path,
+    decisions: Path,
 ) -> None:
     """Decide which images stay; every row that does not is listed with its reason."""
     from facedata import curate, tables
 
-    table = tables.read(index, ["image_id", "table_row"])
-    gone = tables.read(rejected, ["image_id", "table_row", "reason", "detail"])
-    facts = ["image_id", "row", "problem", "width", "height", "sharpness"]
-    facts = tables.rows_of(tables.read(inspection, facts), table["image_id"], inspection)
-    decoded = facts.loc[facts["row"].notna(), "image_id"]
-    found = tables.read(faces, ["image_id", "probability", "non_face"])
+    found = curate.read_findings(index, rejected, inspection, faces, duplicates, label_issues)
     review = curate.Review()
     if curation is not None:
-        review = curate.read_review(curation, table, gone, facts, derived)
-    kept, others = curate.curate(
-        curate.relabel(table, review, derived),
-        gone,
-        facts,
-        tables.rows_of(found, decoded, faces),
-        tables.read(duplicates, ["image_id_a", "image_id_b", "cluster"]),
-        review,
-        curate.Policy(non_faces, duplicate_policy, conflicts),
+        review = curate.read_review(
+            curation, found.index, found.rejected, found.inspection, derived
+        )
+    policy = curate.Policy(
+        non_faces, several_faces, duplicate_policy, conflicts, label_policy, max_score
     )
-    tables.write(others, dropped)
+    kept, decided = curate.curate(found, review, policy, derived)
+    tables.write(decided, decisions)
+    tables.write(curate.dropped(decided), dropped)
     tables.write(kept, curated)
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ OUT_DIR = click.Path(file_okay=False, path_type=Path)
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 SEED = click.IntRange(min=0)
 NUM_WORKERS = click.IntRange(min=1)
+
+
+def options(*decorators: Callable) -> Callable:
+    """Return one decorator that adds several options, in the order given."""
+    return lambda function: reduce(lambda f, decorate: decorate(f), reversed(decorators), function)
+
+
+DEVICE = click.option(
+    "--device", default="auto", show_default=True, help="auto (one GPU if any), cpu or cuda."
+)
 
 
 class Json(click.ParamType):

@@ -17,6 +17,8 @@ FIXED_COLUMNS = (
     "official_split",
     "row",
     "cluster",
+    "weight",
+    "flags",
     "split",
     "fold",
 )

@@ -40,12 +40,14 @@ def curated(tmp_path_factory):
     facedata("dedup", index=index, inspection=inspection, images=out / "classifier.npy",
              max_distance=12, max_difference=0.2, duplicates=duplicates)  # fmt: skip
     decoded = tables.read(inspection).query("row.notna()")
-    faces = decoded[["image_id"]].assign(num_faces=1, probability=1.0, non_face=False)
+    faces = decoded[["image_id"]].assign(probability=1.0, non_face=False, several_faces=False)
     tables.write(faces, out / "faces.parquet")
     facedata("curate", index=index, rejected=rejected, inspection=inspection,
              faces=out / "faces.parquet", duplicates=duplicates, non_faces="keep",
-             duplicate_policy="keep_all", conflicts="keep", derived=json.dumps(table["derived"]),
-             curated=out / "curated.parquet", dropped=out / "dropped.csv")  # fmt: skip
+             several_faces="keep", duplicate_policy="keep_all", conflicts="keep",
+             label_policy="report", max_score=0.2, derived=json.dumps(table["derived"]),
+             curated=out / "curated.parquet", dropped=out / "dropped.csv",
+             decisions=out / "decisions.parquet")  # fmt: skip
     return out
 
 

@@ -1,5 +1,6 @@
 """Faces: which is the main face, and that any picture can be looked at."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +15,39 @@ from facedata.geometry import Geometry, fit_image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 CPU = torch.device("cpu")
+THRESHOLDS = faces.Thresholds(
+    min_probability=0.9, min_face_share=0.33, several_probability=0.95, several_share=0.5
+)
 
 
 def detect(images: np.ndarray, rows: np.ndarray | None = None, share: float = 0.33, batch: int = 8):
     rows = np.arange(len(images)) if rows is None else rows
-    return faces.detect_faces(images, rows, 0.9, share, batch, CPU)
+    thresholds = replace(THRESHOLDS, min_face_share=share)
+    return faces.detect_faces(images, rows, thresholds, batch, CPU)
 
 
 def test_main_face_is_the_largest_of_the_sure_ones():
     boxes = np.array([[0, 0, 9, 9], [0, 0, 5, 5], [0, 0, 4, 4]])
     points = np.arange(30).reshape(3, 5, 2)
-    found = faces._main_face(boxes, np.array([0.8, 0.95, 0.99]), points, 0.9)
-    assert found == [2, 0.95, 0, 0, 5, 5, *range(10, 20)]
+    found = faces._main_face(boxes, np.array([0.8, 0.95, 0.99]), points, THRESHOLDS)
+    assert found == [2, 0.95, 0, 0, 5, 5, *range(10, 20), True]
 
 
 def test_without_a_sure_face_the_surest_candidate_is_told():
     boxes = np.array([[0, 0, 9, 9], [0, 0, 5, 5]])
-    found = faces._main_face(boxes, np.array([0.7, 0.8]), np.zeros((2, 5, 2)), 0.9)
+    found = faces._main_face(boxes, np.array([0.7, 0.8]), np.zeros((2, 5, 2)), THRESHOLDS)
     assert found[:6] == [0, 0.8, 0, 0, 5, 5]
+    assert found[-1] is False
+
+
+@pytest.mark.parametrize(
+    ("side", "probability", "several"),
+    [(10, 0.95, True), (9, 0.99, False), (19, 0.94, False), (20, 1.0, True)],
+)
+def test_a_second_face_counts_by_its_size_and_probability(side, probability, several):
+    boxes = np.array([[0, 0, 20, 20], [20, 0, 20 + side, side]])
+    found = faces._main_face(boxes, np.array([1.0, probability]), np.zeros((2, 5, 2)), THRESHOLDS)
+    assert found[-1] is several
 
 
 def test_empty_pictures_hold_no_face():
@@ -45,7 +61,8 @@ def test_empty_pictures_hold_no_face():
     assert (table["probability"] < 0.9).all()
     assert table.loc[0, ["x0", "nose_y"]].isna().all()
     assert list(table.columns[:6]) == ["num_faces", "probability", "x0", "y0", "x1", "y1"]
-    assert table.columns[-1] == "non_face"
+    assert table.columns[-2:].tolist() == ["non_face", "several_faces"]
+    assert not table["several_faces"].any()
 
 
 @pytest.mark.parametrize("size", [(16, 16), (20, 100), (100, 20)])
@@ -88,6 +105,8 @@ def test_command(tmp_path):
         "images": tmp_path / "classifier.npy",
         "min-probability": 0.9,
         "min-face-share": 0.33,
+        "several-probability": 0.95,
+        "several-share": 0.5,
         "batch": 2,
         "threads": 1,
         "faces": tmp_path / "faces.parquet",

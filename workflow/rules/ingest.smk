@@ -56,12 +56,16 @@ rule faces:
     params:
         min_probability=setting("faces/min_probability"),
         min_face_share=setting("faces/min_face_share"),
+        several_probability=setting("faces/several_probability"),
+        several_share=setting("faces/several_share"),
         batch=setting("faces/batch"),
         code=code_digest("facedata faces"),
     shell:
         "facedata faces --inspection {input.inspection} --images {input.images}"
         " --min-probability {params.min_probability} --min-face-share {params.min_face_share}"
-        " --batch {params.batch} --threads {threads} --faces {output.faces} 2> {log}"
+        " --several-probability {params.several_probability}"
+        " --several-share {params.several_share} --batch {params.batch} --threads {threads}"
+        " --faces {output.faces} 2> {log}"
 
 
 rule dedup:
