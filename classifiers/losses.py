@@ -26,7 +26,12 @@ def inverse_frequency(counts: np.ndarray) -> np.ndarray:
 
 
 def head_loss(
-    head: Head, output: Tensor, target: Tensor, label_smoothing: float, weights: Tensor | None
+    head: Head,
+    output: Tensor,
+    target: Tensor,
+    label_smoothing: float,
+    weights: Tensor | None,
+    image_weights: Tensor | None = None,
 ) -> Tensor:
     """Return one head's mean loss over the images that have its label; 0 if none has.
 
@@ -36,6 +41,7 @@ def head_loss(
         target: class ids int64 [N] with MISSING, or float32 [N] in the attribute's unit with NaN.
         label_smoothing: share of the target given to all classes alike, in [0, 1).
         weights: of the classes, float32 [num_classes]; None weighs all alike.
+        image_weights: how much each image's labels are trusted, float32 [N] in 0..1; None is 1.
     """
     if head.kind == "numeric":
         known = ~torch.isnan(target)
@@ -49,7 +55,9 @@ def head_loss(
         if weights is not None:
             # One weight an image, not torch's, which would divide by the batch's weights.
             losses = losses * weights[target.clamp(min=0)]
-    return (losses * known).sum() / known.sum().clamp(min=1)
+    counted = known if image_weights is None else known * image_weights
+    # A batch of doubted labels does not count as much as one of trusted ones.
+    return (losses * counted).sum() / known.sum().clamp(min=1)
 
 
 def task_loss(
@@ -58,12 +66,18 @@ def task_loss(
     targets: Mapping[str, Tensor],
     label_smoothing: float,
     weights: Mapping[str, Tensor],
+    image_weights: Tensor | None = None,
 ) -> Tensor:
     """Return the weighted sum of the heads' losses; see `head_loss`."""
     losses = [
         head.weight
         * head_loss(
-            head, outputs[head.name], targets[head.name], label_smoothing, weights.get(head.name)
+            head,
+            outputs[head.name],
+            targets[head.name],
+            label_smoothing,
+            weights.get(head.name),
+            image_weights,
         )
         for head in heads
     ]

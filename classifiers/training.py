@@ -57,16 +57,25 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Examples:
-    """Images with their targets by head, as of `head_targets`."""
+    """Images to learn from.
+
+    Attributes:
+        pool: the images.
+        targets: by head, as of `head_targets`.
+        weights: how much each image's labels are trusted, float32 [N] in 0..1.
+    """
 
     pool: ImagePool
     targets: dict[str, np.ndarray]
+    weights: np.ndarray
 
     @classmethod
     def of(cls, images: np.ndarray, table: pd.DataFrame, heads: Sequence[Head]) -> "Examples":
-        """Return the examples of a table whose `row` counts in `images`."""
+        """Return the examples of a table whose `row` counts in `images`; `weight` may lack."""
         pool = ImagePool([(images, table["row"].to_numpy(dtype=np.int64))])
-        return cls(pool, {head.name: head_targets(head, table) for head in heads})
+        weights = table.get("weight", pd.Series(1.0, index=table.index))
+        targets = {head.name: head_targets(head, table) for head in heads}
+        return cls(pool, targets, weights.to_numpy(dtype=np.float32))
 
     @classmethod
     def of_synthetic(
@@ -75,7 +84,8 @@ class Examples:
         """Return synthetic images, refitted now; labels that samples do not carry are missing."""
         refitted = images.take(np.arange(len(images)))
         targets = {head.name: head_targets(head, samples) for head in heads}
-        return cls(ImagePool([(refitted, np.arange(len(refitted)))]), targets)
+        pool = ImagePool([(refitted, np.arange(len(refitted)))])
+        return cls(pool, targets, np.ones(len(samples), dtype=np.float32))
 
     def __add__(self, other: "Examples") -> "Examples":
         pool = ImagePool([*self.pool.parts, *other.pool.parts])
@@ -83,7 +93,7 @@ class Examples:
             name: np.concatenate([target, other.targets[name]])
             for name, target in self.targets.items()
         }
-        return Examples(pool, targets)
+        return Examples(pool, targets, np.concatenate([self.weights, other.weights]))
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -138,6 +148,17 @@ def make_optimizer(classifier: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
+def make_schedule(
+    classifier: nn.Module, recipe: Recipe, num_steps: int
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
+    """Return the optimizer and its one-cycle schedule over `num_steps`."""
+    optimizer = make_optimizer(classifier, recipe)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.lr, total_steps=num_steps, pct_start=WARM_UP
+    )
+    return optimizer, schedule
+
+
 def epoch_ends(num_batches: int, epochs: float) -> list[int]:
     """Return after how many batches each epoch ends; the last one may be a part of one."""
     ends = [round(k * num_batches / epochs) for k in range(1, math.ceil(epochs))]
@@ -146,14 +167,14 @@ def epoch_ends(num_batches: int, epochs: float) -> list[int]:
 
 def draw_batch(
     train: Examples, numbers: np.ndarray, generator: torch.Generator, device: torch.device
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return augmented images float32 [N, 3, H, W] and targets [N] by head, on the device."""
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """Return augmented images float32 [N, 3, H, W], targets by head and weights [N]."""
     images = augment(to_batch(train.pool.take(numbers), device), generator)
     targets = {}
     for name, target in train.targets.items():
         tensor = torch.from_numpy(target[numbers])
         targets[name] = (tensor if target.dtype == np.int64 else tensor.float()).to(device)
-    return images, targets
+    return images, targets, torch.from_numpy(train.weights[numbers]).to(device)
 
 
 def take_step(
@@ -161,6 +182,7 @@ def take_step(
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     targets: Mapping[str, Tensor],
+    image_weights: Tensor,
     recipe: Recipe,
     weights: Mapping[str, Tensor],
 ) -> Tensor:
@@ -168,11 +190,32 @@ def take_step(
     use_bf16 = recipe.precision == "bf16"
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=use_bf16):
         outputs = classifier(images)
-    loss = task_loss(classifier.heads, outputs, targets, recipe.label_smoothing, weights)
+    loss = task_loss(
+        classifier.heads, outputs, targets, recipe.label_smoothing, weights, image_weights
+    )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
     return loss.detach()
+
+
+def take_steps(
+    classifier: Classifier,
+    train: Examples,
+    batches: Sequence[np.ndarray],
+    recipe: Recipe,
+    weights: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    device: torch.device,
+) -> Iterator[Tensor]:
+    """Take a step for each batch and yield its loss."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    for numbers in batches:
+        classifier.train()
+        images, targets, image_weights = draw_batch(train, numbers, generator, device)
+        yield take_step(classifier, optimizer, images, targets, image_weights, recipe, weights)
+        schedule.step()
 
 
 def validate(classifier: Classifier, val: Examples, device: torch.device) -> dict[str, Any]:
@@ -228,26 +271,16 @@ def train_classifier(
         name: torch.from_numpy(values).float().to(device)
         for name, values in loss_weights(arm, train, heads).items()
     }
-    optimizer = make_optimizer(classifier, recipe)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.lr, total_steps=len(batches), pct_start=WARM_UP
-    )
-    generator = torch.Generator().manual_seed(recipe.seed)
-
-    def steps(numbers: Sequence[np.ndarray]) -> Iterator[Tensor]:
-        for batch in numbers:
-            images, targets = draw_batch(train, batch, generator, device)
-            yield take_step(classifier, optimizer, images, targets, recipe, weights)
-            schedule.step()
+    optimizer, schedule = make_schedule(classifier, recipe, len(batches))
+    steps = take_steps(classifier, train, batches, recipe, weights, optimizer, schedule, device)
 
     history, best, num_shown, start = [], None, 0, 0
     for end in epoch_ends(len(batches), recipe.epochs):
         begun = time.monotonic()
-        lr = optimizer.param_groups[0]["lr"]
-        classifier.train()
         shown = [len(batch) for batch in batches[start:end]]
         epoch = f"epoch {len(history) + 1}/{math.ceil(recipe.epochs)}"
-        loss = _mean_loss(steps(batches[start:end]), shown, epoch)
+        lr = optimizer.param_groups[0]["lr"]
+        loss = mean_loss(steps, shown, epoch)
         num_shown, start = num_shown + sum(shown), end
         seconds = time.monotonic() - begun
         if not math.isfinite(loss):
@@ -268,12 +301,13 @@ def train_classifier(
     return table
 
 
-def _mean_loss(losses: Iterator[Tensor], shown: Sequence[int], description: str) -> float:
-    """Take the steps that `losses` yields and return their mean loss an image."""
+def mean_loss(steps: Iterator[Tensor], shown: Sequence[int], description: str) -> float:
+    """Take one step for each entry of `shown` (images) and return the mean loss an image."""
     total = 0.0
     with progress.bar() as bar:
         task = bar.add_task(description, total=sum(shown))
-        for loss, num_images in zip(losses, shown, strict=True):
+        for num_images in shown:
+            loss = next(steps)
             total = total + loss * num_images  # stays on the device: no waiting for it
             bar.advance(task, num_images)
     return float(total) / sum(shown)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from classifier_sets import BACKBONE, COLORS, HEADS, make_table
 from torch import nn
 
-from classifiers import augment, backbones, checkpoint, losses, metrics, samplers
+from classifiers import augment, backbones, checkpoint, losses, metrics, samplers, training
 from classifiers.data import ImagePool
 from classifiers.depthwise import replace_depthwise
 from classifiers.heads import MISSING, Head, HeadLayer, head_targets, read_heads
@@ -118,6 +118,30 @@ def test_class_weights_multiply_each_image():
     each = F.cross_entropy(logits, target, reduction="none")
     loss = losses.head_loss(COLOR, logits, target, 0.0, weights)
     torch.testing.assert_close(loss, (each * weights[target]).mean())
+
+
+def test_image_weights_say_how_much_labels_are_trusted():
+    logits = torch.randn(4, 3, requires_grad=True)
+    target = torch.tensor([0, MISSING, 1, 2])
+    trust = torch.tensor([1.0, 1.0, 0.0, 0.25])
+    each = F.cross_entropy(logits, target.clamp(min=0), reduction="none")
+    loss = losses.head_loss(COLOR, logits, target, 0.0, None, trust)
+    torch.testing.assert_close(loss, (each[0] + 0.25 * each[3]) / 3)
+    loss.backward()
+    assert not logits.grad[1:3].any()
+
+
+def test_examples_take_the_weights_of_a_table():
+    table = pd.DataFrame({"row": [1, 0], "color": pd.Categorical(["red", "blue"], list(COLORS))})
+    images = np.zeros((2, 4, 4, 3), dtype=np.uint8)
+    plain = training.Examples.of(images, table, [COLOR])
+    assert plain.weights.tolist() == [1.0, 1.0]
+    weighed = training.Examples.of(images, table.assign(weight=[0.25, 1.0]), [COLOR])
+    assert (weighed + plain).weights.tolist() == [0.25, 1.0, 1.0, 1.0]
+    _, _, weights = training.draw_batch(
+        weighed, np.array([1, 0]), torch.Generator(), torch.device("cpu")
+    )
+    assert weights.tolist() == [1.0, 0.25]
 
 
 def test_inverse_frequency_has_mean_one_over_images():

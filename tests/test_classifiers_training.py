@@ -10,7 +10,7 @@ import torch
 from classifier_sets import BACKBONE, COLORS, HEADS, DataSet, as_options
 from click.testing import CliRunner
 
-from classifiers import checkpoint, crossval, filter, synthetic, training
+from classifiers import checkpoint, filter, synthetic, training
 from classifiers.backbones import build_classifier
 from classifiers.cli import main
 from classifiers.data import ImagePool, read_labelled
@@ -155,7 +155,7 @@ def shown_by_arm(data, name, epochs=2):
     classifier = build_classifier(BACKBONE, "none", heads, 32, 24, 0)
     history = training.train_classifier(
         classifier,
-        training.Examples(recorder, train.targets),
+        training.Examples(recorder, train.targets, train.weights),
         training.Examples.of(data.array, val_table, heads),
         arm,
         len(train_table),
@@ -462,43 +462,3 @@ def test_filter_takes_a_teacher_of_real_images_only(trained, tmp_path):
         trained, tmp_path / "s.parquet", teacher=tmp_path / "m" / "model.safetensors"
     )
     assert "the teacher is to be real" in run(options, code=1)
-
-
-# --- Out-of-fold predictions
-
-
-def test_out_of_fold_predictions_never_see_their_own_fold():
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(60, 10)).astype(np.float32)
-    target = rng.integers(0, 3, size=60)
-    target[:5] = MISSING
-    folds = np.arange(60) % 3
-    prob = crossval.out_of_fold(features, target, folds, 4)
-    np.testing.assert_allclose(prob.sum(axis=1), 1)
-    assert not prob[:, 3].any()
-    changed = target.copy()
-    changed[folds == 0] = (changed[folds == 0] + 1) % 3  # labels of fold 0 tell it nothing
-    again = crossval.out_of_fold(features, changed, folds, 4)
-    np.testing.assert_array_equal(again[folds == 0], prob[folds == 0])
-    assert (again[folds == 1] != prob[folds == 1]).any()
-
-
-def test_crossval_through_the_command(trained, tmp_path):
-    values = {
-        "heads": HEADS,
-        "backbone": BACKBONE,
-        "weights": "none",
-        "batch": 64,
-        "threads": 1,
-        "device": "cpu",
-        "seed": 0,
-        "predictions": tmp_path / "oof.parquet",
-    }
-    output = run(["crossval", *trained.data_options, *as_options(values)])
-    predictions = tables.read(tmp_path / "oof.parquet")
-    train = trained.table[trained.table["split"] == "train"]
-    assert list(predictions["image_id"]) == list(train["image_id"])
-    assert {"fold", "color", "color:blue", "bright:yes"} <= set(predictions.columns)
-    right = predictions["bright"].astype(str).to_numpy() == train["bright"].astype(str).to_numpy()
-    assert right.mean() > 0.8
-    assert "out-of-fold accuracy" in output
