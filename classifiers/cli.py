@@ -27,6 +27,22 @@ DATA = options(
     click.option("--curated", type=IN_FILE, required=True, help="Images that survived curation."),
     click.option("--splits", type=IN_FILE, required=True, help="Split and fold of each image."),
 )
+MODEL = options(
+    click.option("--backbone", required=True, help="Any model of timm."),
+    click.option("--weights", required=True, help="packaged, imagenet, none, or a file."),
+)
+RECIPE = options(
+    click.option("--batch", type=click.IntRange(min=2), required=True, help="Images a step."),
+    click.option("--lr", type=POSITIVE, required=True, help="Largest learning rate (one-cycle)."),
+    click.option("--weight-decay", type=NON_NEGATIVE, required=True, help="Of AdamW."),
+    click.option(
+        "--label-smoothing",
+        type=click.FloatRange(0, 1, max_open=True),
+        required=True,
+        help="Share of the target given to all classes alike.",
+    ),
+    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), required=True),
+)
 COMPUTE = options(
     click.option("--threads", type=NUM_WORKERS, required=True, help="Of a tensor operation."),
     DEVICE,
@@ -41,19 +57,9 @@ COMPUTE = options(
 @click.option("--synth-samples", type=IN_FILE, help="Which of them were accepted.")
 @click.option("--deficits", type=IN_FILE, help="What each class lacks.")
 @click.option("--geometry", type=JSON, required=True, help="{height, width, fit} of the images.")
-@click.option("--backbone", required=True, help="Any model of timm.")
-@click.option("--weights", required=True, help="packaged, imagenet, none, or a file of tensors.")
+@MODEL
 @click.option("--epochs", type=POSITIVE, required=True, help="Passes over the real train split.")
-@click.option("--batch", type=click.IntRange(min=2), required=True, help="Images a step.")
-@click.option("--lr", type=POSITIVE, required=True, help="Largest learning rate (one-cycle).")
-@click.option("--weight-decay", type=NON_NEGATIVE, required=True, help="Of AdamW.")
-@click.option(
-    "--label-smoothing",
-    type=click.FloatRange(0, 1, max_open=True),
-    required=True,
-    help="Share of the target given to all classes alike.",
-)
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), required=True)
+@RECIPE
 @COMPUTE
 @click.option("--seed", type=SEED, required=True, help="Of weights, order and augmentation.")
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: model, history, predictions.")
@@ -277,49 +283,82 @@ def filter(
 
 
 @main.command()
-@DATA
-@click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
-@click.option("--backbone", required=True, help="Any model of timm; its weights stay as they are.")
-@click.option("--weights", required=True, help="packaged, imagenet, none, or a file of tensors.")
-@click.option("--batch", type=BATCH, required=True, help="Images at a time.")
+@click.option("--images", type=IN_FILE, required=True, help="Packed images (classifier.npy).")
+@click.option("--screened", type=IN_FILE, required=True, help="Images to judge, with folds.")
+@click.option("--attributes", type=JSON, required=True, help="Whose labels are judged, a list.")
+@MODEL
+@click.option(
+    "--epochs",
+    type=NON_NEGATIVE,
+    required=True,
+    help="Passes over the other folds; 0: linear models on frozen features, quick and coarse.",
+)
+@click.option(
+    "--passes",
+    type=click.IntRange(min=1),
+    required=True,
+    help="Over all folds; from the second on, labels that the first contradicts are left out.",
+)
+@RECIPE
 @COMPUTE
-@click.option("--seed", type=SEED, required=True, help="Of random weights (none).")
+@click.option("--seed", type=SEED, required=True, help="Of weights, order and augmentation.")
 @click.option("--predictions", type=OUT_FILE, required=True, help="Output: out-of-fold.")
 @command.recorded("predictions")
 def crossval(
     images: Path,
-    curated: Path,
-    splits: Path,
-    heads: list,
+    screened: Path,
+    attributes: list,
     backbone: str,
     weights: str,
+    epochs: float,
+    passes: int,
     batch: int,
+    lr: float,
+    weight_decay: float,
+    label_smoothing: float,
+    precision: str,
     threads: int,
     device: str,
     seed: int,
     predictions: Path,
 ) -> None:
-    """Predict each train image by models that were fitted to the other folds."""
-    from classifiers import crossval, predicting
-    from classifiers.backbones import build_classifier
-    from classifiers.data import ImagePool, open_images, read_labelled
+    """Predict each image's labels by models that were fitted to the other folds."""
+    from classifiers import crossval, predicting, training
+    from classifiers.backbones import Classifier, build_classifier
+    from classifiers.data import ImagePool, open_images
     from classifiers.heads import read_heads
     from facedata import machine, tables
-    from facedata.errors import DataError
 
     machine.tune(threads)
     the_device = machine.find_device(device)
-    table = read_labelled(curated, splits, ["train"])
-    if table["fold"].isna().any():
-        raise DataError(f"{splits}: an image of train has no fold; run `facedata split` again")
+    table = tables.read(screened, ["image_id", "row", "fold"])
     array = open_images(images, table)
-    task = read_heads(heads, table, str(curated))
-    classifier = build_classifier(backbone, weights, task, *array.shape[1:3], seed)
-    pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
-    features = predicting.predict(
-        classifier.to(the_device), pool, batch, the_device, "features", with_features=True
-    )["features"]
-    tables.write(crossval.cross_validate(features, table, task), predictions)
+    heads = read_heads(crossval.attribute_heads(table, attributes), table, str(screened))
+    targets = crossval.all_targets(table, heads)
+
+    def build(seed: int) -> Classifier:
+        return build_classifier(backbone, weights, heads, *array.shape[1:3], seed)
+
+    if epochs:
+        recipe = training.Recipe(
+            epochs=epochs,
+            batch=batch,
+            lr=lr,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            precision=training.resolve_precision(precision, the_device),
+            seed=seed,
+        )
+        outputs = crossval.trained_outputs(array, table, heads, build, recipe, passes, the_device)
+    else:
+        pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
+        features = predicting.predict(
+            build(seed).to(the_device), pool, training.VAL_BATCH, the_device, "features",
+            with_features=True,
+        )["features"]  # fmt: skip
+        folds = table["fold"].to_numpy(dtype="int64")
+        outputs = crossval.frozen_outputs(features, targets, folds, heads)
+    tables.write(crossval.predictions_table(table, heads, targets, outputs), predictions)
 
 
 @main.command()

@@ -1,17 +1,23 @@
 """Out-of-fold predictions: what a classifier says of images that it was not fitted to."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from classifiers import training
+from classifiers.backbones import Classifier
+from classifiers.data import ImagePool
 from classifiers.heads import MISSING, Head, head_targets
-from classifiers.predicting import prediction_columns
-from facedata import progress
+from classifiers.predicting import predict, prediction_columns
+from classifiers.samplers import draw_order, split_batches
+from facedata import labels, progress
 from facedata.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -19,61 +25,259 @@ log = logging.getLogger(__name__)
 C = 0.001  # inverse strength of the penalty, for standardised features in the hundreds
 MAX_ITERATIONS = 500
 
+Outputs = dict[str, np.ndarray]  # by head: probabilities [N, num_classes], or values [N]
 
-def make_model() -> Pipeline:
-    """Return the model that is fitted to frozen features."""
+
+def attribute_heads(table: pd.DataFrame, attributes: Sequence[str]) -> list[dict]:
+    """Return settings of one head an attribute, for `read_heads`.
+
+    Attributes of which fewer than two classes or values occur are left out: nothing could be
+    learned of them.
+    """
+    found = []
+    for name in attributes:
+        if name not in table.columns:
+            raise DataError(f"--attributes: no attribute {name!r} in the table")
+        if table[name].nunique() < 2:
+            log.warning("%s: fewer than two values, its labels are not judged", name)
+            continue
+        kind = "categorical" if isinstance(table[name].dtype, pd.CategoricalDtype) else "numeric"
+        found.append({"name": name, "attributes": [name], "kind": kind, "weight": 1.0})
+    return found
+
+
+def make_model(kind: str) -> Pipeline:
+    """Return the model that is fitted to frozen features, for a kind of head."""
+    if kind == "numeric":
+        return make_pipeline(StandardScaler(), Ridge(alpha=1 / C))
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=MAX_ITERATIONS))
 
 
-def out_of_fold(
-    features: np.ndarray, target: np.ndarray, folds: np.ndarray, num_classes: int
+def fit_frozen(
+    features: np.ndarray, targets: Mapping[str, np.ndarray], folds: np.ndarray, head: Head
 ) -> np.ndarray:
-    """Return class probabilities of each image by a model fitted to the other folds.
+    """Return a head's output for each image, of a linear model fitted to the other folds.
 
     Args:
         features: float32 [N, D].
-        target: class ids int64 [N], MISSING where there is no label (predicted, not fitted to).
+        targets: by head, as of `head_targets`; images without a label are not fitted to.
         folds: int64 [N].
-        num_classes: classes that the other folds do not hold get probability 0.
+        head: classes that the other folds do not hold get probability 0.
 
     Returns:
-        float64 [N, num_classes], rows sum to 1.
+        Probabilities float64 [N, num_classes], rows sum to 1; or values float64 [N].
 
     Raises:
         DataError: the other folds of some fold hold fewer than two classes.
     """
-    prob = np.zeros((len(target), num_classes))
+    target = targets[head.name]
+    is_known = ~np.isnan(target) if head.kind == "numeric" else target != MISSING
+    shape = (len(target), len(head.classes)) if head.classes else len(target)
+    outputs = np.zeros(shape)
     for fold in np.unique(folds):
-        fitted = (folds != fold) & (target != MISSING)
+        fitted, held_out = (folds != fold) & is_known, np.flatnonzero(folds == fold)
         if len(np.unique(target[fitted])) < 2:
-            raise DataError(f"fold {fold}: the others hold fewer than two classes; take less folds")
-        model = make_model().fit(features[fitted], target[fitted])
-        held_out = np.flatnonzero(folds == fold)
-        prob[np.ix_(held_out, model.classes_)] = model.predict_proba(features[held_out])
-    return prob
+            raise DataError(
+                f"{head.name}: without fold {fold} fewer than two classes are left; fewer folds"
+                " are needed"
+            )
+        model = make_model(head.kind).fit(features[fitted], target[fitted])
+        if head.kind == "numeric":
+            outputs[held_out] = model.predict(features[held_out])
+        else:
+            outputs[np.ix_(held_out, model.classes_)] = model.predict_proba(features[held_out])
+    return outputs
 
 
-def cross_validate(
-    features: np.ndarray, table: pd.DataFrame, heads: Sequence[Head]
-) -> pd.DataFrame:
-    """Return out-of-fold predictions of the categorical heads.
+def fit_folds(
+    images: np.ndarray,
+    rows: np.ndarray,
+    targets: Mapping[str, np.ndarray],
+    folds: np.ndarray,
+    build: Callable[[int], Classifier],
+    recipe: training.Recipe,
+    device: torch.device,
+    description: str,
+) -> Outputs:
+    """Return the outputs for each image of a classifier trained on the other folds.
+
+    Each image is seen as it is and mirrored; the two outputs are averaged.
 
     Args:
-        features: of frozen weights, float32 [N, D].
-        table: the train images: image_id, fold (no NA), attributes.
-        heads: numeric ones are left out; a label of theirs is not judged.
+        images: packed images, uint8 [M, H, W, 3].
+        rows: the images wanted, int64 [N].
+        targets: by head, as of `head_targets`.
+        folds: int64 [N].
+        build: returns a new classifier for a seed.
+        recipe: how each is trained; its seed is that of the first fold, the others follow.
+        device: to compute on.
+        description: of the progress bars.
 
-    Returns:
-        image_id, fold, and for each head `name` and `name:class`, one row an image.
+    Raises:
+        DataError: the loss is no longer finite.
     """
-    folds = table["fold"].to_numpy(dtype=np.int64)
-    categorical = [head for head in heads if head.kind == "categorical"]
-    outputs = {}
-    for head in progress.track(categorical, "out-of-fold predictions"):
-        target = head_targets(head, table)
-        outputs[head.name] = out_of_fold(features, target, folds, len(head.classes))
-        known = target != MISSING
-        right = (outputs[head.name].argmax(axis=1) == target)[known].mean()
-        log.info("%s: out-of-fold accuracy %.4f, %d images", head.name, right, known.sum())
-    columns = {"image_id": table["image_id"].reset_index(drop=True), "fold": folds}
-    return pd.DataFrame({**columns, **prediction_columns(categorical, outputs)})
+    outputs: Outputs = {}
+    names = np.unique(folds)
+    for place, fold in enumerate(names):
+        seeded = replace(recipe, seed=recipe.seed + place)
+        fitted, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        examples = training.Examples(
+            ImagePool([(images, rows[fitted])]),
+            {name: target[fitted] for name, target in targets.items()},
+            np.ones(len(fitted), dtype=np.float32),
+        )
+        classifier = build(seeded.seed).to(device)
+        what = f"{description}, fold {place + 1}/{len(names)}"
+        fit(classifier, examples, seeded, device, what)
+        found = predict_twice(classifier, ImagePool([(images, rows[held_out])]), device, what)
+        for name, values in found.items():
+            whole = outputs.setdefault(name, np.zeros((len(rows), *values.shape[1:])))
+            whole[held_out] = values
+    return outputs
+
+
+def fit(
+    classifier: Classifier,
+    examples: training.Examples,
+    recipe: training.Recipe,
+    device: torch.device,
+    description: str,
+) -> None:
+    """Train a classifier in place for all epochs of a recipe; nothing is held out.
+
+    Raises:
+        DataError: the loss is no longer finite.
+    """
+    num_images = len(examples.pool)
+    order = draw_order(num_images, round(recipe.epochs * num_images), recipe.seed)
+    batches = split_batches(order, recipe.batch)
+    optimizer, schedule = training.make_schedule(classifier, recipe, len(batches))
+    steps = training.take_steps(
+        classifier, examples, batches, recipe, {}, optimizer, schedule, device
+    )
+    loss = training.mean_loss(steps, [len(batch) for batch in batches], description)
+    if not np.isfinite(loss):
+        raise DataError(f"{description}: the loss is {loss}; lower --lr")
+
+
+def predict_twice(
+    classifier: Classifier, pool: ImagePool, device: torch.device, description: str
+) -> Outputs:
+    """Return the mean of a classifier's outputs for images and for their mirror images."""
+    found = [
+        predict(classifier, one, training.VAL_BATCH, device, description)
+        for one in (pool, MirroredPool(pool))
+    ]
+    return {head.name: sum(one[head.name] for one in found) / 2 for head in classifier.heads}
+
+
+class MirroredPool:
+    """The images of a pool, mirrored left to right."""
+
+    def __init__(self, pool: ImagePool) -> None:
+        self.pool = pool
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the images of these numbers, uint8 [n, H, W, 3]."""
+        return np.ascontiguousarray(self.pool.take(numbers)[:, :, ::-1])
+
+
+def without_doubted(
+    targets: Mapping[str, np.ndarray], outputs: Outputs, heads: Sequence[Head]
+) -> dict[str, np.ndarray]:
+    """Return targets in which the labels that the outputs contradict are missing.
+
+    Args:
+        targets: by head, as of `head_targets`.
+        outputs: by head, out of fold.
+        heads: all of them.
+    """
+    kept = {}
+    for head in heads:
+        target, output = targets[head.name].copy(), outputs[head.name]
+        is_numeric = head.kind == "numeric"
+        known = np.flatnonzero(~np.isnan(target) if is_numeric else target != MISSING)
+        judge = labels.judge_numbers if is_numeric else labels.judge_classes
+        is_issue, _ = judge(target[known], output[known])
+        target[known[is_issue]] = np.nan if is_numeric else MISSING
+        log.info("%s: %d of %d labels are left out", head.name, is_issue.sum(), len(known))
+        kept[head.name] = target
+    return kept
+
+
+def predictions_table(
+    table: pd.DataFrame, heads: Sequence[Head], targets: Mapping[str, np.ndarray], outputs: Outputs
+) -> pd.DataFrame:
+    """Return image_id, fold and each head's predictions; log how well they fit the labels."""
+    for head in heads:
+        target, output = targets[head.name], outputs[head.name]
+        if head.kind == "numeric":
+            error = np.nanmedian(np.abs(output - target))
+            log.info("%s: median out-of-fold error %.4g", head.name, error)
+        else:
+            right = (output.argmax(axis=1) == target)[target != MISSING].mean()
+            log.info("%s: out-of-fold accuracy %.4f", head.name, right)
+    columns = {
+        "image_id": table["image_id"].reset_index(drop=True),
+        "fold": table["fold"].to_numpy(dtype=np.int64),
+    }
+    return pd.DataFrame({**columns, **prediction_columns(heads, outputs)})
+
+
+def all_targets(table: pd.DataFrame, heads: Sequence[Head]) -> dict[str, np.ndarray]:
+    """Return the targets of all heads by name."""
+    return {head.name: head_targets(head, table) for head in heads}
+
+
+def frozen_outputs(
+    features: np.ndarray,
+    targets: Mapping[str, np.ndarray],
+    folds: np.ndarray,
+    heads: Sequence[Head],
+) -> Outputs:
+    """Return the outputs of linear models on frozen features; see `fit_frozen`."""
+    return {
+        head.name: fit_frozen(features, targets, folds, head)
+        for head in progress.track(heads, "out-of-fold predictions")
+    }
+
+
+def trained_outputs(
+    images: np.ndarray,
+    table: pd.DataFrame,
+    heads: Sequence[Head],
+    build: Callable[[int], Classifier],
+    recipe: training.Recipe,
+    num_passes: int,
+    device: torch.device,
+) -> Outputs:
+    """Return out-of-fold outputs of trained classifiers, averaged over the passes.
+
+    From the second pass on, labels that the outputs so far contradict are not learned from, so
+    that wrong ones spoil less.
+
+    Args:
+        images: packed images, uint8 [M, H, W, 3].
+        table: row, fold and attributes of the images wanted.
+        heads: what to predict.
+        build: returns a new classifier for a seed.
+        recipe: how each is trained.
+        num_passes: over all folds, >= 1.
+        device: to compute on.
+    """
+    rows, folds = (table[name].to_numpy(dtype=np.int64) for name in ("row", "fold"))
+    targets = all_targets(table, heads)
+    total: Outputs = {}
+    for number in range(num_passes):
+        known = targets
+        if number:
+            mean = {name: values / number for name, values in total.items()}
+            known = without_doubted(targets, mean, heads)
+        seeded = replace(recipe, seed=recipe.seed + number * len(np.unique(folds)))
+        what = f"pass {number + 1}/{num_passes}"
+        found = fit_folds(images, rows, known, folds, build, seeded, device, what)
+        total = {name: total.get(name, 0) + values for name, values in found.items()}
+    return {name: values / num_passes for name, values in total.items()}

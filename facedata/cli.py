@@ -215,6 +215,42 @@ def dedup(
 
 @main.command()
 @FINDINGS
+@POLICY
+@click.option("--stratify", type=command.JSON, required=True, help="Attributes, a list.")
+@click.option("--folds", type=click.IntRange(min=2), required=True, help="Parts of all images.")
+@click.option("--seed", type=command.SEED, required=True, help="Seed of the shuffle.")
+@click.option("--screened", type=command.OUT_FILE, required=True, help="Output: what passes.")
+@command.recorded("screened")
+def screen(
+    index: Path,
+    rejected: Path,
+    inspection: Path,
+    faces: Path,
+    duplicates: Path,
+    non_faces: str,
+    several_faces: str,
+    duplicate_policy: str,
+    conflicts: str,
+    derived: list[dict[str, Any]],
+    stratify: list[str],
+    folds: int,
+    seed: int,
+    screened: Path,
+) -> None:
+    """Choose the images whose labels can be judged, and assign them to folds."""
+    from facedata import curate, split, tables
+
+    found = curate.read_findings(index, rejected, inspection, faces, duplicates)
+    policy = curate.Policy(
+        non_faces, several_faces, duplicate_policy, conflicts, label_issues="report", max_score=0.0
+    )
+    table = curate.screen(found, policy, derived)
+    table["fold"] = split.assign_folds(table, stratify, folds, seed)
+    tables.write(table, screened)
+
+
+@main.command()
+@FINDINGS
 @click.option(
     "--label-issues", type=command.IN_FILE, help="Labels that are probably wrong (CSV), if judged."
 )
@@ -402,24 +438,25 @@ def deficits(pack: Path, minority_below: float, deficits: Path) -> None:
 
 
 @main.command()
-@click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
+@click.option("--screened", type=command.IN_FILE, required=True, help="Images that were judged.")
+@click.option("--predictions", type=command.IN_FILE, required=True, help="Out of fold.")
 @click.option(
-    "--predictions",
-    type=command.IN_FILE,
+    "--derived",
+    type=command.JSON,
     required=True,
-    multiple=True,
-    help="Out-of-fold predictions; repeat for several.",
+    help="Attributes made of others: they are as doubtful as their source.",
 )
 @click.option("--label-issues", type=command.OUT_FILE, required=True, help="Output: worst first.")
 @command.recorded("label_issues")
-def labels(curated: Path, predictions: tuple[Path, ...], label_issues: Path) -> None:
+def labels(
+    screened: Path, predictions: Path, derived: list[dict[str, Any]], label_issues: Path
+) -> None:
     """List the labels that out-of-fold predictions contradict most."""
     from facedata import labels, tables
 
-    issues = labels.find_label_issues(
-        tables.read(curated, ["image_id"]),
-        [tables.read(path, ["image_id"]) for path in predictions],
-    )
+    table = tables.read(screened, ["image_id"])
+    found = tables.read(predictions, ["image_id"])
+    issues = labels.find_label_issues(table, found, derived)
     tables.write(issues, label_issues)
 
 

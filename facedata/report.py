@@ -33,13 +33,14 @@ STAGES = (
     "facedata inspect",
     "facedata faces",
     "facedata dedup",
+    "facedata screen",
+    "classifiers crossval",
+    "facedata labels",
     "facedata curate",
     "facedata split",
     "facedata eda",
     "facedata pack",
     "facedata deficits",
-    "classifiers crossval",
-    "facedata labels",
     "stylegan2 train",
     "stylegan2 metrics",
     "stylegan2 synth",
@@ -430,10 +431,11 @@ def _non_faces(run: _Run) -> dict[str, Any] | None:
 def _issues(run: _Run) -> dict[str, Any] | None:
     """Return the labels that the classifiers doubt most."""
     issues = run.optional(
-        "label_issues.csv", ["image_id", "attribute", "given", "suggested", "score"]
+        "label_issues.csv", ["image_id", "attribute", "given", "suggested", "score", "issue"]
     )
     if issues is None:
         return None
+    issues = issues[issues["issue"] == "True"]
     return {
         "count": len(issues),
         "attributes": _counts(issues["attribute"]),

@@ -95,6 +95,9 @@ def _check_attributes(config: Mapping[str, Any]) -> dict[str, list[str] | None]:
         classes = adapters.classes(adapter, ingest[adapter])
     except DataError as error:
         raise DataError(f"config: ingest.{adapter}: {error}") from None
+    judged = config["labels"]["attributes"]
+    for name in [] if judged == "all" else judged:
+        _check_attribute("labels.attributes", name, classes)
     for key, names in (
         ("split.stratify", config["split"]["stratify"]),
         ("gan.condition", config["gan"]["condition"]),

@@ -117,11 +117,12 @@ def make_run(root: Path) -> Path:
     }
     files.write_json(check, root / "split_check.json")
     issues = {
-        "image_id": ids[7:9],
+        "image_id": ids[7:10],
         "attribute": "hair_color",
-        "given": [HOSTILE, "black"],
-        "suggested": ["black", HOSTILE],
-        "score": ["0.01", "0.2"],
+        "given": [HOSTILE, "black", "black"],
+        "suggested": ["black", HOSTILE, HOSTILE],
+        "score": ["0.01", "0.2", "0.4"],
+        "issue": ["True", "True", "False"],
     }
     tables.write(pd.DataFrame(issues), root / "label_issues.csv")
 

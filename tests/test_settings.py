@@ -82,6 +82,8 @@ TABLE = {
         ),
         ({"gan": {"condition": ["hairs"]}}, "config: gan.condition: no attribute hairs, found"),
         ({"split": {"stratify": ["nose"]}}, "config: split.stratify: no attribute nose"),
+        ({"labels": {"attributes": ["nose"]}}, "config: labels.attributes: no attribute nose"),
+        ({"labels": {"attributes": "some"}}, "config: labels.attributes: 'some' is not 'all' or"),
         (
             {"geometries": {"gan": {"height": 48, "width": 48}}},
             "config: geometries.gan: 48x48 is not square with a power of two",

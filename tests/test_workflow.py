@@ -80,6 +80,9 @@ def test_the_default_run_has_every_stage(project):
         "inspect",
         "faces",
         "dedup",
+        "screen",
+        "crossval",
+        "labels",
         "curate",
         "split",
         "eda",
@@ -91,8 +94,6 @@ def test_the_default_run_has_every_stage(project):
         "filter",
         "classify",
         "evaluate",
-        "crossval",
-        "labels",
         "compare",
         "page",
     }

@@ -57,3 +57,13 @@ def attribute_names(adapter: str, settings: Mapping[str, Any]) -> list[str]:
         DataError: as for `classes`.
     """
     return list(classes(adapter, settings))
+
+
+def given_attributes(adapter: str, settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of the attributes that do not follow from others, in column order.
+
+    Raises:
+        DataError: as for `classes`.
+    """
+    followers = {item["name"] for item in declared.derived(adapter, settings)}
+    return [name for name in attribute_names(adapter, settings) if name not in followers]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from facedata import adapters
 from facedata.adapters import declared
 from facedata.digest import code_digest as digest_command
 from facedata.errors import DataError
@@ -64,6 +65,15 @@ def derived_attributes():
     """How attributes follow from others, as JSON text: a reviewer's new age changes the age group."""
     ingest = config["ingest"]
     return json.dumps(declared.derived(ingest["adapter"], ingest[ingest["adapter"]]))
+
+
+def judged_attributes():
+    """Attributes whose labels are checked, as JSON text; those derived from others follow these."""
+    names = config["labels"]["attributes"]
+    if names == "all":
+        ingest = config["ingest"]
+        names = adapters.given_attributes(ingest["adapter"], ingest[ingest["adapter"]])
+    return json.dumps(names)
 
 
 def curation_list():

@@ -1,3 +1,84 @@
+rule screen:
+    input:
+        index=results("index.parquet"),
+        rejected=results("rejected.csv"),
+        inspection=results("inspection.parquet"),
+        faces=results("faces.parquet"),
+        duplicates=results("duplicates.parquet"),
+    output:
+        screened=results("screened.parquet"),
+    log:
+        results("logs/screen.log"),
+    params:
+        non_faces=setting("curate/non_faces"),
+        several_faces=setting("curate/several_faces"),
+        duplicate_policy=setting("curate/duplicate_policy"),
+        conflicts=setting("curate/conflicts"),
+        derived=derived_attributes(),
+        stratify=setting("split/stratify"),
+        folds=setting("labels/folds"),
+        seed=setting("seed"),
+        code=code_digest("facedata screen"),
+    shell:
+        "facedata screen --index {input.index} --rejected {input.rejected}"
+        " --inspection {input.inspection} --faces {input.faces} --duplicates {input.duplicates}"
+        " --non-faces {params.non_faces} --several-faces {params.several_faces}"
+        " --duplicate-policy {params.duplicate_policy} --conflicts {params.conflicts}"
+        " --derived {params.derived:q} --stratify {params.stratify:q}"
+        " --folds {params.folds} --seed {params.seed} --screened {output.screened} 2> {log}"
+
+
+rule crossval:
+    input:
+        images=results("images/classifier.npy"),
+        screened=results("screened.parquet"),
+    output:
+        predictions=results("oof.parquet"),
+    log:
+        results("logs/crossval.log"),
+    benchmark:
+        results("benchmarks/crossval.tsv")
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        attributes=judged_attributes(),
+        epochs=setting("labels/epochs"),
+        passes=setting("labels/passes"),
+        backbone=setting("classify/backbone"),
+        weights=setting("classify/weights"),
+        batch=setting("classify/batch"),
+        lr=setting("classify/lr"),
+        weight_decay=setting("classify/weight_decay"),
+        label_smoothing=setting("classify/label_smoothing"),
+        precision=setting("classify/precision"),
+        seed=setting("seed"),
+        code=code_digest("classifiers crossval"),
+    shell:
+        "classifiers crossval --images {input.images} --screened {input.screened}"
+        " --attributes {params.attributes:q} --backbone {params.backbone}"
+        " --weights {params.weights:q} --epochs {params.epochs} --passes {params.passes}"
+        " --batch {params.batch} --lr {params.lr} --weight-decay {params.weight_decay}"
+        " --label-smoothing {params.label_smoothing} --precision {params.precision}"
+        " --threads {threads} --seed {params.seed} --predictions {output.predictions} 2> {log}"
+
+
+rule labels:
+    input:
+        screened=results("screened.parquet"),
+        predictions=results("oof.parquet"),
+    output:
+        label_issues=results("label_issues.csv"),
+    log:
+        results("logs/labels.log"),
+    params:
+        derived=derived_attributes(),
+        code=code_digest("facedata labels"),
+    shell:
+        "facedata labels --screened {input.screened} --predictions {input.predictions}"
+        " --derived {params.derived:q} --label-issues {output.label_issues} 2> {log}"
+
+
 rule curate:
     input:
         index=results("index.parquet"),
@@ -5,6 +86,7 @@ rule curate:
         inspection=results("inspection.parquet"),
         faces=results("faces.parquet"),
         duplicates=results("duplicates.parquet"),
+        label_issues=results("label_issues.csv"),
         curation=curation_list(),
     output:
         curated=results("curated.parquet"),
@@ -27,6 +109,6 @@ rule curate:
         " --inspection {input.inspection} --faces {input.faces} --duplicates {input.duplicates}"
         " --non-faces {params.non_faces} --several-faces {params.several_faces}"
         " --duplicate-policy {params.duplicate_policy} --conflicts {params.conflicts}"
-        " --label-policy {params.label_policy} --max-score {params.max_score}"
+        " --label-issues {input.label_issues} --label-policy {params.label_policy} --max-score {params.max_score}"
         " --derived {params.derived:q} {params.curation} --curated {output.curated}"
         " --dropped {output.dropped} --decisions {output.decisions} 2> {log}"
