@@ -5,10 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from facedata import adapters, tables
 from facedata.adapters import ADAPTERS, Ingested
 from facedata.errors import DataError
 
 log = logging.getLogger(__name__)
+
+# Columns that other tables (packs, samples, deficits, predictions) have beside the attributes.
+RESERVED = frozenset(tables.FIXED_COLUMNS) | {
+    *("class", "name", "count", "deficit", "arm", "seed", "psi", "accepted", "reason"),
+    *("teacher_probability", "nearest_distance"),
+}
 
 
 def ingest(adapter: str, root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
@@ -21,8 +28,12 @@ def ingest(adapter: str, root: Path, settings: Mapping[str, Any], seed: int) -> 
         seed: of what an adapter draws; one that reads ignores it.
 
     Raises:
-        DataError: no such adapter, or a data set or settings that cannot be used.
+        DataError: no such adapter, a data set or settings that cannot be used, or an attribute with
+            the name of another column.
     """
+    taken = sorted(RESERVED & adapters.classes(adapter, settings).keys())
+    if taken:
+        raise DataError(f"attribute {taken[0]!r}: the name is taken; all of {sorted(RESERVED)} are")
     if adapter == "avatars":
         from facedata.adapters import avatars as reader
     elif adapter == "table":

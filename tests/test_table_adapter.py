@@ -165,12 +165,14 @@ def test_decimal_comma_is_no_number(root):
 )
 def test_paths_that_could_lead_out_are_rejected_and_not_looked_at(root, path, monkeypatch):
     looked_at = []
+    scan = os.scandir
     monkeypatch.setattr(os.path, "isfile", lambda p: looked_at.append(str(p)) or True)
+    monkeypatch.setattr(os, "scandir", lambda p: looked_at.append(str(p)) or scan(p))
     found = read(root, f"file,hair\n{path},red\nimages/b.jpg,red\n")
     assert found.index["image_id"].tolist() == ["images/b.jpg"]
     assert reasons(found) == {1: "path_outside_root"}
     assert found.rejected["image_id"][0] == path
-    assert looked_at == [str(root / "images/b.jpg")]
+    assert looked_at == [str(root / "images")]
 
 
 def test_every_row_is_in_the_index_or_rejected(root):

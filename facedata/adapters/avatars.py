@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from facedata import avatars, files, tables
 from facedata.adapters import Ingested, declared
 from facedata.adapters.declared import AVATAR_SHARES
-from facedata.adapters.table import notes_table, rejected_table
+from facedata.adapters.reading import Log, make_index
 from facedata.errors import DataError
 from facedata.progress import track
 from facedata.workers import num_cores, ordered_map
@@ -98,7 +98,8 @@ def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
     shutil.rmtree(images_dir, ignore_errors=True)
     part_dir.rename(images_dir)
     tables.write(truth, root / "truth.csv")
-    return Ingested(_index(pictures, class_lists), rejected_table([]), notes_table([]))
+    log = Log()
+    return Ingested(_index(pictures, class_lists), log.rejected_table(), log.notes_table())
 
 
 def plan(num_images: int, rng: np.random.Generator) -> tuple[list[Picture], pd.DataFrame]:
@@ -223,17 +224,8 @@ def _copy(kind: str, source: Path, path: Path, rng: np.random.Generator) -> None
 
 def _index(pictures: Sequence[Picture], class_lists: Mapping[str, list[str]]) -> pd.DataFrame:
     paths = [picture.path for picture in pictures]
-    missing = [None] * len(pictures)
-    index = pd.DataFrame(
-        {
-            "image_id": pd.Series(paths, dtype="str"),
-            "table_row": pd.Series(range(1, len(pictures) + 1), dtype="Int64"),
-            "path": pd.Series(paths, dtype="str"),
-            "group": pd.Series(missing, dtype="str"),
-            "official_split": pd.Series(missing, dtype="str"),
-        }
-    )
-    for name, class_list in class_lists.items():
-        given = [picture.given[name] for picture in pictures]
-        index[name] = pd.Categorical(given, categories=class_list)
-    return index
+    attributes = {
+        name: pd.Categorical([picture.given[name] for picture in pictures], categories=class_list)
+        for name, class_list in class_lists.items()
+    }
+    return make_index(paths, range(1, len(paths) + 1), paths, None, None, attributes)

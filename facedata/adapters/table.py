@@ -4,15 +4,16 @@ Strict about what is there (every row and every stray image file is accounted fo
 it is written (separator, byte order mark, case and spaces of labels).
 """
 
+import codecs
 import csv
-import io
 import itertools
-import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,47 +23,57 @@ import pandas as pd
 from facedata import tables
 from facedata.adapters import Ingested, declared
 from facedata.adapters.declared import normal
+from facedata.adapters.reading import MISSING, Files, Log, make_index
 from facedata.derived import derive
 from facedata.errors import DataError
 
-MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "?", "-"})
 SEPARATORS = ",;\t|"
 SPLITS = {"train": "train", "val": "val", "test": "test", "0": "train", "1": "val", "2": "test"}
-IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
-    | {".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-# Columns that other tables (packs, samples, deficits, predictions) have beside the attributes.
-RESERVED = frozenset(tables.FIXED_COLUMNS) | {
-    *("class", "name", "count", "deficit", "arm", "seed", "psi", "accepted", "reason"),
-    *("teacher_probability", "nearest_distance"),
-}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-
+# What makes a path need a closer look: separators of Windows, `.` and `..`, empty parts, homes.
+UNUSUAL = re.compile(r"\\|\0|:|^[/~.]|/[/.]|/$")
+CHUNK = 4096  # rows sorted into columns at a time
 
 Parsed = tuple[Any, str]  # value (None: missing), and a note on what was changed ('': nothing)
 Parser = Callable[[str], Parsed]
 
 
 @dataclass
-class _Row:
-    """A row of the table as text."""
+class _Column:
+    """The cells of a column as text: each text is held once."""
 
-    number: int  # from 1, the heading not counted
-    cells: list[str]
-    file: str  # cell of the file column, stripped
-    path: str | None  # relative to the root, posix; None if it could lead out of the root
+    texts: dict[str, int] = field(default_factory=dict)  # text -> code, in the order of the codes
+    codes: array = field(default_factory=lambda: array("i"))  # one a row
+
+    def extend(self, cells: Sequence[str]) -> None:
+        for text in set(cells).difference(self.texts):
+            self.texts[text] = len(self.texts)
+        self.codes.extend(map(self.texts.__getitem__, cells))
 
 
 @dataclass
-class _Log:
-    """What was rejected and what was noted so far."""
+class _Rows:
+    """The usable rows of the table."""
 
-    rejected: list[tuple[str, int | None, str, str]] = field(default_factory=list)
-    notes: list[tuple[str, str, str, str]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)  # from 1, the heading not counted
+    files: list[str] = field(default_factory=list)  # cells of the file column, stripped
+    paths: list[str] = field(default_factory=list)  # relative to the root, posix
+    columns: dict[str, _Column] = field(default_factory=dict)
+    by_path: dict[str, list[int]] = field(default_factory=dict)  # positions of each file's rows
 
-    def reject(self, row: _Row, reason: str, detail: str = "") -> None:
-        self.rejected.append((row.file, row.number, reason, detail))
+    @cached_property
+    def firsts(self) -> np.ndarray:
+        """Position of the first row of each file, int64 [num_files]."""
+        return np.array([positions[0] for positions in self.by_path.values()], dtype=np.int64)
+
+    @cached_property
+    def repeated(self) -> dict[int, list[int]]:
+        """Positions of the rows of each file that has several, by the file's place."""
+        return {
+            place: positions
+            for place, positions in enumerate(self.by_path.values())
+            if len(positions) > 1
+        }
 
 
 def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
@@ -81,48 +92,29 @@ def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
             or an official split has a value that is none.
     """
     class_lists = declared.table_classes(settings)
-    taken = sorted(RESERVED & class_lists.keys())
-    if taken:
-        raise DataError(f"attribute {taken[0]!r}: the name is taken; all of {sorted(RESERVED)} are")
     table_path = root / settings["file"]
-    log = _Log()
     wanted = [settings["file_column"], settings["group_column"], settings["split_column"]]
     wanted += [item["column"] for item in settings["attributes"]]
     wanted = list(dict.fromkeys(name for name in wanted if name is not None))
-    heading, rows = _read_rows(table_path, wanted, settings["file_column"])
+    heading, records = _read_table(table_path, wanted)
 
-    usable = [row for row in rows if _is_usable(row, len(heading), root, log)]
-    if not usable:
+    log, files, named = Log(), Files(root), set()
+    rows = _usable_rows(heading, records, settings["file_column"], wanted, files, named, log)
+    if not rows.numbers:
         raise DataError(_nothing_usable(table_path, root, log))
-    groups = _group_by_path(usable, log)
-    index = _read_columns(groups, heading, settings, table_path, log)
+    index = _read_columns(rows, settings, table_path, log)
     index = derive(index, settings["derived"])
     index = index[["image_id", "table_row", "path", "group", "official_split", *class_lists]]
 
     log.rejected.sort(key=lambda entry: entry[1])
-    named = {row.path for row in rows}
-    for path in _image_files(root, [row.path for row in usable]):
+    for path in _image_files(files, rows.paths):
         if path not in named:
-            # A name of bytes that are no UTF-8 cannot be written into a table as it is.
-            image_id = path.encode("utf-8", "backslashreplace").decode()
-            log.rejected.append((image_id, None, "file_without_row", "no row names it"))
-    notes = notes_table(log.notes)
-    return Ingested(index=index, rejected=rejected_table(log.rejected), notes=notes)
+            log.reject(path, None, "file_without_row", "no row names it")
+    return Ingested(index, log.rejected_table(), log.notes_table())
 
 
-def rejected_table(entries: Sequence[tuple[str, int | None, str, str]]) -> pd.DataFrame:
-    """Return the table of (image_id, table_row, reason, detail)."""
-    table = pd.DataFrame(entries, columns=["image_id", "table_row", "reason", "detail"])
-    return table.astype({"image_id": "str", "table_row": "Int64", "reason": "str", "detail": "str"})
-
-
-def notes_table(entries: Sequence[tuple[str, str, str, str]]) -> pd.DataFrame:
-    """Return the table of (image_id, attribute, given, note)."""
-    return pd.DataFrame(entries, columns=["image_id", "attribute", "given", "note"], dtype="str")
-
-
-def _read_rows(path: Path, wanted: Sequence[str], file_column: str) -> tuple[list[str], list[_Row]]:
-    """Return the heading of the table and its rows as text."""
+def _read_table(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[list[str]]]:
+    """Return the heading of the table and its rows as text; all columns wanted are there."""
     if path.suffix.lower() == ".parquet":
         heading, records = _read_parquet(path)
     else:
@@ -135,15 +127,7 @@ def _read_rows(path: Path, wanted: Sequence[str], file_column: str) -> tuple[lis
             near = get_close_matches(name, heading, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise DataError(f"{path}: no column {name!r}, found {heading}{hint}")
-
-    rows = []
-    place = heading.index(file_column)
-    for number, record in enumerate(records, start=1):
-        while len(record) > len(heading) and not record[-1].strip():
-            record.pop()  # separators at the end of the line
-        file = record[place].strip() if place < len(record) else ""
-        rows.append(_Row(number, record, file, _relative_path(file)))
-    return heading, rows
+    return heading, records
 
 
 def _read_csv(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[list[str]]]:
@@ -152,20 +136,22 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[li
     Blank lines are no records.
     """
     try:
-        data = path.read_bytes()
-        is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
+        with path.open("rb") as file:
+            is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason}, byte {error.start})") from None
+    encoding = "utf-16" if is_utf16 else "utf-8-sig"
 
     def parse(separator: str, strict: bool) -> Iterator[list[str]]:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
-        try:
-            yield from (record for record in reader if "".join(record).strip() or len(record) > 1)
-        except csv.Error as error:
-            raise DataError(f"{path}: line {reader.line_num}: {error}") from None
+        with path.open(encoding=encoding, newline="") as file:
+            reader = csv.reader(file, delimiter=separator, strict=strict)
+            try:
+                yield from (cells for cells in reader if "".join(cells).strip() or len(cells) > 1)
+            except csv.Error as error:
+                raise DataError(f"{path}: line {reader.line_num}: {error}") from None
+            except UnicodeDecodeError as error:
+                where = f"after line {reader.line_num}"
+                raise DataError(f"{path}: not UTF-8 ({error.reason} {where})") from None
 
     # The separator is the one under which the heading shows most of the columns wanted.
     headings = {
@@ -199,25 +185,78 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _is_usable(row: _Row, num_columns: int, root: Path, log: _Log) -> bool:
-    """Return whether a row is whole and its file is there; reject it if not."""
-    if len(row.cells) != num_columns:
-        log.reject(row, "ragged_row", f"{len(row.cells)} cells, the heading has {num_columns}")
-    elif not row.file:
-        log.reject(row, "no_file_name")
-    elif row.path is None:
-        log.reject(row, "path_outside_root", "expected a path below the data set's folder")
-    elif os.path.isdir(root / row.path):  # noqa: PTH112  as below
-        log.reject(row, "not_a_file", "a folder")
-    elif not os.path.isfile(root / row.path):  # noqa: PTH113  False for names no system allows
-        log.reject(row, "missing_file", "no such file below the data set's folder")
-    else:
-        return True
-    return False
+def _usable_rows(
+    heading: Sequence[str],
+    records: Iterator[list[str]],
+    file_column: str,
+    wanted: Sequence[str],
+    files: Files,
+    named: set[str],
+    log: Log,
+) -> _Rows:
+    """Return the rows that are whole and whose file is there; reject the others.
+
+    Args:
+        heading: names of all columns.
+        records: cells of all rows.
+        file_column: column of the files.
+        wanted: columns to keep.
+        files: of the data set.
+        named: gets the paths of all rows, those rejected too.
+        log: gets what is rejected.
+    """
+    rows = _Rows(columns={name: _Column() for name in wanted})
+    places = [heading.index(name) for name in wanted]
+    place, width = heading.index(file_column), len(heading)
+    chunk: list[list[str]] = []
+
+    def sort_into_columns() -> None:
+        cells = list(zip(*chunk, strict=True))
+        for column, of_column in zip(rows.columns.values(), places, strict=True):
+            column.extend(cells[of_column])
+        chunk.clear()
+
+    for number, record in enumerate(records, start=1):
+        while len(record) > width and not record[-1].strip():
+            record.pop()  # separators at the end of the line
+        file = record[place].strip() if place < len(record) else ""
+        path = _relative_path(file)
+        named.add(path)
+        if len(record) != width:
+            detail = f"{len(record)} cells, the heading has {width}"
+            log.reject(file, number, "ragged_row", detail)
+        elif not file:
+            log.reject(file, number, "no_file_name")
+        elif path is None:
+            detail = "expected a path below the data set's folder"
+            log.reject(file, number, "path_outside_root", detail)
+        elif not files.is_file(path):
+            if files.is_folder(path):
+                log.reject(file, number, "not_a_file", "a folder")
+            else:
+                detail = "no such file below the data set's folder"
+                log.reject(file, number, "missing_file", detail)
+        else:
+            positions = rows.by_path.setdefault(path, [])
+            positions.append(len(rows.numbers))
+            if len(positions) > 1:
+                first = rows.numbers[positions[0]]
+                log.reject(file, number, "repeated_row", f"the file of row {first}")
+            rows.numbers.append(number)
+            rows.files.append(file)
+            rows.paths.append(path)
+            chunk.append(record)
+            if len(chunk) == CHUNK:
+                sort_into_columns()
+    if chunk:
+        sort_into_columns()
+    return rows
 
 
 def _relative_path(file: str) -> str | None:
     """Return a file's path in one spelling; None if it could lead out of the root."""
+    if not UNUSUAL.search(file):
+        return file
     file = file.replace("\\", "/")
     is_outside = (
         "\0" in file
@@ -228,7 +267,7 @@ def _relative_path(file: str) -> str | None:
     return None if is_outside else str(PurePosixPath(file))
 
 
-def _nothing_usable(path: Path, root: Path, log: _Log) -> str:
+def _nothing_usable(path: Path, root: Path, log: Log) -> str:
     if not log.rejected:
         return f"{path}: no rows below the heading"
     file, number, reason, _ = min(log.rejected, key=lambda entry: entry[1])
@@ -238,39 +277,8 @@ def _nothing_usable(path: Path, root: Path, log: _Log) -> str:
     )
 
 
-def _group_by_path(rows: Sequence[_Row], log: _Log) -> list[list[_Row]]:
-    """Return the rows of each file, in the order of their first; reject all but the first."""
-    groups: dict[str, list[_Row]] = {}
-    for row in rows:
-        groups.setdefault(row.path, []).append(row)
-    for first, *others in groups.values():
-        for row in others:
-            log.reject(row, "repeated_row", f"the file of row {first.number}")
-    return list(groups.values())
-
-
-def _read_columns(
-    groups: Sequence[Sequence[_Row]],
-    heading: Sequence[str],
-    settings: Mapping[str, Any],
-    path: Path,
-    log: _Log,
-) -> pd.DataFrame:
+def _read_columns(rows: _Rows, settings: Mapping[str, Any], path: Path, log: Log) -> pd.DataFrame:
     """Return the index but for derived attributes: one row a file, values repaired and checked."""
-    firsts = [rows[0] for rows in groups]
-    index = pd.DataFrame(
-        {
-            "image_id": pd.Series([row.file for row in firsts], dtype="str"),
-            "table_row": pd.Series([row.number for row in firsts], dtype="Int64"),
-            "path": pd.Series([row.path for row in firsts], dtype="str"),
-        }
-    )
-
-    def read(name: str, column: str | None, parse: Parser) -> list[Any]:
-        if column is None:
-            return [None] * len(groups)
-        place = heading.index(column)
-        return [_agreed(name, place, rows, parse, log) for rows in groups]
 
     def parse_split(text: str) -> Parsed:
         if normal(text) in MISSING:
@@ -280,43 +288,75 @@ def _read_columns(
             raise DataError(f"{path}: {settings['split_column']}: {text!r} is none of {known}")
         return SPLITS[normal(text)], ""
 
-    groups_read = read("group", settings["group_column"], _parse_group)
-    index["group"] = pd.Series(groups_read, dtype="str")
-    splits_read = read("official_split", settings["split_column"], parse_split)
-    index["official_split"] = pd.Series(splits_read, dtype="str")
+    def read(name: str, column: str | None, parse: Parser, missing: Any) -> np.ndarray | None:
+        return None if column is None else _agreed(name, rows, column, parse, missing, log)
+
+    groups = read("group", settings["group_column"], _parse_group, None)
+    splits = read("official_split", settings["split_column"], parse_split, None)
+    attributes = {}
     for item in settings["attributes"]:
         if item["kind"] == "numeric":
-            low, high = item.get("min"), item.get("max")
-            low = -sys.float_info.max if low is None else low
-            high = sys.float_info.max if high is None else high
-            parse = _number_parser(low, high)
-            values = read(item["name"], item["column"], parse)
-            index[item["name"]] = pd.Series(values, dtype="float64")
+            parse = _number_parser(item.get("min"), item.get("max"))
+            attributes[item["name"]] = read(item["name"], item["column"], parse, np.nan)
         else:
-            values = read(item["name"], item["column"], _class_parser(item["classes"]))
-            index[item["name"]] = pd.Categorical(values, categories=item["classes"])
-    return index
+            parse = _class_parser(item["classes"])
+            codes = read(item["name"], item["column"], parse, -1)
+            attributes[item["name"]] = pd.Categorical.from_codes(codes, item["classes"])
+    return make_index(
+        [rows.files[position] for position in rows.firsts],
+        [rows.numbers[position] for position in rows.firsts],
+        list(rows.by_path),
+        groups,
+        splits,
+        attributes,
+    )
 
 
-def _agreed(name: str, place: int, rows: Sequence[_Row], parse: Parser, log: _Log) -> Any:
-    """Return the value that a file's rows agree on, None if missing; note what was not as given."""
-    image_id = rows[0].file
-    values = []
-    for row in rows:
-        value, note = parse(row.cells[place])
-        values.append(value)
-        if note:
-            log.notes.append((image_id, name, row.cells[place], note))
-    known = [value for value in values if value is not None]
-    if len(set(known)) <= 1:
-        return known[0] if known else None
-    given = " | ".join(row.cells[place] for row in rows)
-    numbers = ", ".join(str(row.number) for row in rows)
-    # Images without a group may be parted: better one group of two than none.
-    value = known[0] if name == "group" else None
-    action = "kept the first" if name == "group" else "set missing"
-    log.notes.append((image_id, name, given, f"{action}: rows {numbers} disagree"))
-    return value
+def _agreed(
+    name: str, rows: _Rows, column: str, parse: Parser, missing: Any, log: Log
+) -> np.ndarray:
+    """Return the value that each file's rows agree on; note what is not as given.
+
+    Args:
+        name: of what the column holds, for the notes.
+        rows: of the table.
+        column: column to read.
+        parse: gives a text's value.
+        missing: stands for no value: NaN, -1 for the place of a class, or None for texts.
+        log: gets the notes.
+
+    Returns:
+        One value a file, in the order of `rows.by_path`; of the kind of `missing`.
+    """
+    texts = list(rows.columns[column].texts)
+    codes = np.frombuffer(rows.columns[column].codes, dtype=np.intc)
+    parsed = [parse(text) for text in texts]
+    values = np.empty(len(texts), dtype=object if missing is None else type(missing))
+    values[:] = [missing if value is None else value for value, _ in parsed]
+    result = values[codes[rows.firsts]]
+
+    # What needs a word: values that were changed, and files whose rows may disagree.
+    is_noted = np.array([bool(note) for _, note in parsed])[codes]
+    changed = np.flatnonzero(is_noted[rows.firsts]).tolist()
+    for place in sorted({*changed, *rows.repeated}):
+        positions = rows.repeated.get(place, [rows.firsts[place]])
+        image_id = rows.files[positions[0]]
+        given = [texts[codes[position]] for position in positions]
+        found = [parsed[codes[position]] for position in positions]
+        for text, (_, note) in zip(given, found, strict=True):
+            if note:
+                log.note(image_id, name, text, note)
+        known = [value for value, _ in found if value is not None]
+        if len(set(known)) <= 1:
+            result[place] = known[0] if known else missing
+            continue
+        numbers = ", ".join(str(rows.numbers[position]) for position in positions)
+        # Images without a group may be parted: better one group of two than none.
+        result[place] = known[0] if name == "group" else missing
+        action = "kept the first" if name == "group" else "set missing"
+        note = f"{action}: rows {numbers} disagree"
+        log.note(image_id, name, " | ".join(given), note)
+    return result
 
 
 def _parse_group(text: str) -> Parsed:
@@ -324,24 +364,29 @@ def _parse_group(text: str) -> Parsed:
 
 
 def _class_parser(class_list: Sequence[str]) -> Parser:
-    """Return a parser of labels: a class may be `none` or `unknown`; aliases are not guessed."""
-    known = {normal(name): name for name in class_list}
+    """Return a parser of labels, whose values are places in the list of classes.
+
+    A class may be `none` or `unknown`; aliases are not guessed.
+    """
+    known = {normal(name): place for place, name in enumerate(class_list)}
 
     def parse(text: str) -> Parsed:
-        value = known.get(normal(text))
-        if value is not None:
-            return value, "" if text == value else "repaired: case or spaces"
+        place = known.get(normal(text))
+        if place is not None:
+            return place, "" if text == class_list[place] else "repaired: case or spaces"
         if normal(text) in MISSING:
             return None, "missing"
         near = get_close_matches(normal(text), known, n=1)
-        hint = f"; did you mean {known[near[0]]}?" if near else ""
+        hint = f"; did you mean {class_list[known[near[0]]]}?" if near else ""
         return None, f"set missing: not a class{hint}"
 
     return parse
 
 
-def _number_parser(low: float, high: float) -> Parser:
-    """Return a parser of plain numbers in [low, high]."""
+def _number_parser(low: float | None, high: float | None) -> Parser:
+    """Return a parser of plain numbers in [low, high]; None: any that a float can hold."""
+    low = -sys.float_info.max if low is None else low
+    high = sys.float_info.max if high is None else high
 
     def parse(text: str) -> Parsed:
         if normal(text) in MISSING:
@@ -356,17 +401,14 @@ def _number_parser(low: float, high: float) -> Parser:
     return parse
 
 
-def _image_files(root: Path, named: Iterable[str]) -> list[str]:
-    """Return the image files below the folders of the files named, sorted, relative to root."""
-    folders = {PurePosixPath(path).parent for path in named}
-    tops = [folder for folder in folders if not any(it in folders for it in folder.parents)]
-    found = []
-    for top in tops:
-        for folder, _, names in os.walk(root / top):
-            inside = Path(folder).relative_to(root).as_posix()
-            found += [
-                str(PurePosixPath(inside) / name)
-                for name in names
-                if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
-            ]
-    return sorted(found)
+def _image_files(files: Files, named: Sequence[str]) -> list[str]:
+    """Return the image files below the folders of the files named, sorted."""
+    folders = {path.rpartition("/")[0] for path in named}
+    tops = [folder for folder in folders if not any(it in folders for it in _parents(folder))]
+    return sorted(path for top in tops for path in files.images(top))
+
+
+def _parents(folder: str) -> Iterator[str]:
+    while folder:
+        folder = folder.rpartition("/")[0]
+        yield folder
