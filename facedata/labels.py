@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 COLUMNS = ("image_id", "attribute", "given", "suggested", "score", "issue")
 # Robust standard deviations off its prediction from which a number is listed, and an issue.
 LISTED_DEVIATION, ISSUE_DEVIATION = 2.0, 3.5
+MAX_SHARE = 0.15  # of labels called wrong; more say that the predictions are poor, not the labels
 MAD = 0.6745  # median absolute deviation of a normal distribution, in standard deviations
 
 
@@ -68,7 +69,10 @@ def find_label_issues(
         issues.insert(0, "image_id", image_ids[issues.index])
         issues.insert(1, "attribute", name)
         found.append(issues)
-        log.info("%s: %d of %d labels are doubtful", name, issues["issue"].sum(), is_judged.sum())
+        num_issues, num_judged = issues["issue"].sum(), is_judged.sum()
+        log.info("%s: %d of %d labels are doubtful", name, num_issues, num_judged)
+        if num_issues > MAX_SHARE * num_judged:
+            log.warning("%s: so many that the predictions may be to blame; train longer", name)
     if not found:
         raise DataError("--predictions: of no attribute of --labelled")
     issues = pd.concat(found, ignore_index=True)[list(COLUMNS)]

@@ -138,6 +138,16 @@ def test_many_binary_attributes_are_judged_one_by_one_as_cleanlab_does():
         np.testing.assert_allclose(score, two[np.arange(400), given[:, place].astype(int)])
 
 
+def test_predictions_that_know_nothing_are_told(labelled, caplog):
+    table, predictions, _ = labelled
+    labels.find_label_issues(table, predictions)
+    assert "the predictions may be to blame" not in caplog.text
+    colors = [f"color:{name}" for name in COLORS]
+    predictions[colors] = np.random.default_rng(2).dirichlet([1, 1, 1], len(predictions))
+    labels.find_label_issues(table, predictions)
+    assert "color: so many that the predictions may be to blame" in caplog.text
+
+
 def test_missing_labels_are_not_judged(labelled):
     table, predictions, wrong = labelled
     table.loc[table["image_id"].isin(wrong), "color"] = np.nan
