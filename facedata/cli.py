@@ -56,6 +56,15 @@ POLICY = command.options(
     ),
     DERIVED,
 )
+STRATIFY = command.options(
+    click.option("--stratify", type=command.NAMES, required=True, help="Attributes, or all."),
+    click.option(
+        "--balance",
+        type=click.Choice(["joint", "each"]),
+        required=True,
+        help="Keep the shares of each attribute's classes, or also of their joint classes.",
+    ),
+)
 
 
 @main.command()
@@ -216,7 +225,7 @@ def dedup(
 @main.command()
 @FINDINGS
 @POLICY
-@click.option("--stratify", type=command.JSON, required=True, help="Attributes, a list.")
+@STRATIFY
 @click.option("--folds", type=click.IntRange(min=2), required=True, help="Parts of all images.")
 @click.option("--seed", type=command.SEED, required=True, help="Seed of the shuffle.")
 @click.option("--screened", type=command.OUT_FILE, required=True, help="Output: what passes.")
@@ -232,7 +241,8 @@ def screen(
     duplicate_policy: str,
     conflicts: str,
     derived: list[dict[str, Any]],
-    stratify: list[str],
+    stratify: list[str] | str,
+    balance: str,
     folds: int,
     seed: int,
     screened: Path,
@@ -245,7 +255,7 @@ def screen(
         non_faces, several_faces, duplicate_policy, conflicts, label_issues="report", max_score=0.0
     )
     table = curate.screen(found, policy, derived)
-    table["fold"] = split.assign_folds(table, stratify, folds, seed)
+    table["fold"] = split.assign_folds(table, stratify, balance, folds, seed)
     tables.write(table, screened)
 
 
@@ -311,8 +321,15 @@ def curate(
 
 @main.command()
 @click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
-@click.option("--train", type=command.SHARE, required=True, help="Share of each stratum to fit.")
-@click.option("--stratify", type=command.JSON, required=True, help="Attributes, a list.")
+@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
+@click.option("--train", type=command.SHARE, required=True, help="Share of each class to fit.")
+@STRATIFY
+@click.option(
+    "--official",
+    type=click.Choice(["keep", "ignore"]),
+    required=True,
+    help="The official split, where there is one.",
+)
 @click.option("--folds", type=click.IntRange(min=2), required=True, help="Parts of train.")
 @click.option("--seed", type=command.SEED, required=True, help="Seed of the shuffle.")
 @click.option("--splits", type=command.OUT_FILE, required=True, help="Output: split and fold.")
@@ -320,19 +337,25 @@ def curate(
 @command.recorded("splits")
 def split(
     curated: Path,
+    inspection: Path,
     train: float,
-    stratify: list[str],
+    stratify: list[str] | str,
+    balance: str,
+    official: str,
     folds: int,
     seed: int,
     splits: Path,
     check: Path,
 ) -> None:
-    """Assign every image to train, val or test, stratum by stratum, and train to folds."""
+    """Assign every image to train, val or test, class by class, and train to folds."""
     from facedata import files, split, tables
 
     table = tables.read(curated, ["image_id", "group", "official_split", "cluster"])
-    assigned = split.assign_splits(table, train, stratify, folds, seed)
-    files.write_json(split.check(table, assigned, train, stratify), check)
+    facts = tables.read(inspection, ["image_id", "pixel_hash"])
+    facts = tables.rows_of(facts, table["image_id"], inspection)
+    table = table.assign(pixel_hash=facts["pixel_hash"])
+    assigned = split.assign_splits(table, train, stratify, balance, official, folds, seed)
+    files.write_json(split.check(table, assigned, stratify, balance, official), check)
     tables.write(assigned, splits)
 
 

@@ -47,7 +47,17 @@ class Json(click.ParamType):
             self.fail(f"not JSON: {error}", param, ctx)
 
 
+class Names(Json):
+    """A JSON list of names, or the word `all`."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "all" else super().convert(value, param, ctx)
+
+
 JSON = Json()
+NAMES = Names()
 
 
 class Group(click.Group):

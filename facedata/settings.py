@@ -50,12 +50,12 @@ def _describe(problem: Any) -> str:
 
 
 def allowed(choice: Mapping[str, Any]) -> str:
-    """Return what a schema allows as text: `number >= 0 < 1`, `'auto'`."""
+    """Return what a schema allows as text: `number >= 0 < 1`, `'auto'`, `list`."""
     if "const" in choice:
         return repr(choice["const"])
     ranges = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     limits = [f"{sign} {choice[name]}" for name, sign in ranges.items() if name in choice]
-    return " ".join([choice["type"], *limits])
+    return " ".join(["list" if choice["type"] == "array" else choice["type"], *limits])
 
 
 def _meaning(problem: Any) -> str:
@@ -98,8 +98,9 @@ def _check_attributes(config: Mapping[str, Any]) -> dict[str, list[str] | None]:
     judged = config["labels"]["attributes"]
     for name in [] if judged == "all" else judged:
         _check_attribute("labels.attributes", name, classes)
+    stratify = config["split"]["stratify"]
     for key, names in (
-        ("split.stratify", config["split"]["stratify"]),
+        ("split.stratify", [] if stratify == "all" else stratify),
         ("gan.condition", config["gan"]["condition"]),
     ):
         for name in names:

@@ -1,7 +1,8 @@
-"""Split: train, val and test in equal shares of every stratum, without what they could share."""
+"""Split: train, val and test in equal shares of every class, without what they could share."""
 
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,29 @@ from facedata.errors import DataError
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-MISSING = "(missing)"  # a stratum of its own
-MAX_PASSES = 20  # over the units whose part is free; it settles after two or three
+UNIT_COLUMNS = ("group", "cluster", "pixel_hash")  # images with an equal value stay together
+ALL = "all"  # stratify: every categorical attribute
+MISSING = "(missing)"  # a class of its own
+JOINT = "joint class"  # column of them; no attribute has a space in its name
+MAX_LONE = 0.05  # share of the images whose joint class is a single unit, to be placed by it
+MAX_PASSES = 20  # over the units that were placed one by one; it settles after two or three
+NUM_PAIRS = 20_000  # of units whose swap is weighed in one round
+MAX_ROUNDS = 60  # of swaps
+MAX_SWAPS = 200  # in one round
+MAX_IDLE = 3  # rounds without a swap, then it is over
+MAX_NOTES = 20  # of one kind
 
 
-def units(curated: pd.DataFrame) -> np.ndarray:
-    """Return the unit of each image: what shares a cluster or a group stays together, int64 [N].
+def units(table: pd.DataFrame) -> np.ndarray:
+    """Return the unit of each image: what shares a group, cluster or pixel hash, int64 [N].
 
-    Groups and clusters are united where they overlap; either column may be missing. Units are
-    numbered by first image.
+    They are united where they overlap; any of the columns may be missing. Units are numbered by
+    first image.
     """
-    num_images = len(curated)
+    num_images = len(table)
     links = [np.empty((2, 0), dtype=np.int64)]
-    for name in curated.columns.intersection(["cluster", "group"]):
-        codes = pd.factorize(curated[name])[0]  # -1 where missing
+    for name in table.columns.intersection(UNIT_COLUMNS):
+        codes = pd.factorize(table[name])[0]  # -1 where missing
         known = np.flatnonzero(codes >= 0)
         first = pd.Series(known).groupby(codes[known]).transform("first").to_numpy()
         links.append(np.stack([known, first]))
@@ -38,22 +48,64 @@ def units(curated: pd.DataFrame) -> np.ndarray:
     return pd.factorize(component)[0]
 
 
-def strata(curated: pd.DataFrame, stratify: Sequence[str]) -> pd.DataFrame:
-    """Return the columns to balance: each attribute, then the joint stratum (tuples of classes).
+def strata(table: pd.DataFrame, stratify: Sequence[str] | str, balance: str) -> pd.DataFrame:
+    """Return the columns whose classes keep their shares, category columns without NA, [N].
+
+    Args:
+        table: attributes, one row an image.
+        stratify: names of categorical attributes, or `all` of them.
+        balance: `each` attribute, or also the `joint` classes of all of them (last column).
 
     Raises:
         DataError: an attribute does not exist or is numeric.
     """
+    if stratify == ALL:
+        stratify = [name for name in tables.attributes(table) if _is_categorical(table[name])]
     columns = {}
     for name in stratify:
-        if name not in tables.attributes(curated):
-            found = ", ".join(tables.attributes(curated))
+        if name not in tables.attributes(table):
+            found = ", ".join(tables.attributes(table))
             raise DataError(f"--stratify: no attribute {name!r}, there are {found}")
-        if not isinstance(curated[name].dtype, pd.CategoricalDtype):
+        if not _is_categorical(table[name]):
             raise DataError(f"--stratify: {name} is numeric; make classes of it by bins")
-        columns[name] = curated[name].astype(object).where(curated[name].notna(), MISSING)
-    joint = list(zip(*columns.values(), strict=True)) if columns else [()] * len(curated)
-    return pd.DataFrame({**columns, "stratum": joint}, index=curated.index)
+        columns[name] = _classes(table[name])
+    labels = pd.DataFrame(columns, index=table.index)
+    if balance == "joint" and len(columns) > 1:
+        labels[JOINT] = _joint(labels)
+    return labels
+
+
+def _is_categorical(values: pd.Series) -> bool:
+    return isinstance(values.dtype, pd.CategoricalDtype)
+
+
+def _classes(values: pd.Series) -> pd.Series:
+    """Return the class of each image, `(missing)` where there is none; classes that occur alone.
+
+    A number's classes are its quarters, each with the upper edge: as equal as ties allow.
+    """
+    if not _is_categorical(values):
+        edges = np.unique(values.dropna().quantile([0, 0.25, 0.5, 0.75, 1]).dropna())
+        text = [str(edge).removesuffix(".0") for edge in edges]
+        names = [" to ".join(pair) for pair in itertools.pairwise(text)] or text
+        code = np.searchsorted(edges[1:], values.to_numpy(dtype=np.float64, na_value=np.nan))
+        code[values.isna()] = -1
+        quarters = pd.Categorical.from_codes(code, pd.Index(names, dtype="str"))
+        values = pd.Series(quarters, index=values.index)
+    if values.isna().any():
+        values = values.cat.add_categories([MISSING]).fillna(MISSING)
+    return values.cat.remove_unused_categories()
+
+
+def _joint(labels: pd.DataFrame) -> pd.Categorical:
+    """Return the joint class of each image, such as `red/glasses`."""
+    code = np.zeros(len(labels), dtype=np.int64)
+    for name in labels:
+        classes = labels[name].cat
+        code = pd.factorize(code * len(classes.categories) + classes.codes)[0]
+    _, first = np.unique(code, return_index=True)
+    names = ["/".join(row) for row in labels.iloc[first].astype(str).itertuples(index=False)]
+    return pd.Categorical.from_codes(code, names)
 
 
 def distribute(
@@ -61,94 +113,220 @@ def distribute(
     labels: pd.DataFrame,
     shares: Sequence[float],
     rng: np.random.Generator,
-    lone_first: bool = False,
+    place_rare: bool = False,
 ) -> np.ndarray:
-    """Distribute units over parts so that each label has its share of images in each part.
+    """Distribute units over parts so that each class has its share of images in each part.
 
-    Units that hold the same labels are alike: of n alike units each part gets its share rounded
-    down. The few that remain, and units like no other, go where they leave the smallest squared
-    error of all labels' counts, large units first; then each of them moves while that helps.
+    Units that hold the same classes are alike: of n alike units each part gets its share, rounded
+    down. The few that remain, and units like no other, go one by one, large ones first, where the
+    counts of all classes come nearest to their shares; then they move and swap while that helps.
+    Nearest is least squares, each class weighed by 1 / sqrt(its images): a rare class keeps its
+    share more exactly, yet many tiny ones together do not pull the parts off their sizes.
 
     Args:
         unit: of each image, int64 [N].
-        labels: columns to balance, one row an image; the last is the joint stratum.
+        labels: columns whose classes are to be balanced, one row an image.
         shares: of each part; they add up to 1.
         rng: decides between alike units.
-        lone_first: units that hold a whole stratum, which cannot be shared, go to the first part.
+        place_rare: place classes of one or two units as `_place_rare` says.
 
     Returns:
         part of each image, int64 [N].
+
+    Source: for many labels the aim is that of iterative stratification (Sechidis et al. 2011).
     """
-    unit = pd.factorize(unit)[0]
-    num_units, num_parts = int(unit.max()) + 1, len(shares)
-    shares = np.asarray(shares)
-    holds = _holdings(unit, labels)
-    part = np.full(num_units, -1)
-    if lone_first:
-        part[_lone(unit, labels.iloc[:, -1])] = 0
-
-    # Alike units: every part gets its share, rounded down.
-    order = rng.permutation(num_units)
-    alike: dict[bytes, list[int]] = {}
-    for u in order[part[order] < 0]:
-        row = slice(holds.indptr[u], holds.indptr[u + 1])
-        alike.setdefault(holds.indices[row].tobytes() + holds.data[row].tobytes(), []).append(u)
-    for members in alike.values():
-        counts = np.floor(len(members) * shares + 1e-9).astype(np.int64)
-        part[members[: counts.sum()]] = np.repeat(np.arange(num_parts), counts)
-
-    # The others where they fit best; large ones first, while there is most room for them.
+    unit, shares = pd.factorize(unit)[0], np.asarray(shares)
+    holds, names = _holdings(unit, labels)
+    part = np.full(holds.shape[0], -1)
+    if place_rare:
+        _place_rare(holds, names, shares, part)
+    order = rng.permutation(len(part))
+    _deal_alike(holds, shares, order[part[order] < 0], rng, part)
     free = order[part[order] < 0]
-    free = free[np.argsort(-holds[free].max(axis=1).toarray().ravel(), kind="stable")]
-    error = -holds.sum(axis=0)[:, None] * shares  # [labels, parts], count - target
-    for p in range(num_parts):
-        error[:, p] += holds[np.flatnonzero(part == p)].sum(axis=0)
-    for _ in range(MAX_PASSES):
-        num_moved = 0
-        for u in free:
-            row = slice(holds.indptr[u], holds.indptr[u + 1])
-            label, count = holds.indices[row], holds.data[row]
-            old = part[u]
-            if old >= 0:
-                error[label, old] -= count
-            # Squared errors grow by 2 * count * error + count^2, the latter the same for all parts.
-            cost = count @ error[label]
-            new = int(cost.argmin())
-            if old >= 0 and cost[old] <= cost[new] + 1e-6:
-                new = old
-            num_moved += new != old
-            part[u] = new
-            error[label, new] += count
-        if not num_moved:
-            break
+    _fit(holds, shares, free, part)
+    _swap(holds, shares, free, rng, part)
     return part[unit]
 
 
-def _holdings(unit: np.ndarray, labels: pd.DataFrame) -> sparse.csr_array:
-    """Return how many images of each label a unit holds, [units, labels]; label 0 is all images."""
-    codes = [np.zeros(len(unit), dtype=np.int64)]
+def _holdings(
+    unit: np.ndarray, labels: pd.DataFrame
+) -> tuple[sparse.csr_array, list[tuple[str, str]]]:
+    """Return how many images of each class a unit holds, and the classes' names.
+
+    Returns:
+        float64 [units, classes]; class 0 is all images. (column, class) of each of them.
+    """
+    names, codes = [("all", "images")], [np.zeros(len(unit), dtype=np.int64)]
     for name in labels:
-        codes.append(pd.factorize(labels[name])[0] + codes[-1].max() + 1)
+        codes.append(labels[name].cat.codes.to_numpy(dtype=np.int64) + len(names))
+        names += [(name, value) for value in labels[name].cat.categories]
     where = (np.tile(unit, len(codes)), np.concatenate(codes))
-    holds = sparse.coo_array((np.ones(len(where[0])), where)).tocsr()
+    shape = (int(unit.max()) + 1, len(names))
+    holds = sparse.coo_array((np.ones(len(where[0])), where), shape=shape).tocsr()
     holds.sort_indices()
-    return holds
+    return holds, names
 
 
-def _lone(unit: np.ndarray, stratum: pd.Series) -> np.ndarray:
-    """Return the units that hold all images of a stratum."""
-    table = pd.DataFrame({"unit": unit, "stratum": pd.factorize(stratum)[0]}).drop_duplicates()
-    return table.loc[~table["stratum"].duplicated(keep=False), "unit"].unique()
+def _rare(
+    holds: sparse.csr_array, names: Sequence[tuple[str, str]]
+) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
+    """Yield the classes whose images are all in one unit or two: name, units (larger first).
+
+    Joint classes only if in one unit, and not where so many are that it says nothing of a class.
+    """
+    by_class = holds.tocsc()
+    num_units = np.diff(by_class.indptr)
+    size = holds[:, [0]].toarray().ravel()
+    is_joint = np.array([column == JOINT for column, _ in names])
+    lone = is_joint & (num_units == 1)
+    wanted = ~is_joint & ((num_units == 1) | (num_units == 2))
+    if by_class[:, np.flatnonzero(lone)].sum() <= MAX_LONE * size.sum():
+        wanted |= lone
+    for place in np.flatnonzero(wanted):
+        held_by = by_class.indices[by_class.indptr[place] : by_class.indptr[place + 1]]
+        yield names[place], held_by[np.argsort(-size[held_by], kind="stable")]
+
+
+def _place_rare(
+    holds: sparse.csr_array,
+    names: Sequence[tuple[str, str]],
+    shares: np.ndarray,
+    part: np.ndarray,
+) -> None:
+    """Place, in `part` [units], the units that hold a class which cannot be shared out.
+
+    A unit that holds all images of a class, or of a joint class, goes to the first part. Of two
+    that hold all images of a class, the larger one goes to the first part and the other to the
+    last, as long as that has room: a class must be learnt before it can be tested.
+    """
+    rare = list(_rare(holds, names))
+    for _, held_by in rare:
+        if len(held_by) == 1:
+            part[held_by] = 0
+    size = holds[:, [0]].toarray().ravel()
+    room = shares[-1] * size.sum()
+    for _, held_by in rare:
+        if len(held_by) == 2:
+            first, second = held_by if part[held_by[1]] != 0 else held_by[::-1]
+            if part[first] < 0:
+                part[first] = 0
+            if part[second] < 0 and size[second] <= room:
+                part[second] = len(shares) - 1
+                room -= size[second]
+
+
+def _deal_alike(
+    holds: sparse.csr_array,
+    shares: np.ndarray,
+    order: np.ndarray,
+    rng: np.random.Generator,
+    part: np.ndarray,
+) -> None:
+    """Deal alike units of `order` out, in `part`: each part gets its share, rounded down."""
+    key = rng.integers(2**63, size=holds.shape[1], dtype=np.uint64)
+    kind = pd.factorize((holds.astype(np.uint64) @ key)[order])[0]  # alike: an equal hash
+    bound = np.floor(np.bincount(kind)[:, None] * shares + 1e-9).cumsum(axis=1)  # [kinds, parts]
+    rank = pd.Series(kind).groupby(kind).cumcount().to_numpy()
+    dealt = (rank[:, None] >= bound[kind]).sum(axis=1)
+    part[order] = np.where(dealt < len(shares), dealt, -1)
+
+
+def _errors(
+    holds: sparse.csr_array, shares: np.ndarray, part: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return count - share of what is placed, [classes, parts], and each class's weight."""
+    counts = [holds[np.flatnonzero(part == p)].sum(axis=0) for p in range(len(shares))]
+    error = np.stack(counts, axis=1)
+    error -= error.sum(axis=1, keepdims=True) * shares
+    return error, 1 / np.sqrt(np.maximum(holds.sum(axis=0), 1))
+
+
+def _fit(holds: sparse.csr_array, shares: np.ndarray, order: np.ndarray, part: np.ndarray) -> None:
+    """Place the units of `order`, in `part`, where they fit best."""
+    error, weight = _errors(holds, shares, part)
+    indptr = holds.indptr.tolist()
+
+    def place(units: np.ndarray) -> int:
+        """Place or move units, one by one; return how many changed their part."""
+        num_changed = 0
+        for u in units.tolist():
+            row = slice(indptr[u], indptr[u + 1])
+            held, count = holds.indices[row], holds.data[row]
+            of_unit, old = error[held], part[u]
+            if old < 0:
+                of_unit -= count[:, None] * shares
+            else:
+                of_unit[:, old] -= count
+            # Squared errors grow by 2 * count * error + count^2, the latter the same everywhere.
+            cost = (count * weight[held]) @ of_unit
+            new = int(cost.argmin())
+            if old >= 0 and cost[old] <= cost[new] + 1e-9:
+                continue
+            of_unit[:, new] += count
+            error[held] = of_unit
+            part[u] = new
+            num_changed += 1
+        return num_changed
+
+    size = holds[:, [0]].toarray().ravel()
+    order = order[np.argsort(-size[order], kind="stable")]
+    place(order)
+    held = holds[order]
+    square = held.multiply(held) @ weight
+    for _ in range(MAX_PASSES):
+        cost = held @ (error * weight[:, None])  # [units, parts]
+        own = cost[np.arange(len(order)), part[order]]
+        gain = own - square - cost.min(axis=1)
+        best_first = np.argsort(-gain, kind="stable")
+        if not place(order[best_first[: (gain > 1e-9).sum()]]):
+            break
+
+
+def _swap(
+    holds: sparse.csr_array,
+    shares: np.ndarray,
+    free: np.ndarray,
+    rng: np.random.Generator,
+    part: np.ndarray,
+) -> None:
+    """Let units of `free` change places, in `part`, while that helps: pairs are drawn at random."""
+    error, weight = _errors(holds, shares, part)
+    num_idle = 0
+    for _ in range(MAX_ROUNDS if len(free) else 0):
+        pairs = free[rng.integers(len(free), size=(2, min(NUM_PAIRS, len(free) ** 2)))]
+        a, b = pairs[:, part[pairs[0]] != part[pairs[1]]]
+        change = holds[b] - holds[a]  # of a's part; b's changes by as much the other way
+        square = change.multiply(change) @ weight
+        cost = change @ (error * weight[:, None])  # [pairs, parts]
+        pair = np.arange(len(a))
+        gain = cost[pair, part[b]] - cost[pair, part[a]] - square
+        num_swapped = 0
+        for k in np.argsort(-gain, kind="stable")[: min(MAX_SWAPS, (gain > 1e-9).sum())]:
+            to, of = part[b[k]], part[a[k]]
+            delta = change[[k]].toarray().ravel()
+            if (delta * weight) @ (error[:, to] - error[:, of]) > square[k] + 1e-9:
+                error[:, of] += delta
+                error[:, to] -= delta
+                part[a[k]], part[b[k]] = to, of
+                num_swapped += 1
+        num_idle = 0 if num_swapped else num_idle + 1
+        if num_idle == MAX_IDLE:
+            break
 
 
 def assign_folds(
-    table: pd.DataFrame, stratify: Sequence[str], num_folds: int, seed: int
+    table: pd.DataFrame,
+    stratify: Sequence[str] | str,
+    balance: str,
+    num_folds: int,
+    seed: int,
 ) -> pd.arrays.IntegerArray:
-    """Assign every image to a fold, units whole, each stratum in equal shares.
+    """Assign every image to a fold, units whole, each class in equal shares.
 
     Args:
         table: cluster, group and attributes, one row an image.
-        stratify: attributes whose joint classes keep their shares; missing is a class of its own.
+        stratify: as for `assign_splits`.
+        balance: as for `assign_splits`.
         num_folds: >= 2.
         seed: of the shuffle.
 
@@ -160,7 +338,8 @@ def assign_folds(
     """
     unit = units(table)
     rng = np.random.default_rng([seed, 1])
-    fold = distribute(unit, strata(table, stratify), [1 / num_folds] * num_folds, rng)
+    labels = strata(table, stratify, balance)
+    fold = distribute(unit, labels, [1 / num_folds] * num_folds, rng)
     if len(np.unique(fold)) < num_folds:
         raise DataError(
             f"--folds: {num_folds} folds of {unit.max() + 1} units that stay together would leave"
@@ -170,7 +349,13 @@ def assign_folds(
 
 
 def assign_splits(
-    curated: pd.DataFrame, train: float, stratify: Sequence[str], num_folds: int, seed: int
+    curated: pd.DataFrame,
+    train: float,
+    stratify: Sequence[str] | str,
+    balance: str,
+    official: str,
+    num_folds: int,
+    seed: int,
 ) -> pd.DataFrame:
     """Assign every image to train, val or test, and those of train to a fold.
 
@@ -179,9 +364,12 @@ def assign_splits(
     the official split lacks is taken from its train.
 
     Args:
-        curated: image_id, cluster, group, official_split and attributes.
-        train: share of each stratum used to fit; val and test halve the rest.
-        stratify: attributes whose joint classes keep their shares; missing is a class of its own.
+        curated: image_id, cluster, group, official_split, attributes and, if known, pixel_hash.
+        train: share of each class used to fit; val and test halve the rest.
+        stratify: attributes whose classes keep their shares, or `all` that are categorical; a
+            missing label is a class of its own.
+        balance: `each` attribute keeps its shares, or `joint`: also the joint classes of all.
+        official: `keep` the official split where there is one, or `ignore` it.
         num_folds: parts of train, >= 2.
         seed: of the shuffle.
 
@@ -191,30 +379,30 @@ def assign_splits(
     Raises:
         DataError: an attribute cannot be stratified on, or a split or fold would be empty.
     """
-    unit, labels = units(curated), strata(curated, stratify)
+    unit, labels = units(curated), strata(curated, stratify, balance)
     share = (1 - train) / 2
-    if curated["official_split"].isna().all():
-        rng = np.random.default_rng([seed, 0])
-        part = distribute(unit, labels, [train, share, share], rng, lone_first=True)
+    rng = np.random.default_rng([seed, 0])
+    if official == "ignore" or curated["official_split"].isna().all():
+        part = distribute(unit, labels, [train, share, share], rng, place_rare=True)
     else:
         part = _official(curated["official_split"], unit)
         lacking = [p for p in (1, 2) if not (part == p).any()]
         rest = np.flatnonzero(part == 0)
         if lacking and len(rest):
             shares = [1 - share * len(lacking), *[share] * len(lacking)]
-            rng = np.random.default_rng([seed, 0])
-            new = distribute(unit[rest], labels.iloc[rest], shares, rng, lone_first=True)
+            new = distribute(unit[rest], labels.iloc[rest], shares, rng, place_rare=True)
             part[rest] = np.array([0, *lacking])[new]
     for p, name in enumerate(SPLITS):
         if not (part == p).any():
             raise DataError(
                 f"split: {name} would be empty: {len(part)} images in {unit.max() + 1} units that"
-                " stay together; more images, fewer strata or another --train are needed"
+                " stay together; more images, fewer strata, --balance each or another --train are"
+                " needed"
             )
 
     fold = pd.array([pd.NA] * len(part), dtype="Int64")
     fit = np.flatnonzero(part == 0)
-    fold[fit] = assign_folds(curated.iloc[fit], stratify, num_folds, seed)
+    fold[fit] = assign_folds(curated.iloc[fit], stratify, balance, num_folds, seed)
     counts = ", ".join(f"{name} {(part == p).sum()}" for p, name in enumerate(SPLITS))
     log.info("%s, of %d units", counts, unit.max() + 1)
     return pd.DataFrame(
@@ -238,38 +426,72 @@ def _official(official: pd.Series, unit: np.ndarray) -> np.ndarray:
 
 
 def check(
-    curated: pd.DataFrame, splits: pd.DataFrame, train: float, stratify: Sequence[str]
+    curated: pd.DataFrame,
+    splits: pd.DataFrame,
+    stratify: Sequence[str] | str,
+    balance: str,
+    official: str,
 ) -> dict[str, Any]:
     """Return what a reader needs to trust a split, as plain values for JSON.
 
     Args:
         curated: as for `assign_splits`.
         splits: its result.
-        train: as for `assign_splits`.
         stratify: as for `assign_splits`.
+        balance: as for `assign_splits`.
+        official: as for `assign_splits`.
 
     Returns:
-        images, shares and folds (sizes); units; straddling (clusters and groups in more than one
-        split or fold: 0); strata and largest_deviation (images by which a stratum in a split is off
-        its share); attributes (class shares by split, and the p of a chi-square test that class and
-        split are independent; of a numeric one its means); notes.
+        images and shares (by split); folds (images of each); units; straddling (groups, clusters
+        and pixel hashes in more than one split or fold: 0); attributes: of each the shares of its
+        classes by split (`shares`) and fold (`fold_shares`), of a number those of its quarters and
+        its `means`, the p of a chi-square test that class and split, or fold, are independent, and
+        the largest deviation: the most by which the share of a class differs between two splits,
+        or folds, in percentage points; joint: p and deviation of the joint classes (None with
+        balance each); largest_deviation (of all attributes); notes.
+
+    Raises:
+        DataError: something straddles.
     """
-    split, labels = splits["split"], strata(curated, stratify)
-    counts = split.value_counts(sort=False)  # in the order of SPLITS
-    by_stratum = pd.crosstab(pd.factorize(labels["stratum"])[0], split, dropna=False)
-    target = np.outer(by_stratum.sum(axis=1), [train, (1 - train) / 2, (1 - train) / 2])
+    straddling = {
+        name: _num_straddling(curated[name], splits)
+        for name in UNIT_COLUMNS
+        if name in curated.columns
+    }
+    if any(straddling.values()):
+        found = ", ".join(f"{name} {number}" for name, number in straddling.items())
+        raise DataError(
+            f"split: values in more than one split or fold: {found}; expected none, split again"
+        )
+    labels = strata(curated, stratify, balance)
+    counts = splits["split"].value_counts(sort=False)  # in the order of SPLITS
+    attributes = {
+        name: _balance(_classes(curated[name]), splits) for name in tables.attributes(curated)
+    }
+    for name, entry in attributes.items():
+        if not _is_categorical(curated[name]):
+            means = curated[name].groupby(splits["split"], observed=False).mean()
+            entry["means"] = {part: _plain(mean) for part, mean in means.items()}
     return {
         "images": {name: int(number) for name, number in counts.items()},
-        "shares": {name: number / len(split) for name, number in counts.items()},
+        "shares": {name: round(number / len(splits), 6) for name, number in counts.items()},
         "folds": splits["fold"].value_counts().sort_index().tolist(),
         "units": int(units(curated).max()) + 1,
-        "straddling": {
-            name: _num_straddling(curated[name], splits) for name in ("cluster", "group")
+        "straddling": straddling,
+        "largest_deviation": {
+            place: max(
+                (
+                    {"attribute": name, **entry["largest_deviation"][place]}
+                    for name, entry in attributes.items()
+                ),
+                key=lambda deviation: deviation["points"],
+                default=None,
+            )
+            for place in ("split", "fold")
         },
-        "strata": len(by_stratum),
-        "largest_deviation": round(float(np.abs(by_stratum.to_numpy() - target).max()), 3),
-        "attributes": {name: _balance(curated[name], split) for name in tables.attributes(curated)},
-        "notes": _notes(curated, splits, labels),
+        "attributes": attributes,
+        "joint": _differences(*_counts(labels[JOINT], splits)) if JOINT in labels else None,
+        "notes": _notes(curated, splits, labels, official),
     }
 
 
@@ -279,40 +501,104 @@ def _num_straddling(values: pd.Series, splits: pd.DataFrame) -> int:
     return len(places.loc[places["value"].duplicated(), "value"].unique())
 
 
-def _balance(values: pd.Series, split: pd.Series) -> dict[str, Any]:
-    """Return the shares of an attribute's classes by split, or the means of a numeric one."""
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        means = values.groupby(split, observed=False).mean()
-        return {"means": {name: None if pd.isna(m) else float(m) for name, m in means.items()}}
-    counts = pd.crosstab(values.astype(object).where(values.notna(), MISSING), split, dropna=False)
-    order = [name for name in [*values.cat.categories, MISSING] if name in counts.index]
-    counts = counts.loc[order]
-    shares = counts / counts.sum()
-    testable = len(counts) > 1 and (counts.sum() > 0).all()
-    p = float(stats.chi2_contingency(counts).pvalue) if testable else None
-    return {"shares": shares.T.to_dict(), "chi_square_p": p}
+def _balance(classes: pd.Series, splits: pd.DataFrame) -> dict[str, Any]:
+    """Return the shares of an attribute's classes (without NA) and how much they differ."""
+    by_split, by_fold = _counts(classes, splits)
+    return {
+        "shares": _shares(by_split).round(6).T.to_dict(),
+        "fold_shares": _shares(by_fold).round(6).T.to_dict("list"),
+        **_differences(by_split, by_fold),
+    }
 
 
-def _notes(curated: pd.DataFrame, splits: pd.DataFrame, labels: pd.DataFrame) -> list[str]:
-    """Return in words what could not be shared, and which classes a split lacks."""
-    notes = []
-    stratum = labels["stratum"]
-    lone = _lone(units(curated), stratum)
-    for name in dict.fromkeys(stratum[np.isin(units(curated), lone)]):
-        alone = units(curated)[(stratum == name).to_numpy()]
-        if len(set(alone)) == 1:
-            notes.append(f"stratum {'/'.join(name)}: images {len(alone)}, in one unit: train")
+def _counts(classes: pd.Series, splits: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return images by class and split, and by class and fold."""
+    fit = splits["fold"].notna()
+    fold = splits["fold"][fit].astype("int64").astype("category")
+    return _count(classes, splits["split"]), _count(classes[fit], fold)
+
+
+def _differences(by_split: pd.DataFrame, by_fold: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "chi_square_p": {"split": _chi_square_p(by_split), "fold": _chi_square_p(by_fold)},
+        "largest_deviation": {"split": _deviation(by_split), "fold": _deviation(by_fold)},
+    }
+
+
+def _shares(counts: pd.DataFrame) -> pd.DataFrame:
+    return counts / np.maximum(counts.sum(), 1)
+
+
+def _count(classes: pd.Series, places: pd.Series) -> pd.DataFrame:
+    """Return images by class and place (category columns without NA), [classes, places]."""
+    rows, columns = classes.cat.categories, places.cat.categories
+    cell = classes.cat.codes.to_numpy(dtype=np.int64) * len(columns) + places.cat.codes.to_numpy()
+    counts = np.bincount(cell, minlength=len(rows) * len(columns))
+    return pd.DataFrame(counts.reshape(len(rows), len(columns)), index=rows, columns=columns)
+
+
+def _chi_square_p(counts: pd.DataFrame) -> float | None:
+    """Return the p of independence, None with fewer than two classes or an empty place."""
+    counts = counts[counts.sum(axis=1) > 0]
+    if len(counts) < 2 or not counts.sum().all():
+        return None
+    return float(stats.chi2_contingency(counts).pvalue)
+
+
+def _deviation(counts: pd.DataFrame) -> dict[str, Any]:
+    """Return the class whose share differs most between places, and by how much."""
+    shares = _shares(counts)
+    points = (100 * (shares.max(axis=1) - shares.min(axis=1))).round(4)
+    return {"class": points.idxmax(), "points": float(points.max())}
+
+
+def _plain(number: float) -> float | None:
+    return None if pd.isna(number) else float(number)
+
+
+def _notes(
+    curated: pd.DataFrame, splits: pd.DataFrame, labels: pd.DataFrame, official: str
+) -> list[str]:
+    """Return in words what could not be shared out, and which classes a split lacks."""
+    unit, split = units(curated), splits["split"]
+    where = split.groupby(unit).first()  # of each unit
+    holds, names = _holdings(unit, labels)
+    rare = []
+    for (column, value), held_by in _rare(holds, names):
+        places = " and ".join(dict.fromkeys(where[held_by]))
+        number = "one unit" if len(held_by) == 1 else "two units"
+        rare.append(f"{column} {value}: all in {number}: {places}")
+    absent = []
     for name in tables.attributes(curated):
-        if isinstance(curated[name].dtype, pd.CategoricalDtype):
+        if _is_categorical(curated[name]):
             known = curated[name].notna()
-            counts = pd.crosstab(curated.loc[known, name], splits["split"][known], dropna=False)
-            for value, row in counts.iterrows():
-                absent = [part for part in SPLITS if row[part] == 0]
-                if 0 < len(absent) < len(SPLITS):
-                    notes.append(f"{name} {value}: no image in {' and '.join(absent)}")
-    official = curated["official_split"]
-    if official.notna().any():
-        moved = int((official.notna() & (official != splits["split"].astype(str))).sum())
-        unlisted = int(official.isna().sum())
-        notes.append(f"official split: {moved} images moved, {unlisted} without one")
+            counts = _count(curated.loc[known, name], split[known])
+            for value, row in counts[counts.sum(axis=1) > 0].iterrows():
+                lacking = [part for part in SPLITS if row[part] == 0]
+                if lacking:
+                    absent.append(f"{name} {value}: no image in {' and '.join(lacking)}")
+    notes = _first(rare) + _first(absent)
+    if JOINT in labels:
+        of_unit = pd.DataFrame({"unit": unit, "joint": labels[JOINT].cat.codes}).drop_duplicates()
+        alone = of_unit.loc[~of_unit["joint"].duplicated(keep=False), "unit"]
+        num_alone = int(np.isin(unit, alone).sum())
+        if num_alone > MAX_LONE * len(unit):
+            notes.append(
+                f"joint classes: units of {num_alone} of {len(unit)} images are alone in theirs:"
+                " attributes keep their shares one by one"
+            )
+    given = curated["official_split"]
+    if given.notna().any():
+        if official == "ignore":
+            notes.append("official split: ignored")
+        else:
+            moved = int((given.notna() & (given != split.astype(str))).sum())
+            notes.append(
+                f"official split: {moved} images moved, {int(given.isna().sum())} without one"
+            )
     return notes
+
+
+def _first(notes: list[str]) -> list[str]:
+    rest = len(notes) - MAX_NOTES
+    return notes if rest <= 0 else [*notes[:MAX_NOTES], f"{rest} more like these"]

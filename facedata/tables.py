@@ -19,6 +19,7 @@ FIXED_COLUMNS = (
     "cluster",
     "weight",
     "flags",
+    "pixel_hash",
     "split",
     "fold",
 )

@@ -111,8 +111,16 @@ def make_run(root: Path) -> Path:
     )
     check = {
         "images": splits["split"].value_counts(sort=False).to_dict(),
-        "straddling": {"cluster": 0, "group": 0},
-        "attributes": {"hair_color": {"chi_square_p": 0.625}, "age": {"means": {}}},
+        "units": 54,
+        "straddling": {"group": 0, "cluster": 0, "pixel_hash": 0},
+        "largest_deviation": {
+            "split": {"attribute": "hair_color", "class": HOSTILE, "points": 1.256},
+            "fold": None,
+        },
+        "attributes": {
+            "hair_color": {"chi_square_p": {"split": 0.625, "fold": None}},
+            "age": {"means": {}},
+        },
         "notes": [f"stratum {HOSTILE}: all 2 images stay together: train"],
     }
     files.write_json(check, root / "split_check.json")
@@ -316,7 +324,9 @@ def test_page_tells_what_the_stages_found(page):
         "label conflict 4 truncated 1",
         "hair_color set missing: its rows disagree 2 hair_color missing 1",
         "truncated 1",
-        f"groups: 0. Stratum {HOSTILE}: all 2 images stay together: train.",
+        "images in 54 units that stay together. In more than one split or fold: group 0, cluster 0,"
+        " pixel hash 0. The share of a class differs between two splits by at most 1.26 percentage"
+        f" points (hair_color {HOSTILE}). Stratum {HOSTILE}: all 2 images stay together: train.",
         f"black 7 4 2 13 24 % {HOSTILE} 21 4 3 28 51 % Imbalance ratio 2.2, p 0.625.",
         "hair_color 2 3.6 % age 0 0 %",
         "sharpness 1.000 2.000 3.000 4.000 5.500",

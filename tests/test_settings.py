@@ -84,6 +84,7 @@ TABLE = {
         ({"split": {"stratify": ["nose"]}}, "config: split.stratify: no attribute nose"),
         ({"labels": {"attributes": ["nose"]}}, "config: labels.attributes: no attribute nose"),
         ({"labels": {"attributes": "some"}}, "config: labels.attributes: 'some' is not 'all' or"),
+        ({"split": {"stratify": "nose"}}, "config: split.stratify: 'nose' is not 'all' or list"),
         (
             {"geometries": {"gan": {"height": 48, "width": 48}}},
             "config: geometries.gan: 48x48 is not square with a power of two",

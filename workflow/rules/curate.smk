@@ -16,6 +16,7 @@ rule screen:
         conflicts=setting("curate/conflicts"),
         derived=derived_attributes(),
         stratify=setting("split/stratify"),
+        balance=setting("split/balance"),
         folds=setting("labels/folds"),
         seed=setting("seed"),
         code=code_digest("facedata screen"),
@@ -25,7 +26,7 @@ rule screen:
         " --non-faces {params.non_faces} --several-faces {params.several_faces}"
         " --duplicate-policy {params.duplicate_policy} --conflicts {params.conflicts}"
         " --derived {params.derived:q} --stratify {params.stratify:q}"
-        " --folds {params.folds} --seed {params.seed} --screened {output.screened} 2> {log}"
+        " --balance {params.balance} --folds {params.folds} --seed {params.seed} --screened {output.screened} 2> {log}"
 
 
 rule crossval:

@@ -1,6 +1,7 @@
 rule split:
     input:
         curated=results("curated.parquet"),
+        inspection=results("inspection.parquet"),
     output:
         splits=results("splits.parquet"),
         check=results("split_check.json"),
@@ -9,12 +10,15 @@ rule split:
     params:
         train=setting("split/train"),
         stratify=setting("split/stratify"),
+        balance=setting("split/balance"),
+        official=setting("split/official"),
         folds=setting("split/folds"),
         seed=setting("seed"),
         code=code_digest("facedata split"),
     shell:
-        "facedata split --curated {input.curated} --train {params.train}"
-        " --stratify {params.stratify:q} --folds {params.folds} --seed {params.seed}"
+        "facedata split --curated {input.curated} --inspection {input.inspection}"
+        " --train {params.train} --stratify {params.stratify:q}"
+        " --balance {params.balance} --official {params.official} --folds {params.folds} --seed {params.seed}"
         " --splits {output.splits} --check {output.check} 2> {log}"
 
 
