@@ -443,6 +443,17 @@ def pack(
 
 
 @main.command()
+@click.option("--pack", type=command.IN_FILE, required=True, help="Pack to export (.npy).")
+@click.option("--zip", "archive", type=command.OUT_FILE, required=True, help="Output: the archive.")
+@command.recorded("archive")
+def export_zip(pack: Path, archive: Path) -> None:
+    """Write a pack as the ZIP archive that other StyleGAN tools train on."""
+    from facedata import export_zip, packed
+
+    export_zip.export_zip(packed.read_pack(pack), archive)
+
+
+@main.command()
 @click.option("--pack", type=command.IN_FILE, required=True, help="Pack of the train split.")
 @click.option(
     "--minority-below",

@@ -328,7 +328,8 @@ def curate(
         drop(flags["non_face"] & ~exempt, "non_face", surest)
     if policy.several_faces == "drop":
         drop(flags["several_faces"] & ~exempt, "several_faces")
-    drop(labels.isna().all(axis=1) & ~exempt, "no_label")
+    if len(labels.columns):  # a data set may have no attributes at all
+        drop(labels.isna().all(axis=1) & ~exempt, "no_label")
 
     # What its cluster tells.
     cluster = _clusters(ids, findings.duplicates)
@@ -557,7 +558,7 @@ def _actions(review: Review) -> dict[str, str]:
 
 def _check_rows(decisions: pd.DataFrame) -> None:
     """Check that no row of the table is counted twice; tables of one run never disagree."""
-    rows = decisions["table_row"].dropna()
+    rows = decisions[["image_id", "table_row"]].dropna()  # a row may have several images
     if rows.duplicated().any():
-        row = rows[rows.duplicated()].iloc[0]
+        row = rows.loc[rows.duplicated(), "table_row"].iloc[0]
         raise DataError(f"row {row} of the table is both in the index and rejected; ingest again")

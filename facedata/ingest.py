@@ -1,12 +1,12 @@
 """Ingest: read a data set in its published layout into the tables that all stages share."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from facedata import adapters, tables
-from facedata.adapters import ADAPTERS, Ingested
+from facedata.adapters import Ingested
 from facedata.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -34,13 +34,7 @@ def ingest(adapter: str, root: Path, settings: Mapping[str, Any], seed: int) -> 
     taken = sorted(RESERVED & adapters.classes(adapter, settings).keys())
     if taken:
         raise DataError(f"attribute {taken[0]!r}: the name is taken; all of {sorted(RESERVED)} are")
-    if adapter == "avatars":
-        from facedata.adapters import avatars as reader
-    elif adapter == "table":
-        from facedata.adapters import table as reader
-    else:
-        raise DataError(f"adapter {adapter!r} is none of {', '.join(ADAPTERS)}")
-    found = reader.ingest(Path(root), settings, seed)
+    found = _reader(adapter)(Path(root), settings, seed)
     assert found.index["image_id"].is_unique
     assert found.index["path"].is_unique
     log.info("%d images in the index", len(found.index))
@@ -49,3 +43,22 @@ def ingest(adapter: str, root: Path, settings: Mapping[str, Any], seed: int) -> 
     for name, count in found.notes["attribute"].value_counts().sort_index().items():
         log.info("%d values of %s repaired or missing", count, name)
     return found
+
+
+def _reader(adapter: str) -> Callable[[Path, Mapping[str, Any], int], Ingested]:
+    """Return an adapter's `ingest`; the others are not imported."""
+    if adapter == "avatars":
+        from facedata.adapters.avatars import ingest
+    elif adapter == "table":
+        from facedata.adapters.table import ingest
+    elif adapter == "celeba":
+        from facedata.adapters.celeba import ingest
+    elif adapter == "tinyportraits":
+        from facedata.adapters.tinyportraits import ingest
+    elif adapter == "maskbase":
+        from facedata.adapters.maskbase import ingest
+    elif adapter == "imagefolder":
+        from facedata.adapters.imagefolder import ingest
+    else:
+        from facedata.adapters.stylegan_zip import ingest
+    return ingest

@@ -86,11 +86,11 @@ def _check_attributes(config: Mapping[str, Any]) -> dict[str, list[str] | None]:
     adapter = ingest["adapter"]
     if adapter == "table":
         _check_table(ingest["table"])
-        if config["dataset_root"] is None:
-            raise DataError(
-                "config: dataset_root: null, but the adapter table needs the folder of the"
-                " data set; add --config dataset_root=PATH"
-            )
+    if adapter != "avatars" and config["dataset_root"] is None:
+        raise DataError(
+            f"config: dataset_root: null, but the adapter {adapter} needs the folder of the data"
+            " set; add --config dataset_root=PATH"
+        )
     try:
         classes = adapters.classes(adapter, ingest[adapter])
     except DataError as error:

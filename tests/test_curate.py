@@ -487,3 +487,17 @@ def test_command(run, tmp_path):
     result = invoke()
     assert result.exit_code == 1
     assert "faces.parquet: no row for image 'a'" in result.output
+
+
+def test_a_row_of_the_table_may_have_several_images(run):
+    run.index["table_row"] = 1
+    kept, dropped = curated(run)
+    assert kept["table_row"].tolist() == [1, 1]
+    assert len(dropped) == 11
+
+
+def test_without_any_attribute_no_image_lacks_a_label(run):
+    bare = replace(run, index=run.index.drop(columns=["gender", "age", "age_group"]))
+    kept, decisions = curate.curate(bare, curate.Review(), POLICY, [])
+    assert kept["image_id"].tolist() == list("bcfhj")
+    assert "no_label" not in set(decisions["reason"].dropna())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from layouts import write, write_celeba, write_maskbase, write_tinyportraits
 
 ROOT = Path(__file__).parents[1]
 PARTS = (
@@ -65,12 +66,20 @@ def project(tmp_path_factory):
     return copy_project(tmp_path_factory.mktemp("project"))
 
 
-@pytest.fixture
-def faces_table(tmp_path):
-    root = tmp_path / "faces"
-    (root / "images").mkdir(parents=True)
-    (root / "labels.csv").write_text("file,gender,age\nimages/1.jpg,female,30\n")
+def write_table(root):
+    """Write a set of the adapter `table`."""
+    write(root / "images/1.jpg")
+    write(root / "labels.csv", "file,gender,age\nimages/1.jpg,female,30\n")
     return root
+
+
+# The data set of each config that does not draw its own, and the tables that are watched.
+DATA = {
+    "aaf": (write_table, ["labels.csv"]),
+    "celeba": (write_celeba, ["list_attr_celeba.txt", "identity_CelebA.txt"]),
+    "maskbase": (write_maskbase, ["train.csv"]),
+    "tinyportraits": (write_tinyportraits, ["Tiny_Portraits_Attributes.csv"]),
+}
 
 
 def test_the_default_run_has_every_stage(project):
@@ -100,10 +109,23 @@ def test_the_default_run_has_every_stage(project):
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
-def test_the_dag_builds_for_every_config(name, project, faces_table):
-    options = ["--config", f"dataset_root={faces_table}"] if name == "aaf" else []
+def test_the_dag_builds_for_every_config(name, project, tmp_path):
+    options, watched = [], []
+    if name in DATA:
+        write_data, watched = DATA[name]
+        options = ["--config", f"dataset_root={write_data(tmp_path / 'data')}"]
     done = snakemake("-n", "--configfile", f"config/{name}.yaml", *options, cwd=project)
     assert "page" in planned(done)
+    for table in watched:
+        assert str(tmp_path / "data" / table) in done.stdout + done.stderr
+
+
+def test_a_missing_table_stops_with_one_line(project, tmp_path):
+    options = ["--configfile", "config/maskbase.yaml", "--config", f"dataset_root={tmp_path}"]
+    done = snakemake("-n", *options, cwd=project, check=False)
+    assert done.returncode == 1
+    assert f"error: {tmp_path}/train.csv: no such file; check dataset_root" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_wrong_setting_stops_with_one_line(project):

@@ -16,7 +16,7 @@ from facedata.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-ADAPTERS = ("avatars", "table")
+ADAPTERS = tuple(declared.CLASSES)
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,17 @@ class Ingested:
 
 
 def classes(adapter: str, settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
-    """Return the attributes that an adapter will make, each with its classes (None: numeric).
+    """Return the attributes that an adapter will make, each with its classes.
+
+    None stands for a numeric attribute, an empty list for classes that are known only when the data
+    set is read.
 
     Raises:
         DataError: no such adapter, or its settings make no sense.
     """
-    if adapter == "avatars":
-        return declared.avatar_classes(settings)
-    if adapter == "table":
-        return declared.table_classes(settings)
-    raise DataError(f"adapter {adapter!r} is none of {', '.join(ADAPTERS)}")
+    if adapter not in declared.CLASSES:
+        raise DataError(f"adapter {adapter!r} is none of {', '.join(ADAPTERS)}")
+    return declared.CLASSES[adapter](settings)
 
 
 def attribute_names(adapter: str, settings: Mapping[str, Any]) -> list[str]:

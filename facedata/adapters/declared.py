@@ -1,4 +1,4 @@
-"""What attributes a data set will have, as its adapter's settings declare them.
+"""What a data set will have, as its adapter's settings declare it: attributes and tables.
 
 It imports nothing that is slow: settings are checked before every run and every job.
 """
@@ -6,6 +6,7 @@ It imports nothing that is slow: settings are checked before every run and every
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from facedata.errors import DataError
@@ -27,8 +28,39 @@ AVATAR_SHARES = {
     "mouth": {"smile": 0.55, "neutral": 0.30, "sad": 0.15},
 }
 AVATAR_LEAST = {"num_images": 40, "height": 16, "width": 16}  # fewer images leave few portraits
+CELEBA_ATTRIBUTES = (
+    *("5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs"),
+    *("Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair"),
+    *("Bushy_Eyebrows", "Chubby", "Double_Chin", "Eyeglasses", "Goatee", "Gray_Hair"),
+    *("Heavy_Makeup", "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache"),
+    *("Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline"),
+    *("Rosy_Cheeks", "Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings"),
+    *("Wearing_Hat", "Wearing_Lipstick", "Wearing_Necklace", "Wearing_Necktie", "Young"),
+)
+CELEBA_CLASSES = ("no", "yes")  # -1 and 1
+CELEBA_TABLES = {
+    "attributes": "list_attr_celeba",
+    "split": "list_eval_partition",
+    "group": "identity_CelebA",
+}
+CELEBA_FOLDERS = ("", "Anno", "Eval")  # where its tables lie: together, or as downloaded
+PORTRAIT_CLASSES = {
+    "gender": ["female", "male"],
+    "hair_color": ["black", "blond", "brown", "gray", "bald"],
+    "hair_type": ["straight", "wavy", "bald"],
+}
+# Classes in the order of the published numbers: mask * 6 + gender * 3 + age group.
+MASK_CLASSES = {
+    "mask": ["wear", "incorrect", "not_wear"],
+    "gender": ["male", "female"],
+    "age": None,
+}
+MASK_DERIVED = (
+    {"name": "age_group", "source": "age", "bins": [30, 60], "classes": ["young", "middle", "old"]},
+    {"name": "mask_gender_age", "sources": ["mask", "gender", "age_group"]},
+)
 TABLE_SETTINGS = ("file", "file_column", "group_column", "split_column", "attributes", "derived")
-ATTRIBUTE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*", re.ASCII)  # a digit: 5_o_Clock_Shadow
 
 
 def avatar_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
@@ -64,8 +96,7 @@ def table_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
         _check_keys("attribute", item, ["name"])
         name = item["name"]
         where = f"attribute {name!r}"
-        if not ATTRIBUTE_NAME.fullmatch(name):
-            raise DataError(f"{where}: expected a letter, then letters, digits and _")
+        _check_name(name)
         if name in found:
             raise DataError(f"{where}: named twice")
         if "sources" in item:
@@ -87,6 +118,79 @@ def table_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
     return found
 
 
+def celeba_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
+    """Return the attributes that the adapter `celeba` will make, each with its classes."""
+    return {name: list(CELEBA_CLASSES) for name in CELEBA_ATTRIBUTES}
+
+
+def tinyportraits_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
+    """Return the attributes that the adapter `tinyportraits` will make, each with its classes.
+
+    Raises:
+        DataError: a setting is missing.
+    """
+    _check_keys("tinyportraits", settings, ["file", "bad_images"])
+    return {name: list(classes) for name, classes in PORTRAIT_CLASSES.items()}
+
+
+def maskbase_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
+    """Return the attributes that the adapter `maskbase` will make, each with its classes or None.
+
+    Raises:
+        DataError: a setting is missing.
+    """
+    _check_keys("maskbase", settings, ["file"])
+    groups, joint = MASK_DERIVED
+    found = dict(MASK_CLASSES)
+    found[groups["name"]] = groups["classes"]
+    found[joint["name"]] = _joint(f"attribute {joint['name']!r}", joint, found)
+    return found
+
+
+def imagefolder_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
+    """Return the attribute that the adapter `imagefolder` will make with its classes.
+
+    They are empty where the settings leave them to the names of the folders.
+
+    Raises:
+        DataError: settings that make no sense.
+    """
+    return _one_attribute("imagefolder", settings, ["attribute", "classes", "official_split"])
+
+
+def stylegan_zip_classes(settings: Mapping[str, Any]) -> dict[str, list[str] | None]:
+    """Return the attribute that the adapter `stylegan_zip` will make with its classes.
+
+    They are empty where the settings leave them to the archive.
+
+    Raises:
+        DataError: settings that make no sense.
+    """
+    return _one_attribute("stylegan_zip", settings, ["attribute", "classes", "file"])
+
+
+def _one_attribute(
+    adapter: str, settings: Mapping[str, Any], keys: Iterable[str]
+) -> dict[str, list[str] | None]:
+    _check_keys(adapter, settings, keys)
+    name, classes = settings["attribute"], settings["classes"]
+    _check_name(name)
+    if classes is not None:
+        _check_classes(f"attribute {name!r}", classes)
+    return {name: list(classes or [])}
+
+
+CLASSES = {
+    "avatars": avatar_classes,
+    "table": table_classes,
+    "celeba": celeba_classes,
+    "tinyportraits": tinyportraits_classes,
+    "maskbase": maskbase_classes,
+    "imagefolder": imagefolder_classes,
+    "stylegan_zip": stylegan_zip_classes,
+}
+
+
 def derived(adapter: str, settings: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the attributes that an adapter derives from others, as `facedata.derived` reads them.
 
@@ -94,7 +198,65 @@ def derived(adapter: str, settings: Mapping[str, Any]) -> list[Mapping[str, Any]
         adapter: one of `adapters.ADAPTERS`.
         settings: the config's `ingest.<adapter>`.
     """
-    return list(settings["derived"]) if adapter == "table" else []
+    if adapter == "table":
+        return list(settings["derived"])
+    return list(MASK_DERIVED) if adapter == "maskbase" else []
+
+
+def tables(adapter: str, settings: Mapping[str, Any], root: Path) -> list[Path]:
+    """Return the files whose edit makes the index anew: tables, not images.
+
+    Args:
+        adapter: one of `adapters.ADAPTERS`.
+        settings: the config's `ingest.<adapter>`.
+        root: folder of the data set.
+
+    Raises:
+        DataError: a table that the layout must have is not there.
+    """
+    if adapter == "celeba":
+        return list(celeba_tables(root).values())
+    if adapter == "stylegan_zip":
+        path = root / settings["file"]
+        if path.is_dir():
+            path = path / "dataset.json"
+            return [path] if path.is_file() else []
+        return [_present(path)]
+    if adapter in ("table", "tinyportraits", "maskbase"):
+        found = [_present(root / settings["file"])]
+        if adapter == "tinyportraits":
+            found += [path for path in [root / settings["bad_images"]] if path.is_file()]
+        return found
+    return []
+
+
+def celeba_tables(root: Path) -> dict[str, Path]:
+    """Return the tables of CelebA: `attributes`, and where they are there `split` and `group`.
+
+    Raises:
+        DataError: the attributes are not there.
+    """
+    found = {}
+    for kind, stem in CELEBA_TABLES.items():
+        names = [f"{stem}.txt", f"{stem}.csv"]
+        paths = [root / folder / name for folder in CELEBA_FOLDERS for name in names]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is not None:
+            found[kind] = path
+    if "attributes" not in found:
+        stem = CELEBA_TABLES["attributes"]
+        raise DataError(
+            f"{root}: no {stem}.txt or {stem}.csv, also not in Anno/; check dataset_root"
+        )
+    return found
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file; check dataset_root, config/README.md tells what lies there"
+        )
+    return path
 
 
 def joint_classes(class_lists: Sequence[Iterable[str]]) -> list[str]:
@@ -106,6 +268,11 @@ def _check_keys(where: str, values: Mapping[str, Any], keys: Iterable[str]) -> N
     missing = [key for key in keys if key not in values]
     if missing:
         raise DataError(f"settings of {where}: no {missing[0]!r}, found {sorted(values)}")
+
+
+def _check_name(name: str) -> None:
+    if not ATTRIBUTE_NAME.fullmatch(name):
+        raise DataError(f"attribute {name!r}: expected a letter or digit, then also _")
 
 
 def _check_classes(where: str, classes: Sequence[Any]) -> None:

@@ -21,6 +21,7 @@ def check_settings():
         check(config, schema)
         if config["dataset_root"] and not Path(config["dataset_root"]).is_dir():
             raise DataError(f"config: dataset_root: no folder {config['dataset_root']}")
+        label_tables()
     except DataError as error:
         raise SystemExit(f"error: {error}")
 
@@ -48,31 +49,31 @@ def dataset_root():
     return config["dataset_root"] or results("source")
 
 
-def label_table():
-    """The user's table, so that an edit of it makes everything again."""
-    ingest = config["ingest"]
-    if ingest["adapter"] != "table":
-        return []
-    return [str(Path(dataset_root(), ingest["table"]["file"]))]
-
-
 def adapter_settings():
-    """The chosen adapter's own settings as JSON text."""
-    return json.dumps(config["ingest"][config["ingest"]["adapter"]])
+    """The chosen adapter's own settings."""
+    return config["ingest"][config["ingest"]["adapter"]]
+
+
+def label_tables():
+    """The data set's own tables, so that an edit of one makes everything again."""
+    paths = declared.tables(
+        config["ingest"]["adapter"], adapter_settings(), Path(dataset_root())
+    )
+    return [str(path) for path in paths]
 
 
 def derived_attributes():
     """How attributes follow from others, as JSON text: a reviewer's new age changes the age group."""
-    ingest = config["ingest"]
-    return json.dumps(declared.derived(ingest["adapter"], ingest[ingest["adapter"]]))
+    return json.dumps(declared.derived(config["ingest"]["adapter"], adapter_settings()))
 
 
 def judged_attributes():
     """Attributes whose labels are checked, as JSON text; those derived from others follow these."""
     names = config["labels"]["attributes"]
     if names == "all":
-        ingest = config["ingest"]
-        names = adapters.given_attributes(ingest["adapter"], ingest[ingest["adapter"]])
+        names = adapters.given_attributes(
+            config["ingest"]["adapter"], adapter_settings()
+        )
     return json.dumps(names)
 
 

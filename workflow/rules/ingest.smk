@@ -1,6 +1,6 @@
 rule ingest:
     input:
-        table=label_table(),
+        tables=label_tables(),
     output:
         index=results("index.parquet"),
         rejected=results("rejected.csv"),
@@ -11,7 +11,7 @@ rule ingest:
     params:
         adapter=setting("ingest/adapter"),
         root=dataset_root(),
-        settings=adapter_settings(),
+        settings=json.dumps(adapter_settings()),
         seed=setting("seed"),
         code=code_digest("facedata ingest"),
     shell:

@@ -1,0 +1,135 @@
+"""Adapter `stylegan_zip`: what StyleGAN tools train on, a ZIP archive or folder of images.
+
+Its `dataset.json` has `labels`: a list of [file, class number], of [file, one-hot list], or null.
+`facedata export-zip` writes such archives.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from facedata import archives
+from facedata.adapters import Ingested
+from facedata.adapters.reading import Files, Log, make_index
+from facedata.errors import DataError
+
+log = logging.getLogger(__name__)
+
+LABELS = "dataset.json"
+
+
+def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
+    """Read labels and check them against the images.
+
+    An image without a label and a label without its image are rejected. Without any labels all
+    images are taken, and there is no attribute.
+
+    Args:
+        root: folder that the archive lies in.
+        settings: file: the archive, or the folder with dataset.json and images, relative to the
+            root (`.`: the root itself); attribute: name of what the classes tell; classes: their
+            names by number, or None for those that dataset.json has under `classes`, else class0,
+            class1 ...
+        seed: not used.
+
+    Raises:
+        DataError: no such archive, no images, or labels that are not of this format.
+    """
+    top = Path(settings["file"]).as_posix()
+    top = "" if top == "." else top
+    files, found = Files(root), Log()
+    if not files.is_folder(top):
+        archives.names(files.path(top))  # tells what is wrong with it
+    prefix = f"{top}/" if top else ""
+    images = [path.removeprefix(prefix) for path in files.images(top)]
+    if not images:
+        raise DataError(f"{files.path(top)}: no images in it")
+    path = files.path(f"{prefix}{LABELS}")
+    labels, names = _read_labels(path) if files.is_file(f"{prefix}{LABELS}") else (None, None)
+    if labels is None:
+        log.warning("%s: no labels", path)
+        rows = {name: row for row, name in enumerate(images, start=1)}
+        attributes = {}
+    else:
+        rows = _match(labels, images, found)
+        if not rows:
+            raise DataError(f"{path}: none of {len(labels)} labels is of an image that is there")
+        numbers = [labels[name] for name in rows]
+        names = settings["classes"] or names or [f"class{i}" for i in range(max(numbers) + 1)]
+        if max(numbers) >= len(names):
+            raise DataError(f"{path}: class {max(numbers)}, but names of {len(names)}: {names}")
+        attributes = {settings["attribute"]: pd.Categorical.from_codes(numbers, names)}
+    index = make_index(
+        list(rows),
+        list(rows.values()),
+        [f"{prefix}{name}" for name in rows],
+        None,
+        None,
+        attributes,
+    )
+    return Ingested(index, found.rejected_table(), found.notes_table())
+
+
+def _match(labels: Mapping[str, int], images: list[str], found: Log) -> dict[str, int]:
+    """Return the row, from 1, of each image that is there and has a label."""
+    there = set(images)
+    rows = {}
+    for row, name in enumerate(labels, start=1):
+        if name in there:
+            rows[name] = row
+        else:
+            found.reject(name, row, "missing_file", "no such image in the archive")
+    for name in images:
+        if name not in labels:
+            found.reject(name, None, "file_without_row", f"{LABELS} has no label of it")
+    return rows
+
+
+def _read_labels(path: str) -> tuple[dict[str, int] | None, list[str] | None]:
+    """Return the class number of each file (None: no labels), and names of the classes if any."""
+    try:
+        content = json.loads(archives.read_bytes(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error})") from None
+    if not isinstance(content, dict) or "labels" not in content:
+        raise DataError(f'{path}: expected {{"labels": [[file, class], ...]}}')
+    names = content.get("classes")
+    if names is not None and not (
+        isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and len(set(names)) == len(names)
+    ):
+        raise DataError(f"{path}: classes: found {names!r:.80}, expected different names")
+    if content["labels"] is None:
+        return None, names
+    if not isinstance(content["labels"], list):
+        raise DataError(f"{path}: labels: found {content['labels']!r:.80}, expected a list or null")
+    labels: dict[str, int] = {}
+    widths = set()
+    for place, item in enumerate(content["labels"]):
+        where = f"{path}: labels[{place}]: found {item!r:.80}"
+        if not (isinstance(item, list) and len(item) == 2 and isinstance(item[0], str)):
+            raise DataError(f"{where}, expected [file, class]")
+        name, label = item
+        if name in labels:
+            raise DataError(f"{where}, expected another file, it is there above")
+        labels[name] = _number(label, where)
+        widths.add(len(label) if isinstance(label, list) else 0)
+        if len(widths) > 1:
+            raise DataError(f"{where}, expected a label of the same kind as those above")
+    return labels, names
+
+
+def _number(label: Any, where: str) -> int:
+    """Return the class number of a label: a number, or a list that is 1 there and 0 elsewhere."""
+    if type(label) is int and label >= 0:
+        return label
+    if isinstance(label, list) and label.count(1) == 1 and label.count(0) == len(label) - 1:
+        return label.index(1)
+    raise DataError(f"{where}, expected a class number or a one-hot list")
