@@ -392,7 +392,7 @@ def eda(
     data = eda.Data(
         index=table,
         inspection=tables.rows_of(facts, table["image_id"], inspection),
-        faces=tables.read(faces, ["image_id", "probability", "non_face"]),
+        faces=tables.read(faces, ["image_id", "probability", "non_face", "several_faces"]),
         duplicates=tables.read(duplicates, pairs),
         curated=kept,
         split=tables.rows_of(assigned, kept["image_id"], splits)["split"],

@@ -44,7 +44,7 @@ class Data:
     Attributes:
         index: all images with their attributes.
         inspection: facts of the same images, in the same order.
-        faces: num_faces, probability, non_face of the images that decoded.
+        faces: probability, non_face, several_faces of the images that decoded.
         duplicates: pairs: image_id_a, image_id_b, distance, kind, cluster, conflict.
         curated: images that stayed, with row and attributes.
         split: train, val or test of the same images, in the same order.
@@ -552,6 +552,7 @@ def summary(data: Data) -> dict[str, Any]:
         },
         "splits": {split: int((data.split == split).sum()) for split in SPLITS},
         "non_faces": int(data.faces["non_face"].sum()),
+        "several_faces": int(data.faces["several_faces"].sum()),
         "duplicates": {
             "pairs": len(duplicates),
             "clusters": int(duplicates["cluster"].nunique()),

@@ -412,7 +412,7 @@ def _value(index: pd.DataFrame, image_id: str, attribute: str) -> str | None:
 
 def _non_faces(run: _Run) -> dict[str, Any] | None:
     """Return the images in which no face was found, the surest first."""
-    faces = run.optional("faces.parquet", ["image_id", "probability", "non_face", "num_faces"])
+    faces = run.optional("faces.parquet", ["image_id", "probability", "non_face", "several_faces"])
     if faces is None:
         return None
     flagged = faces[faces["non_face"].astype(bool)]
@@ -420,7 +420,7 @@ def _non_faces(run: _Run) -> dict[str, Any] | None:
     return {
         "checked": len(faces),
         "count": len(flagged),
-        "several": int((faces["num_faces"] > 1).sum()),
+        "several": int(faces["several_faces"].sum()),
         "examples": [
             {"id": one, "picture": run.thumbnail(one, f"Image {one}, no face found")}
             for one in shown["image_id"].head(MAX_NON_FACES)

@@ -46,6 +46,7 @@ def data() -> eda.Data:
         inspection[measure] = [np.nan, *rng.normal(100, 10, 39)]
     inspection.loc[5, "sharpness"] = 1000.0
     faces = pd.DataFrame({"image_id": ids[1:], "probability": 1.0, "non_face": False})
+    faces["several_faces"] = faces.index == 5
     faces.loc[[3, 4], ["probability", "non_face"]] = [0.0, True]
     duplicates = pd.DataFrame(
         {
@@ -81,6 +82,7 @@ def test_summary_by_hand(data):
         "dropped": {"duplicate": 2, "file_without_row": 1, "truncated": 1},
         "splits": {"train": 27, "val": 5, "test": 5},
         "non_faces": 2,
+        "several_faces": 1,
         "duplicates": {
             "pairs": 2,
             "clusters": 2,

@@ -15,6 +15,7 @@ from facedata.geometry import Geometry, fit_image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 CPU = torch.device("cpu")
+SIZE = 96, 128
 THRESHOLDS = faces.Thresholds(
     min_probability=0.9, min_face_share=0.33, several_probability=0.95, several_share=0.5
 )
@@ -29,13 +30,20 @@ def detect(images: np.ndarray, rows: np.ndarray | None = None, share: float = 0.
 def test_main_face_is_the_largest_of_the_sure_ones():
     boxes = np.array([[0, 0, 9, 9], [0, 0, 5, 5], [0, 0, 4, 4]])
     points = np.arange(30).reshape(3, 5, 2)
-    found = faces._main_face(boxes, np.array([0.8, 0.95, 0.99]), points, THRESHOLDS)
+    found = faces._main_face(boxes, np.array([0.8, 0.95, 0.99]), points, SIZE, THRESHOLDS)
     assert found == [2, 0.95, 0, 0, 5, 5, *range(10, 20), True]
+
+
+def test_what_reaches_beyond_the_picture_does_not_count():
+    boxes = np.array([[40, 40, 90, 100], [-80, -60, 20, 60]])  # the second is larger, but cut off
+    found = faces._main_face(boxes, np.array([0.99, 1.0]), np.zeros((2, 5, 2)), SIZE, THRESHOLDS)
+    assert found[:6] == [2, 0.99, 40, 40, 90, 100]
+    assert found[-1] is True  # it shows 20 x 60 pixels, more than half of the main face's size
 
 
 def test_without_a_sure_face_the_surest_candidate_is_told():
     boxes = np.array([[0, 0, 9, 9], [0, 0, 5, 5]])
-    found = faces._main_face(boxes, np.array([0.7, 0.8]), np.zeros((2, 5, 2)), THRESHOLDS)
+    found = faces._main_face(boxes, np.array([0.7, 0.8]), np.zeros((2, 5, 2)), SIZE, THRESHOLDS)
     assert found[:6] == [0, 0.8, 0, 0, 5, 5]
     assert found[-1] is False
 
@@ -46,7 +54,9 @@ def test_without_a_sure_face_the_surest_candidate_is_told():
 )
 def test_a_second_face_counts_by_its_size_and_probability(side, probability, several):
     boxes = np.array([[0, 0, 20, 20], [20, 0, 20 + side, side]])
-    found = faces._main_face(boxes, np.array([1.0, probability]), np.zeros((2, 5, 2)), THRESHOLDS)
+    found = faces._main_face(
+        boxes, np.array([1.0, probability]), np.zeros((2, 5, 2)), SIZE, THRESHOLDS
+    )
     assert found[-1] is several
 
 
@@ -70,6 +80,21 @@ def test_any_geometry_can_be_looked_at(size):
     images = np.random.default_rng(0).integers(0, 256, (4, *size, 3), dtype=np.uint8)
     for share in (0.1, 1.0):
         assert len(detect(images, share=share)) == 4
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs real faces")
+def test_small_pictures_are_enlarged():
+    """Boxes are in pixels of the picture as it is packed, and agree with those of a larger one."""
+    people = tables.read(SHARED / "aaf" / "labels.csv")["file"].iloc[:2000:100]
+    pictures = [Image.open(SHARED / "aaf" / name).convert("RGB") for name in people]
+    small, large = (
+        detect(np.stack([fit_image(one, Geometry(height, width, "crop"))[0] for one in pictures]))
+        for height, width in ((32, 24), (128, 96))
+    )
+    both = ~small["non_face"] & ~large["non_face"]
+    assert both.mean() >= 0.9
+    box = ["x0", "y0", "x1", "y1"]
+    assert np.abs(small[box] * 4 - large[box])[both].to_numpy().mean() < 6  # of 96 x 128 px
 
 
 def test_rows_choose_the_images():

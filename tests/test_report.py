@@ -83,6 +83,7 @@ def make_run(root: Path) -> Path:
 
     faces = pd.DataFrame({"image_id": ids[1:], "num_faces": 1, "probability": 0.99})
     faces["non_face"] = [i < 2 for i in range(len(faces))]
+    faces["several_faces"] = faces.index == 5
     tables.write(faces, root / "faces.parquet")
     pairs = pd.DataFrame(
         {
