@@ -288,10 +288,10 @@ def filter(
 @click.option("--attributes", type=JSON, required=True, help="Whose labels are judged, a list.")
 @MODEL
 @click.option(
-    "--epochs",
+    "--kimg",
     type=NON_NEGATIVE,
     required=True,
-    help="Passes over the other folds; 0: linear models on frozen features, quick and coarse.",
+    help="Thousands of images shown to each fold's network; 0: linear models on frozen features.",
 )
 @click.option(
     "--passes",
@@ -310,7 +310,7 @@ def crossval(
     attributes: list,
     backbone: str,
     weights: str,
-    epochs: float,
+    kimg: float,
     passes: int,
     batch: int,
     lr: float,
@@ -339,9 +339,10 @@ def crossval(
     def build(seed: int) -> Classifier:
         return build_classifier(backbone, weights, heads, *array.shape[1:3], seed)
 
-    if epochs:
+    if kimg:
+        num_fitted = len(table) * (1 - 1 / table["fold"].nunique())
         recipe = training.Recipe(
-            epochs=epochs,
+            epochs=1000 * kimg / num_fitted,
             batch=batch,
             lr=lr,
             weight_decay=weight_decay,

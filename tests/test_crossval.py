@@ -42,7 +42,7 @@ def options(data, output, **changed):
         "attributes": ["color", "bright", "age"],
         "backbone": BACKBONE,
         "weights": "none",
-        "epochs": 0,
+        "kimg": 0,
         "passes": 1,
         "batch": 16,
         "lr": 0.01,
@@ -57,10 +57,10 @@ def options(data, output, **changed):
     return ["crossval", *as_options({**values, **changed})]
 
 
-@pytest.mark.parametrize(("epochs", "passes"), [(0, 1), (3, 2)])
-def test_command_predicts_every_image(screened, tmp_path, epochs, passes):
+@pytest.mark.parametrize(("kimg", "passes"), [(0, 1), (0.36, 2)])
+def test_command_predicts_every_image(screened, tmp_path, kimg, passes):
     first, again = tmp_path / "a.parquet", tmp_path / "b.parquet"
-    output = run(options(screened, first, epochs=epochs, passes=passes))
+    output = run(options(screened, first, kimg=kimg, passes=passes))
     predictions = tables.read(first)
     assert list(predictions["image_id"]) == list(screened.table["image_id"])
     columns = {"fold", "color", "color:blue", "bright:yes", "age"}
@@ -71,7 +71,7 @@ def test_command_predicts_every_image(screened, tmp_path, epochs, passes):
     assert np.corrcoef(predictions["age"], screened.table["age"])[0, 1] > 0.8
     assert "color: out-of-fold accuracy" in output
     assert "age: median out-of-fold error" in output
-    run(options(screened, again, epochs=epochs, passes=passes))
+    run(options(screened, again, kimg=kimg, passes=passes))
     pd.testing.assert_frame_equal(tables.read(again), predictions)
 
 

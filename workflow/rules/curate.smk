@@ -44,11 +44,11 @@ rule crossval:
         gpu=1,
     params:
         attributes=judged_attributes(),
-        epochs=setting("labels/epochs"),
+        kimg=setting("labels/kimg"),
         passes=setting("labels/passes"),
         backbone=setting("classify/backbone"),
         weights=setting("classify/weights"),
-        batch=setting("classify/batch"),
+        batch=setting("labels/batch"),
         lr=setting("classify/lr"),
         weight_decay=setting("classify/weight_decay"),
         label_smoothing=setting("classify/label_smoothing"),
@@ -58,7 +58,7 @@ rule crossval:
     shell:
         "classifiers crossval --images {input.images} --screened {input.screened}"
         " --attributes {params.attributes:q} --backbone {params.backbone}"
-        " --weights {params.weights:q} --epochs {params.epochs} --passes {params.passes}"
+        " --weights {params.weights:q} --kimg {params.kimg} --passes {params.passes}"
         " --batch {params.batch} --lr {params.lr} --weight-decay {params.weight_decay}"
         " --label-smoothing {params.label_smoothing} --precision {params.precision}"
         " --threads {threads} --seed {params.seed} --predictions {output.predictions} 2> {log}"
