@@ -214,7 +214,7 @@ def test_an_archive_that_is_not_there_or_empty_is_named(tmp_path):
         read("stylegan_zip", tmp_path)
     with zipfile.ZipFile(tmp_path / "dataset.zip", "w") as file:
         file.writestr("dataset.json", '{"labels": null}')
-    with pytest.raises(DataError, match="no images in it"):
+    with pytest.raises(DataError, match=r"no images, expected a folder or a \.zip archive"):
         read("stylegan_zip", tmp_path)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +266,25 @@ def test_stray_file_with_a_name_of_odd_bytes_can_be_written(root):
     found = read(root, "file,hair\nimages/a.jpg,red\n")
     tables.write(found.rejected, root / "rejected.csv")
     assert "\\udcff.jpg" in (root / "rejected.csv").read_text()
+
+
+def test_links_that_lead_nowhere_are_no_files(root):
+    (root / "images/gone.jpg").symlink_to("nowhere.jpg")
+    (root / "images/circle.jpg").symlink_to("circle.jpg")
+    rows = "".join(f"images/{name}.jpg,red\n" for name in [*"abcdef", "gone", "circle"])
+    found = read(root, f"file,hair\n{rows}")
+    assert len(found.index) == 6
+    assert found.rejected["reason"].tolist() == ["missing_file"] * 2
+
+
+def test_images_may_lie_in_an_archive(root):
+    with zipfile.ZipFile(root / "more.zip", "w") as file:
+        for name in ("x/1.jpg", "x/2.jpg", "y/3.jpg"):
+            file.writestr(name, b"")
+    found = read(root, "file,hair\nmore.zip/x/1.jpg,red\nmore.zip/x/9.jpg,red\nmore.zip/x,red\n")
+    assert found.index["path"].tolist() == ["more.zip/x/1.jpg"]
+    assert reasons(found) == {2: "missing_file", 3: "not_a_file"}
+    assert found.rejected["image_id"].tolist()[2:] == ["more.zip/x/2.jpg"]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])

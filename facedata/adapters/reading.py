@@ -105,29 +105,31 @@ class Files:
 
     def _list(self, folder: str) -> tuple[set[str], set[str]]:
         """Return the names of the files and of the folders in a folder."""
+        if folder in self._listed:
+            return self._listed[folder]
+        for match in archives.SUFFIX.finditer(f"{folder}/"):
+            archive = folder[: match.end() - 1]
+            if archive not in self._listed and os.path.isfile(self.path(archive)):  # noqa: PTH113
+                self._list_archive(archive)
         if folder not in self._listed:
-            for match in archives.SUFFIX.finditer(f"{folder}/"):
-                archive = folder[: match.end() - 1]
-                if archive in self._listed:
-                    break
-                if os.path.isfile(self.path(archive)):  # noqa: PTH113
-                    self._list_archive(archive)
-                    break
-            else:
-                self._list_folder(folder)
-        return self._listed.setdefault(folder, (set(), set()))
+            self._list_folder(folder)
+        return self._listed[folder]
 
     def _list_folder(self, folder: str) -> None:
-        files, folders = self._listed.setdefault(folder, (set(), set()))
+        files, folders = self._listed[folder] = set(), set()
         try:
-            with os.scandir(self.path(folder)) as entries:
-                for entry in entries:
+            entries = os.scandir(self.path(folder))
+        except (OSError, ValueError):
+            return  # no such folder, or a name that no system allows
+        with entries:
+            for entry in entries:
+                try:
                     if entry.is_dir():
                         folders.add(entry.name)
                     elif entry.is_file():
                         files.add(entry.name)
-        except (OSError, ValueError):
-            return  # no such folder, or a name that no system allows
+                except OSError:
+                    continue  # a link in circles
 
     def _list_archive(self, archive: str) -> None:
         self._listed[archive] = (set(), set())

@@ -42,12 +42,14 @@ def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
     top = Path(settings["file"]).as_posix()
     top = "" if top == "." else top
     files, found = Files(root), Log()
-    if not files.is_folder(top):
-        archives.names(files.path(top))  # tells what is wrong with it
     prefix = f"{top}/" if top else ""
     images = [path.removeprefix(prefix) for path in files.images(top)]
     if not images:
-        raise DataError(f"{files.path(top)}: no images in it")
+        if not files.is_folder(top):
+            archives.names(files.path(top))  # tells what is wrong with it
+        raise DataError(
+            f"{files.path(top)}: no images, expected a folder or a .zip archive of them"
+        )
     path = files.path(f"{prefix}{LABELS}")
     labels, names = _read_labels(path) if files.is_file(f"{prefix}{LABELS}") else (None, None)
     if labels is None:

@@ -146,7 +146,7 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[li
         with path.open(encoding=encoding, newline="") as file:
             reader = csv.reader(file, delimiter=separator, strict=strict)
             try:
-                yield from (cells for cells in reader if "".join(cells).strip() or len(cells) > 1)
+                yield from (cells for cells in reader if len(cells) > 1 or "".join(cells).strip())
             except csv.Error as error:
                 raise DataError(f"{path}: line {reader.line_num}: {error}") from None
             except UnicodeDecodeError as error:
