@@ -40,7 +40,7 @@ def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
         DataError: the attributes or the images are not there, or a table is not as published.
     """
     paths = declared.celeba_tables(root)
-    places, values = read_attributes(paths["attributes"])
+    places, values = _read_attributes(paths["attributes"])
     splits = groups = None
     if "split" in paths:
         splits = _read_pairs(paths["split"], "partition", places, PARTITIONS.get, "0, 1 or 2")
@@ -84,7 +84,7 @@ def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
     return Ingested(index, found.rejected_table(), found.notes_table())
 
 
-def read_attributes(path: Path) -> tuple[dict[str, int], np.ndarray]:
+def _read_attributes(path: Path) -> tuple[dict[str, int], np.ndarray]:
     """Return the images of `list_attr_celeba` with their places from 0, and their labels.
 
     Args:
