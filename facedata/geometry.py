@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image
 
 from facedata.errors import DataError
+from facedata.resample import Pictures, resize
 
+CHUNK = 64  # images refitted at a time
 FITS = ("pad", "crop", "stretch")
 Box = tuple[int, int, int, int]  # left, top, right, bottom; pixels [left, right) x [top, bottom)
 
@@ -56,6 +58,11 @@ def read_geometries(settings: Any) -> dict[str, Geometry]:
     return geometries
 
 
+def box_columns(geometry: str) -> list[str]:
+    """Return the columns of the inspection with the content box in a geometry (pixels)."""
+    return [f"{geometry}_{side}" for side in ("left", "top", "right", "bottom")]
+
+
 def content_box(width: int, height: int, geometry: Geometry) -> Box:
     """Return where the content of a picture of width x height px lies after fitting."""
     if geometry.fit != "pad":
@@ -68,38 +75,51 @@ def content_box(width: int, height: int, geometry: Geometry) -> Box:
     return left, top, left + content_width, top + content_height
 
 
+def fit_images(pictures: Pictures, geometry: Geometry) -> tuple[np.ndarray, Box]:
+    """Fit RGB pictures of one size into a geometry.
+
+    Args:
+        pictures: N pictures.
+        geometry: the size to fit them into.
+
+    Returns:
+        The pictures as uint8 [N, height, width, 3], Lanczos-filtered with antialiasing and zero
+        where padded; and their content box (left, top, right, bottom) in pixels.
+    """
+    width, height = pictures.width, pictures.height
+    box = content_box(width, height, geometry)
+    left, top, right, bottom = box
+
+    # Cut what sticks out.
+    x_span, y_span = (0.0, float(width)), (0.0, float(height))
+    if geometry.fit == "crop":
+        scale = max(geometry.width / width, geometry.height / height)
+        cut_x = max((width - geometry.width / scale) / 2, 0.0)  # not -1e-15
+        cut_y = max((height - geometry.height / scale) / 2, 0.0)
+        x_span, y_span = (cut_x, width - cut_x), (cut_y, height - cut_y)
+
+    content = resize(pictures, right - left, bottom - top, "RGB", x_span, y_span)
+    if box == (0, 0, geometry.width, geometry.height):
+        return content, box
+    fitted = np.zeros((len(pictures), geometry.height, geometry.width, 3), dtype=np.uint8)
+    fitted[:, top:bottom, left:right] = content
+    return fitted, box
+
+
 def fit_image(picture: Image.Image | np.ndarray, geometry: Geometry) -> tuple[np.ndarray, Box]:
-    """Fit an RGB picture into a geometry.
+    """Fit one RGB picture into a geometry, as `fit_images`.
 
     Args:
         picture: PIL image of mode RGB, or uint8 [h, w, 3].
         geometry: the size to fit it into.
 
     Returns:
-        The picture as uint8 [height, width, 3], Lanczos-filtered with antialiasing and zero where
-        padded; and its content box (left, top, right, bottom) in pixels.
+        The picture as uint8 [height, width, 3], and its content box.
     """
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)
-    box = content_box(picture.width, picture.height, geometry)
-    left, top, right, bottom = box
-
-    # Cut what sticks out: resize reads from a box of fractional pixels.
-    source = (0.0, 0.0, float(picture.width), float(picture.height))
-    if geometry.fit == "crop":
-        scale = max(geometry.width / picture.width, geometry.height / picture.height)
-        cut_x = max((picture.width - geometry.width / scale) / 2, 0.0)  # not -1e-15
-        cut_y = max((picture.height - geometry.height / scale) / 2, 0.0)
-        source = (cut_x, cut_y, picture.width - cut_x, picture.height - cut_y)
-
-    size = (right - left, bottom - top)
-    if size == picture.size and source[:2] == (0, 0):
-        content = np.asarray(picture)
-    else:
-        content = np.asarray(picture.resize(size, Image.Resampling.LANCZOS, box=source))
-    fitted = np.zeros((geometry.height, geometry.width, 3), dtype=np.uint8)
-    fitted[top:bottom, left:right] = content
-    return fitted, box
+    fitted, box = fit_images(Pictures([picture]), geometry)
+    return fitted[0], box
 
 
 def refit(images: np.ndarray, box: Box, geometry: Geometry) -> np.ndarray:
@@ -120,6 +140,8 @@ def refit(images: np.ndarray, box: Box, geometry: Geometry) -> np.ndarray:
     if not (0 <= left < right <= images.shape[2] and 0 <= top < bottom <= images.shape[1]):
         raise ValueError(f"content box {tuple(box)} outside images {images.shape[1:3]}")
     fitted = np.zeros((len(images), geometry.height, geometry.width, 3), dtype=np.uint8)
-    for i, image in enumerate(images):
-        fitted[i], _ = fit_image(np.ascontiguousarray(image[top:bottom, left:right]), geometry)
+    for start in range(0, len(images), CHUNK):
+        content = np.ascontiguousarray(images[start : start + CHUNK, top:bottom, left:right])
+        pictures = Pictures([Image.fromarray(image) for image in content])
+        fitted[start : start + CHUNK], _ = fit_images(pictures, geometry)
     return fitted
