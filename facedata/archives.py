@@ -28,14 +28,15 @@ STORED, DEFLATED, UNREADABLE = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, 255
 class Archive:
     """Where the members of an archive lie in its file."""
 
-    def __init__(self, path: str) -> None:
-        """Read the directory at the archive's end.
+    def __init__(self, path: str, changed: int) -> None:
+        """Read the directory at the archive's end; `changed` is the time of its last change (ns).
 
         Raises:
             OSError: the file cannot be opened.
             zipfile.BadZipFile: it is no ZIP archive.
         """
         self.path = path
+        self.changed = changed
         self.file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115  closed with this object
         with zipfile.ZipFile(self.file) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
@@ -104,12 +105,28 @@ def size(path: str | os.PathLike) -> int | None:
     Raises:
         OSError: its archive cannot be read.
     """
+    found = stamp(path)
+    return None if found is None else found[0]
+
+
+def stamp(path: str | os.PathLike) -> tuple[int, int] | None:
+    """Return the bytes of a file and when it last changed (ns); None if there is none.
+
+    A member of an archive changes with its archive.
+
+    Raises:
+        OSError: its archive cannot be read.
+    """
     path = os.fspath(path)
     archive, name = _find(path)
     if archive is not None:
-        return archive.size(name)
-    # False for names that no system allows.
-    return os.path.getsize(path) if os.path.isfile(path) else None  # noqa: PTH113, PTH202
+        num_bytes = archive.size(name)
+        return None if num_bytes is None else (num_bytes, archive.changed)
+    try:
+        found = os.stat(path)  # noqa: PTH116  text, as all paths here
+    except (OSError, ValueError):  # also a name that no system allows
+        return None
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
@@ -145,4 +162,4 @@ def _find(path: str) -> tuple[Archive | None, str]:
 @lru_cache(maxsize=256)
 def _open(path: str, changed: int, num_bytes: int) -> Archive:
     """Open an archive, again only when its file has changed."""
-    return Archive(path)
+    return Archive(path, changed)

@@ -111,11 +111,11 @@ def inspect(
     images: Path,
 ) -> None:
     """Decode every image once: facts, hashes, quality and packed thumbnails."""
-    from facedata import geometry, inspect, tables
+    from facedata import columns, geometry, inspect
 
-    table = tables.read(index, ["image_id", "path"])
+    table = columns.read(index, ["image_id", "path"])
     sizes = geometry.read_geometries(geometries)
-    tables.write(inspect.inspect(table, root, sizes, workers, images), inspection)
+    inspect.inspect(table, root, sizes, workers, images, inspection)
 
 
 @main.command()
@@ -206,11 +206,11 @@ def dedup(
     duplicates: Path,
 ) -> None:
     """Find pictures that are there more than once, also mirrored, cropped or recoloured."""
-    from facedata import dedup, packed, tables
+    from facedata import dedup, geometry, packed, tables
 
     table = tables.read(index, ["image_id"])
     hashes = ["image_id", "row", "pixel_hash", "phash", "phash_mirror"]
-    facts = tables.read(inspection, [*hashes, *tables.box_columns(images.stem)])
+    facts = tables.read(inspection, [*hashes, *geometry.box_columns(images.stem)])
     pairs = dedup.find_duplicates(
         table,
         tables.rows_of(facts, table["image_id"], inspection),
@@ -423,11 +423,11 @@ def pack(
     pack: Path,
 ) -> None:
     """Pack the images of a split with their classes, for a GAN."""
+    from facedata import geometry, packed, tables
     from facedata import pack as packing
-    from facedata import packed, tables
 
     table = tables.read(curated, ["image_id", "row"])
-    boxes = tables.box_columns(images.stem)
+    boxes = geometry.box_columns(images.stem)
     facts = tables.read(inspection, ["image_id", *boxes])
     facts = tables.rows_of(facts, table["image_id"], inspection)
     assigned = tables.rows_of(tables.read(splits, ["image_id", "split"]), table["image_id"], splits)

@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from facedata import progress, tables
+from facedata.geometry import box_columns
 
 log = logging.getLogger(__name__)
 
@@ -276,7 +277,7 @@ def find_duplicates(
     decodable = inspection["row"].notna().to_numpy()
     inspection, labels = inspection[decodable], index.loc[decodable, tables.attributes(index)]
     rows = inspection["row"].to_numpy(dtype=np.int64)
-    boxes = inspection[tables.box_columns(geometry)].to_numpy(dtype=np.int64)
+    boxes = inspection[box_columns(geometry)].to_numpy(dtype=np.int64)
     thumbs = thumbnails(images, rows, boxes)
     pairs = find_pairs(inspection, thumbs, max_distance, max_difference)
     kinds = ", ".join(f"{n} {kind}" for kind, n in pairs["kind"].value_counts().items())

@@ -1,70 +1,96 @@
 """Inspect: one decode of every image gives its facts, its hashes and the packed thumbnails.
 
 No file stops the stage: one that cannot be used is listed with a reason word in `problem`.
+
+Images are worked on in chunks. What a chunk gives lies in a folder `.inspect` beside the packed
+images until all is done, so that a run that was stopped goes on where it was.
 """
 
 import hashlib
-import io
+import json
 import logging
-import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from functools import lru_cache, partial
+import os
+import shutil
+import sys
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
-from PIL import Image, ImageCms, ImageOps
-from scipy.fft import dct
+import PIL
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
 
-from facedata import archives, packed, tables
+from facedata import archives, arrays, columns, decode, files, geometry, resample
 from facedata.errors import DataError
-from facedata.geometry import Geometry, fit_image
+from facedata.geometry import Geometry, box_columns, fit_images
 from facedata.progress import track
+from facedata.resample import Pictures
 from facedata.workers import ordered_map
 
 log = logging.getLogger(__name__)
 
-# What is read; no format that runs other programs (EPS) or that holds no photographs.
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
-# First bytes of formats: a file that has them, but cannot be opened, was cut off.
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
-MIN_SIDE = 16  # pixels; a smaller picture shows no face
-MAX_PIXELS = 64_000_000  # 192 MB as RGB; more is a decompression bomb or no thumbnail
-MAX_BYTES = 1 << 30  # of a file
-QUALITY_SIDE = 128  # pixels; quality is measured at this size, to compare pictures of any size
-CHUNK = 32  # images a task of a worker
+CHUNK = 256  # images that are lost when a run is stopped, for each process
+BATCH = 8  # pictures of one size that are measured together
+BATCH_PIXELS = 2_000_000  # of a batch of several: what is worked on stays in the processor's cache
+ROW_GROUP = 64  # chunks; what the table's file is written in
+QUALITY_SIDE = 128  # pixels; quality is measured with the longer side at no more than this
 THUMBS = "thumbs"  # beside the geometries: the small gray pictures that duplicates are found by
 
 FACTS = {
-    "width": "Int64",
-    "height": "Int64",
-    "format": "str",
-    "mode": "str",
-    "num_frames": "Int64",
-    "pixel_hash": "str",
-    "phash": "UInt64",
-    "phash_mirror": "UInt64",
-    "sharpness": "float64",
-    "brightness": "float64",
-    "contrast": "float64",
-    "entropy": "float64",
+    "problem": "U16",
+    "width": "i8",
+    "height": "i8",
+    "format": "U8",
+    "mode": "U8",
+    "num_frames": "i8",
+    "num_bytes": "i8",
+    "jpeg_quality": "i8",
+    "pixel_hash": "U32",
+    "phash": "u8",
+    "phash_mirror": "u8",
+    "sharpness": "f8",
+    "brightness": "f8",
+    "contrast": "f8",
+    "entropy": "f8",
+    "border_r": "f8",
+    "border_g": "f8",
+    "border_b": "f8",
+    "border_std": "f8",
 }
+# Lowest eight waves of the cosine transform (DCT-II, orthonormal) over a thumbnail, [8, 32].
+COSINES = np.cos(np.pi / 32 * np.arange(8)[:, None] * (np.arange(32) + 0.5)) / 4
+COSINES[0] /= np.sqrt(2)
+PANDAS_DTYPES = {"U": "str", "i": "Int64", "u": "UInt64", "f": "float64"}  # by numpy's kind
 
 
-class Unusable(Exception):
-    """A file that holds no usable picture; its text is the reason word."""
+@dataclass(frozen=True)
+class Chunk:
+    """Images that are worked on at a time.
+
+    Attributes:
+        first: row of the first one in the index.
+        paths: their files.
+    """
+
+    first: int
+    paths: list[str]
 
 
 def inspect(
-    index: pd.DataFrame,
+    index: pa.Table,
     root: Path,
     geometries: Mapping[str, Geometry],
     num_workers: int,
     images_dir: Path,
-) -> pd.DataFrame:
-    """Decode every image of the index once; write the packed thumbnails, return the facts.
+    inspection: Path,
+) -> None:
+    """Decode every image of the index once; write the packed thumbnails and the facts.
 
     Args:
         index: image_id and path, one row an image.
@@ -72,276 +98,356 @@ def inspect(
         geometries: sizes to pack, by name.
         num_workers: processes; the result does not depend on it.
         images_dir: gets `<geometry>.npy`, uint8 [N, H, W, 3], and `thumbs.npy`, uint8 [N, 32, 32]
-            (as in `thumbnail`), of the images that decoded, in index order.
-
-    Returns:
-        One row an image of the index: image_id, row (in the packed arrays, NA if not decoded),
-        problem (reason word, NA if none), and as far as known: width, height (pixels, upright),
-        format, mode, num_frames, pixel_hash (32 hex digits, of size and RGB bytes), phash and
-        phash_mirror (as in `phash`), sharpness, brightness, contrast, entropy (as in `quality`)
-        and the content box of each geometry, such as gan_left, gan_top, gan_right, gan_bottom.
+            (as in `thumbnails`), of the images that decoded, in index order.
+        inspection: gets one row an image of the index: image_id, row (in the packed arrays, NA if
+            not decoded), problem (reason word, NA if none), and as far as known: width, height
+            (pixels, upright), format, mode, num_frames, num_bytes (of the file), jpeg_quality
+            (1 to 100), pixel_hash (32 hex digits, of size and RGB bytes), phash and phash_mirror
+            (as in `phash`), sharpness, brightness, contrast, entropy (as in `quality`), border_r,
+            border_g, border_b, border_std (as in `border`) and the content box of each geometry,
+            such as gan_left, gan_top, gan_right, gan_bottom.
 
     Raises:
         DataError: no image can be used, or a geometry has the name of the thumbnails.
     """
     if THUMBS in geometries:
         raise DataError(f"geometry {THUMBS!r}: this name is taken; give it another one")
-    shapes = {name: (size.height, size.width, 3) for name, size in geometries.items()}
-    shapes[THUMBS] = packed.THUMB_SHAPE
-    paths = [Path(root) / path for path in index["path"]]
-    examine_one = partial(examine, geometries=dict(geometries))
-    records = []
-    with ExitStack() as stack:
-        append = {
-            name: stack.enter_context(packed.appending(Path(images_dir) / f"{name}.npy", shape))
-            for name, shape in shapes.items()
-        }
-        found = ordered_map(examine_one, paths, num_workers, CHUNK)
-        for facts, images in track(found, "inspect", len(paths)):
-            records.append(facts)
-            for name, image in images.items():
-                append[name](image[None])
-        table = _table(index["image_id"], records, list(geometries))
-        _check_problems(table, root)
-    return table
+    images_dir = Path(images_dir)
+    folder = _open_state(images_dir, geometries, len(index))
+    examine_one = partial(examine_chunk, geometries=dict(geometries), folder=folder)
+    chunks = _chunks(index["path"], Path(root))
+    num_chunks = -(-len(index) // CHUNK)
+    schema = columns.schema({"image_id": "str", "row": "Int64"} | _pandas_dtypes(geometries))
+    is_decoded = np.zeros(len(index), dtype=bool)
+    problems = Counter()
+    waiting = []  # parts of the table
+    with files.replacing(inspection) as part, pq.ParquetWriter(part, schema) as writer:
+        found = ordered_map(examine_one, chunks, num_workers, 1)
+        num_chunks = -(-len(index) // CHUNK)
+        for first, facts in track(found, f"inspect, {CHUNK} images each", num_chunks):
+            image_ids = index["image_id"].slice(first, len(facts))
+            row = np.count_nonzero(is_decoded[:first])
+            waiting.append(_table(image_ids, facts, row, schema))
+            is_decoded[first : first + len(facts)] = facts["problem"] == ""
+            problems.update(facts["problem"][facts["problem"] != ""].tolist())
+            if len(waiting) == ROW_GROUP:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting.clear()
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))
+        writer.close()
+        _check_problems(problems, len(index), root)
+        for name in _shapes(geometries):
+            _publish(folder / f"{name}.npy", images_dir / f"{name}.npy", is_decoded)
+    shutil.rmtree(folder.parent)
 
 
-def _check_problems(table: pd.DataFrame, root: Path) -> None:
+def _check_problems(problems: Mapping[str, int], num_images: int, root: Path) -> None:
     """Log how many images have a problem; stop when these are all of them."""
-    counts = table["problem"].value_counts().sort_index()
-    text = ", ".join(f"{count} {problem}" for problem, count in counts.items())
-    if counts.sum() == len(table):
+    num_problems = sum(problems.values())
+    text = ", ".join(f"{count} {problem}" for problem, count in sorted(problems.items()))
+    if num_problems == num_images:
         raise DataError(
-            f"{root}: none of {len(table)} images can be used ({text}); is it the right folder?"
+            f"{root}: none of {num_images} images can be used ({text}); is it the right folder?"
         )
-    log.info("%d of %d images decoded", len(table) - counts.sum(), len(table))
+    log.info("%d of %d images decoded", num_images - num_problems, num_images)
     if text:
         log.warning("cannot be used: %s", text)
 
 
+def _chunks(paths: pa.ChunkedArray, root: Path) -> Iterator[Chunk]:
+    for first in range(0, len(paths), CHUNK):
+        part = paths.slice(first, CHUNK).to_pylist()
+        yield Chunk(first, [f"{root}/{path}" for path in part])
+
+
+def _open_state(images_dir: Path, geometries: Mapping[str, Geometry], num_images: int) -> Path:
+    """Return the folder of the chunks that are done; those that others would make are removed."""
+    digest = hashlib.blake2b(digest_size=8)
+    for module in (archives, arrays, decode, geometry, resample, sys.modules[__name__]):
+        digest.update(Path(module.__file__).read_bytes())
+    values = [num_images, CHUNK, PIL.__version__, np.__version__, str(sorted(geometries.items()))]
+    digest.update(json.dumps(values).encode())
+    folder = images_dir / ".inspect" / digest.hexdigest()
+    if not folder.is_dir():
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.mkdir(parents=True)
+    for name, shape in _shapes(geometries).items():
+        if not (folder / f"{name}.npy").exists():
+            arrays.create(folder / f"{name}.npy", (num_images, *shape))
+    return folder
+
+
+def _shapes(geometries: Mapping[str, Geometry]) -> dict[str, tuple[int, ...]]:
+    shapes = {name: (size.height, size.width, 3) for name, size in geometries.items()}
+    return shapes | {THUMBS: arrays.THUMB_SHAPE}
+
+
+def _dtypes(geometries: Mapping[str, Geometry]) -> dict[str, str]:
+    """Return the facts of an image and their numpy types, in order."""
+    boxes = [column for name in geometries for column in box_columns(name)]
+    return FACTS | dict.fromkeys(boxes, "i8")
+
+
+def _pandas_dtypes(geometries: Mapping[str, Geometry]) -> dict[str, str]:
+    return {name: PANDAS_DTYPES[dtype[0]] for name, dtype in _dtypes(geometries).items()}
+
+
 def _table(
-    image_ids: pd.Series, records: Sequence[Mapping[str, Any]], names: Sequence[str]
-) -> pd.DataFrame:
-    boxes = [column for name in names for column in tables.box_columns(name)]
-    dtypes = {"problem": "str"} | FACTS | dict.fromkeys(boxes, "Int64")
-    columns = {
-        name: pd.array([record.get(name) for record in records], dtype=dtype)
-        for name, dtype in dtypes.items()
-    }
-    table = pd.DataFrame({"image_id": image_ids.reset_index(drop=True), **columns})
-    is_decoded = table["problem"].isna()
-    row = (is_decoded.cumsum() - 1).astype("Int64").where(is_decoded)
-    table.insert(1, "row", row)
-    return table
+    image_ids: pa.ChunkedArray, facts: np.ndarray, first: int, schema: pa.Schema
+) -> pa.Table:
+    """Return the facts of a chunk as a table.
+
+    Args:
+        image_ids: N.
+        facts: structured [N]; what is not known is empty, 0 or NaN.
+        first: row of the first of its images in the packed arrays.
+        schema: of the table.
+    """
+    is_decoded = facts["problem"] == ""
+    row = first + np.cumsum(is_decoded) - 1
+    found = [image_ids.cast(pa.large_string()), pa.array(row, mask=~is_decoded)]
+    for name in facts.dtype.names:
+        values = facts[name]
+        if values.dtype.kind == "f":
+            is_known = ~np.isnan(values)
+        elif values.dtype.kind == "U" or (values.dtype.kind == "i" and name in FACTS):
+            is_known = values != values.dtype.type()
+        else:  # hashes and boxes, which may be 0
+            is_known = is_decoded
+        found.append(pa.array(values, type=schema.field(name).type, mask=~is_known))
+    return pa.table(found, schema=schema)
+
+
+def _publish(source: Path, target: Path, is_decoded: np.ndarray) -> None:
+    """Move packed pictures to their place, without rows for images that did not decode."""
+    if is_decoded.all():
+        with source.open("rb+") as file:
+            os.fsync(file.fileno())
+        source.replace(target)
+        return
+    pictures = np.load(source, mmap_mode="r")
+    with arrays.appending(target, pictures.shape[1:]) as append:
+        for first in range(0, len(pictures), CHUNK):
+            append(pictures[first : first + CHUNK][is_decoded[first : first + CHUNK]])
+
+
+def examine_chunk(
+    chunk: Chunk, geometries: Mapping[str, Geometry], folder: Path
+) -> tuple[int, np.ndarray]:
+    """Examine the images of a chunk, unless that was done before and the files are the same.
+
+    Args:
+        chunk: the images.
+        geometries: sizes to pack, by name.
+        folder: gets the facts, and the pictures into the rows of its arrays.
+
+    Returns:
+        The chunk's first row and the facts, as `examine`.
+    """
+    source = hashlib.blake2b(json.dumps([_stamp(path) for path in chunk.paths]).encode())
+    path = folder / f"{chunk.first:09}.npz"
+    names = list(_shapes(geometries))
+    facts = _read_chunk(path, source.hexdigest(), names, chunk.first)
+    if facts is None:
+        facts, pictures = examine(chunk.paths, geometries)
+        for name in names:
+            arrays.write_rows(folder / f"{name}.npy", chunk.first, pictures[name])
+        check = _checksum(pictures[name] for name in names)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, source=source.hexdigest(), check=check, facts=facts)
+        part.replace(path)
+    return chunk.first, facts
+
+
+def _stamp(path: str) -> list:
+    """Return what tells a file from what it was before."""
+    try:
+        return [path, archives.stamp(path)]
+    except OSError as error:
+        return [path, str(error)]
+
+
+def _read_chunk(path: Path, source: str, names: Sequence[str], first: int) -> np.ndarray | None:
+    """Return the facts of a chunk made from the same files, if its pictures are there too."""
+    try:
+        with np.load(path) as saved:
+            if saved["source"] != source:
+                return None
+            facts, check = saved["facts"], saved["check"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    rows = slice(first, first + len(facts))
+    pictures = (np.load(path.with_name(f"{name}.npy"), mmap_mode="r")[rows] for name in names)
+    return facts if _checksum(pictures) == check else None
+
+
+def _checksum(arrays: Iterable[np.ndarray]) -> int:
+    value = 0
+    for array in arrays:
+        value = zlib.crc32(array, value)
+    return value
 
 
 def examine(
-    path: Path, geometries: Mapping[str, Geometry]
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the facts of a file and its packed pictures.
-
-    The pictures are those of each geometry, uint8 [H, W, 3], and under `thumbs` that of
-    `thumbnail`. A file without a usable one has its reason word under `problem`, and no pictures.
-    """
-    facts: dict[str, Any] = {}
-    try:
-        picture = decode(path, facts)
-    except Unusable as reason:
-        return facts | {"problem": str(reason)}, {}
-
-    pixel_hash = hashlib.blake2b(f"{picture.width}x{picture.height} ".encode(), digest_size=16)
-    pixel_hash.update(picture.tobytes())
-    facts["pixel_hash"] = pixel_hash.hexdigest()
-    gray = picture.convert("L")
-    thumb = thumbnail(gray)
-    facts["phash"], facts["phash_mirror"] = phash(thumb)
-    facts |= quality(gray)
-    images = {THUMBS: thumb}
-    for name, geometry in geometries.items():
-        images[name], box = fit_image(picture, geometry)
-        facts |= zip(tables.box_columns(name), box, strict=True)
-    return facts, images
-
-
-def decode(path: Path, facts: dict[str, Any]) -> Image.Image:
-    """Read a picture of any kind as upright RGB in sRGB.
-
-    Rotated by EXIF, colours by ICC profile, transparency over white, 16 bits scaled to 8, the
-    first of several frames.
+    paths: Sequence[str], geometries: Mapping[str, Geometry]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the facts of files and their packed pictures.
 
     Args:
-        path: the file, or a member of a ZIP archive; its suffix does not matter.
-        facts: gets width, height, format, mode and num_frames, as far as they can be known.
+        paths: N files.
+        geometries: sizes to pack, by name.
 
-    Raises:
-        Unusable: with the reason word: missing_file, unreadable_file, empty_file, too_large,
-            not_an_image, truncated or too_small.
+    Returns:
+        Facts, structured [N]: empty, 0 or NaN where not known. Pictures of each geometry, uint8
+        [N, H, W, 3], and under `thumbs` those of `thumbnails`: 0 where a file has a problem.
     """
-    try:
-        num_bytes = archives.size(path)
-        if num_bytes is None:
-            raise Unusable("missing_file")
-        if num_bytes > MAX_BYTES:
-            raise Unusable("too_large")
-        data = archives.read_bytes(path)
-    except OSError:
-        raise Unusable("unreadable_file") from None
-    if not data:
-        raise Unusable("empty_file")
-
-    with warnings.catch_warnings():
-        # Odd metadata does not matter, and the number of pixels is checked here.
-        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    facts = np.zeros(len(paths), dtype=list(_dtypes(geometries).items()))
+    for name, dtype in FACTS.items():
+        if dtype == "f8":
+            facts[name] = np.nan
+    pictures = {
+        name: np.zeros((len(paths), *shape), dtype=np.uint8)
+        for name, shape in _shapes(geometries).items()
+    }
+    batch: dict[int, Image.Image] = {}  # pictures of one size, by row
+    for row, path in enumerate(paths):
+        found = {}
         try:
-            image = Image.open(io.BytesIO(data), formats=_formats())
-        except Image.DecompressionBombError:
-            raise Unusable("too_large") from None
-        except Exception:  # decoders raise anything for bytes from anywhere
-            is_cut = data.startswith(MAGIC) or data[8:12] in (b"WEBP", b"avif")
-            raise Unusable("truncated" if is_cut else "not_an_image") from None
-        facts |= {"format": image.format, "mode": image.mode}
-        facts |= {"width": image.width, "height": image.height}
-        if image.width * image.height > MAX_PIXELS:
-            raise Unusable("too_large")
-        if min(image.size) < MIN_SIDE:
-            raise Unusable("too_small")
-        try:
-            facts["num_frames"] = getattr(image, "n_frames", 1)
-            image.load()
-            picture = to_rgb(_upright(image))
-        except MemoryError:
-            raise Unusable("too_large") from None
-        except Exception:  # as above
-            raise Unusable("truncated") from None
-    facts |= {"width": picture.width, "height": picture.height}
-    return picture
-
-
-@lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
-    """Return the formats that this build of Pillow can read."""
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Return the picture turned as its EXIF orientation says."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block says nothing of how to turn it
-        return image
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return a picture of any mode as RGB in sRGB, transparency over white.
-
-    Args:
-        image: of any of Pillow's modes, with its `info` (ICC profile, transparency).
-    """
-    profile = image.info.get("icc_profile")
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = _to_8_bits(image)
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        image = image.convert("RGB")
-    elif image.mode not in ("L", "CMYK", "LAB"):
-        image = image.convert("RGB")
-    transform = _to_srgb(profile, image.mode) if profile or image.mode == "LAB" else None
-    if transform is None:
-        picture = image.convert("RGB")
-    else:
-        picture = ImageCms.applyTransform(image, transform)
-    if alpha is None:
-        return picture
-    white = Image.new("RGB", picture.size, "white")
-    white.paste(picture, mask=alpha)
-    return white
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Return a gray picture of 16 or 32 bits or floats as mode L, scaled, not clipped.
-
-    The white of 16 bits is 65535. Integers of 32 bits and floats do not tell their white: it is
-    the least of 1 (floats), 255, 65535 and the largest value that no pixel exceeds.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
-    if image.mode.startswith("I;16") or image.format in ("PNG", "PPM"):
-        white = 65535.0
-    else:
-        brightest = values.max()
-        candidates = [1.0] * (image.mode == "F") + [255.0, 65535.0, brightest]
-        white = next(value for value in candidates if value >= brightest)
-    return Image.fromarray(np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8))
-
-
-@lru_cache(maxsize=64)
-def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform from a profile (None: Lab) to sRGB; None if there is nothing to do."""
-    try:
-        if mode == "LAB":
-            source = ImageCms.createProfile("LAB")
+            data = decode.read(path)
+            found["num_bytes"] = len(data)
+            picture = decode.decode(data, found)
+        except decode.Unusable as problem:
+            picture = None
+            found["problem"] = str(problem)
         else:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            space = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[mode]
-            is_srgb = "srgb" in ImageCms.getProfileDescription(source).lower()
-            if source.profile.xcolor_space.strip() != space or is_srgb:
-                return None
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):  # not a profile
-        return None
+            found["pixel_hash"] = pixel_hash(picture)
+        for name, value in found.items():
+            facts[name][row] = value
+        if picture is None:
+            continue
+        room = min(BATCH, BATCH_PIXELS // (picture.width * picture.height))
+        if batch and (len(batch) >= room or next(iter(batch.values())).size != picture.size):
+            _measure(batch, geometries, facts, pictures)
+            batch.clear()
+        batch[row] = picture
+    if batch:
+        _measure(batch, geometries, facts, pictures)
+    facts["phash"], facts["phash_mirror"] = phash(pictures[THUMBS])
+    return facts, pictures
 
 
-def thumbnail(gray: Image.Image) -> np.ndarray:
-    """Return a picture of mode L at 32x32, whole, Lanczos-filtered; uint8 [32, 32]."""
-    height, width = packed.THUMB_SHAPE
-    return np.asarray(gray.resize((width, height), Image.Resampling.LANCZOS))
+def _measure(
+    batch: Mapping[int, Image.Image],
+    geometries: Mapping[str, Geometry],
+    facts: np.ndarray,
+    pictures: Mapping[str, np.ndarray],
+) -> None:
+    """Fill in what is made from decoded pictures of one size, given by row."""
+    rows = list(batch)
+    found = Pictures(list(batch.values()))
+    pictures[THUMBS][rows] = thumbnails(found)
+    for name, values in (quality(found) | border(found)).items():
+        facts[name][rows] = values
+    for name, size in geometries.items():
+        pictures[name][rows], box = fit_images(found, size)
+        for column, side in zip(box_columns(name), box, strict=True):
+            facts[column][rows] = side
 
 
-def phash(thumb: np.ndarray) -> tuple[int, int]:
-    """Return the perceptual hash of a picture and that of its mirror image, 64 bits each.
+def pixel_hash(picture: Image.Image) -> str:
+    """Return 32 hex digits that differ for pictures that differ in size or in any pixel."""
+    digest = hashlib.blake2b(f"{picture.width}x{picture.height} ".encode(), digest_size=16)
+    digest.update(picture.tobytes())
+    return digest.hexdigest()
 
-    The 8x8 lowest frequencies of the cosine transform of the picture at 32x32, row by row, the
-    first in the highest bit: 1 where a coefficient exceeds their median.
+
+def thumbnails(pictures: Pictures) -> np.ndarray:
+    """Return pictures in gray at 32x32, whole, Lanczos-filtered; uint8 [N, 32, 32]."""
+    height, width = arrays.THUMB_SHAPE
+    spans = (0, pictures.width), (0, pictures.height)
+    return resample.resize(pictures, width, height, "L", *spans)[..., 0]
+
+
+def phash(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the perceptual hashes of pictures and of their mirror images, uint64 [N] each.
+
+    The 8x8 lowest frequencies of the cosine transform of the thumbnail, row by row, the first in
+    the highest bit: 1 where a coefficient exceeds their median.
 
     Args:
-        thumb: the picture as `thumbnail` makes it, uint8 [32, 32].
+        thumbs: as `thumbnails` makes them, uint8 [N, 32, 32].
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
     """
-    waves = dct(dct(thumb.astype(np.float64), axis=0, norm="ortho"), axis=1, norm="ortho")[:8, :8]
+    waves = COSINES @ thumbs.astype(np.float64) @ COSINES.T
     waves = waves.round(6)  # what should be 0 in a flat picture is 0
     mirror = waves * (-1) ** np.arange(8)  # mirroring changes the sign of odd waves
     hashes = []
     for coefficients in (waves, mirror):
-        bits = coefficients > np.median(coefficients)
-        hashes.append(int.from_bytes(np.packbits(bits).tobytes(), "big"))
+        coefficients = coefficients.reshape(-1, 64)
+        middle = np.sort(coefficients, axis=1)[:, 31:33].mean(axis=1, keepdims=True)
+        bits = coefficients > middle
+        hashes.append(np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64))
     return hashes[0], hashes[1]
 
 
-def quality(gray: Image.Image) -> dict[str, float]:
-    """Return figures of a picture, measured with its longer side at no more than 128 px.
+def quality(pictures: Pictures) -> dict[str, np.ndarray]:
+    """Return figures of pictures in gray, averaged over squares until a side has at most 128 px.
 
-    Args:
-        gray: PIL image of mode L, any size.
+    The squares have 1, 2, 4, 8 ... pixels a side, the fewest for which the longer side suits.
 
     Returns:
         sharpness: variance of the Laplacian of values in 0..255 (Pech-Pacheco et al., ICPR 2000);
         brightness and contrast: mean and standard deviation of values in 0..1;
-        entropy: of the histogram, bits a pixel in 0..8.
+        entropy: of the histogram, bits a pixel in 0..8. Each float64 [N].
     """
-    gray = gray.copy()
-    gray.thumbnail((QUALITY_SIDE, QUALITY_SIDE), Image.Resampling.BOX, reducing_gap=None)
-    values = np.asarray(gray, dtype=np.float64)
-    around = np.pad(values, 1, mode="edge")
-    neighbours = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]
-    shares = np.asarray(gray.histogram()) / values.size
-    shares = shares[shares > 0]
+    factor = _quality_factor(pictures)
+    gray = pictures.pixels(factor, "L")[..., 0].astype(np.int16)
+    laplacian = gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1]
+    laplacian += gray[:, 1:-1, :-2]
+    laplacian += gray[:, 1:-1, 2:]
+    laplacian -= 4 * gray[:, 1:-1, 1:-1]
+    # One by one: what is measured together with a picture must not change a bit of its figures.
+    sharpness = [values.var(dtype=np.float32) for values in laplacian.reshape(len(gray), -1)]
+
+    counts = pictures.histograms(factor)
+    num_pixels = counts.sum(axis=1)
+    levels = np.arange(256)
+    mean = counts @ levels / num_pixels
+    shares = counts / num_pixels[:, None]
+    bits = shares * np.log2(shares, where=shares > 0, out=np.zeros_like(shares))
     return {
-        "sharpness": float((neighbours - 4 * values).var()),
-        "brightness": float(values.mean() / 255),
-        "contrast": float(values.std() / 255),
-        "entropy": float(-(shares * np.log2(shares)).sum()) + 0.0,
+        "sharpness": np.array(sharpness, dtype=np.float64),
+        "brightness": mean / 255,
+        "contrast": np.sqrt(np.maximum(counts @ levels**2 / num_pixels - mean**2, 0)) / 255,
+        "entropy": 0.0 - bits.sum(axis=1),
     }
+
+
+def border(pictures: Pictures) -> dict[str, np.ndarray]:
+    """Return the colour along the edges of pictures: black corners, white frames and bars show.
+
+    Returns:
+        border_r, border_g, border_b: means of the outermost pixels (of the picture as it is for
+        `quality`), 0..255; border_std: their standard deviation, pooled over the three. Each
+        float64 [N].
+    """
+    pixels = pictures.pixels(_quality_factor(pictures), "RGB")
+    edges = (pixels[:, 0], pixels[:, -1], pixels[:, 1:-1, 0], pixels[:, 1:-1, -1])
+    ring = np.concatenate(edges, axis=1, dtype=np.int64)  # [N, pixels, 3]
+    means = ring.sum(axis=1) / ring.shape[1]
+    variances = (ring**2).sum(axis=1) / ring.shape[1] - means**2
+    return {
+        "border_r": means[:, 0],
+        "border_g": means[:, 1],
+        "border_b": means[:, 2],
+        "border_std": np.sqrt(np.maximum(variances, 0).mean(axis=1)),
+    }
+
+
+def _quality_factor(pictures: Pictures) -> int:
+    """Return the side of the squares that quality is measured with."""
+    longer = max(pictures.width, pictures.height)
+    return 1 << (-(-longer // QUALITY_SIDE) - 1).bit_length()

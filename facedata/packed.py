@@ -4,8 +4,7 @@ A pack is three files of one stem: `train.npy` (images), `train.parquet` (one ro
 `train.json` (what its classes mean and which part of a picture holds content).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +12,18 @@ import numpy as np
 import pandas as pd
 
 from facedata import files, tables
+from facedata.arrays import appending, read_images, read_thumbs
 from facedata.errors import DataError
 
-THUMB_SHAPE = (32, 32)  # of the gray thumbnails, height and width in pixels
+__all__ = [
+    "Pack",
+    "appending",
+    "class_name",
+    "read_images",
+    "read_pack",
+    "read_thumbs",
+    "write_pack",
+]
 CHUNK = 256  # images copied at a time: memory stays flat
 
 
@@ -53,74 +61,6 @@ class Pack:
 def class_name(values: Sequence[str]) -> str:
     """Return the name of a class for people: `red`, or `red/glasses` for several attributes."""
     return "/".join(values)
-
-
-@contextmanager
-def appending(path: Path, shape: Sequence[int]) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that appends images to a new .npy file, whose number need not be known.
-
-    Args:
-        path: the file, `.npy`; there whole after the block, or not at all.
-        shape: of one image, such as (H, W, 3).
-
-    The function yielded takes uint8 [n, *shape]; any n, also 0.
-    """
-    shape = tuple(int(side) for side in shape)
-    num_images = 0
-    with files.replacing(Path(path)) as part, part.open("wb") as file:
-
-        def write_header() -> None:
-            # numpy pads the header for a growing first axis: its length never changes.
-            header = {"descr": "|u1", "fortran_order": False, "shape": (num_images, *shape)}
-            np.lib.format.write_array_header_1_0(file, header)
-
-        def append(images: np.ndarray) -> None:
-            nonlocal num_images
-            if images.dtype != np.uint8 or images.shape[1:] != shape:
-                found = f"{images.dtype} {list(images.shape)}"
-                raise ValueError(f"{path}: images are {found}, not uint8 {['n', *shape]}")
-            file.write(np.ascontiguousarray(images).data)
-            num_images += len(images)
-
-        write_header()
-        yield append
-        file.seek(0)
-        write_header()
-
-
-def read_images(path: Path) -> np.ndarray:
-    """Map packed images into memory: uint8 [N, H, W, 3], read only.
-
-    Raises:
-        DataError: no such file, or not an array of packed images.
-    """
-    images = _map_array(path)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        found = f"{images.dtype} {list(images.shape)}"
-        raise DataError(f"{path}: found {found}, expected uint8 [N, H, W, 3]")
-    return images
-
-
-def read_thumbs(path: Path) -> np.ndarray:
-    """Map the gray thumbnails of whole pictures into memory: uint8 [N, 32, 32], read only.
-
-    Raises:
-        DataError: no such file, or not an array of such thumbnails.
-    """
-    thumbs = _map_array(path)
-    if thumbs.dtype != np.uint8 or thumbs.ndim != 3 or thumbs.shape[1:] != THUMB_SHAPE:
-        found = f"{thumbs.dtype} {list(thumbs.shape)}"
-        raise DataError(f"{path}: found {found}, expected uint8 {['N', *THUMB_SHAPE]}")
-    return thumbs
-
-
-def _map_array(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: not a readable array ({error})".replace("\n", " ")) from None
 
 
 def write_pack(

@@ -82,11 +82,6 @@ def rows_of(table: pd.DataFrame, image_ids: Sequence[str], path: Path) -> pd.Dat
     return by_id.loc[list(image_ids)].reset_index()[list(table.columns)]
 
 
-def box_columns(geometry: str) -> list[str]:
-    """Return the columns of the inspection with the content box in a geometry (pixels)."""
-    return [f"{geometry}_{side}" for side in ("left", "top", "right", "bottom")]
-
-
 def attributes(table: pd.DataFrame) -> list[str]:
     """Return the names of a table's attribute columns, in order."""
     return [name for name in table.columns if name not in FIXED_COLUMNS]

@@ -1,12 +1,16 @@
 """A pool of processes that keeps order and a small backlog."""
 
 import itertools
+import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
 
 from facedata.errors import DataError
 
@@ -26,7 +30,8 @@ def ordered_map(
 ) -> Iterator[Result]:
     """Yield `function(item)` of every item in order, computed by worker processes.
 
-    Items are taken as workers come free, so that memory does not grow with their number.
+    Items are taken as workers come free, so that memory does not grow with their number. Each
+    worker uses one core, and ends when the process that it works for is killed.
 
     Args:
         function: of a module's top level, or a partial of one.
@@ -38,10 +43,11 @@ def ordered_map(
         DataError: a worker died, mostly for want of memory.
     """
     if num_workers == 1:
-        yield from map(function, items)
+        with threadpool_limits(1):
+            yield from map(function, items)
         return
     items = iter(items)
-    pool = ProcessPoolExecutor(num_workers)
+    pool = ProcessPoolExecutor(num_workers, initializer=_prepare)
     pending = deque()
     try:
         while batch := list(itertools.islice(items, chunk)):
@@ -57,6 +63,18 @@ def ordered_map(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _prepare() -> None:
+    """Have a worker use one core, and end with the process that it works for."""
+    threadpool_limits(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end, also by a kill: a worker would wait for its next item forever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _compute(function: Callable[[Item], Result], batch: Sequence[Item]) -> list[Result]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facedata import archives, inspect
+from facedata import archives, decode
 from facedata.errors import DataError
 
 
@@ -123,8 +123,8 @@ def test_pictures_are_decoded_where_they_lie(archive):
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as target:
         target.writestr("a/face.png", file.getvalue())
     facts = {}
-    decoded = inspect.decode(archive / "a/face.png", facts)
-    np.testing.assert_array_equal(decoded, picture)
+    found = decode.decode(decode.read(archive / "a/face.png"), facts)
+    np.testing.assert_array_equal(found, picture)
     assert facts["format"] == "PNG"
     for name, reason in {
         "a/none.png": "missing_file",
@@ -132,5 +132,5 @@ def test_pictures_are_decoded_where_they_lie(archive):
         "unusual.png": "unreadable_file",
         "a/stored.png": "not_an_image",
     }.items():
-        with pytest.raises(inspect.Unusable, match=reason):
-            inspect.decode(archive / name, {})
+        with pytest.raises(decode.Unusable, match=reason):
+            decode.decode(decode.read(archive / name), {})

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageOps
 
-from facedata import adapters, avatars, inspect, tables
+from facedata import adapters, avatars, decode, tables
 from facedata.adapters.avatars import FAULTS, plan
 from facedata.adapters.declared import AVATAR_SHARES
 from facedata.cli import main
@@ -193,9 +193,10 @@ def test_broken_files_are_found_broken(painted):
     root, found = painted
     reasons = {}
     for path in found.index["path"]:
-        facts, _ = inspect.examine(root / path, {})
-        if "problem" in facts:
-            reasons[path] = facts["problem"]
+        try:
+            decode.decode(decode.read(root / path), {})
+        except decode.Unusable as problem:
+            reasons[path] = str(problem)
     broken = truth_of(root, "broken").set_index("file")["kind"]
     expected = {
         "truncated_png": "truncated",

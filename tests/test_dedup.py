@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -47,12 +48,19 @@ def copy(picture: Image.Image, kind: str) -> Image.Image:
     return picture
 
 
+def inspection_of(index: pd.DataFrame, root: Path, geometries: dict, images: Path) -> pd.DataFrame:
+    """Inspect the images of an index and return what was found."""
+    found = images / "inspection.parquet"
+    inspect.inspect(pa.Table.from_pandas(index), root, geometries, 1, images, found)
+    return tables.read(found)
+
+
 def inspected(pictures: dict[str, Image.Image], folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
     """Save pictures, inspect them, and return the inspection and the packed images."""
     for name, picture in pictures.items():
         picture.save(folder / name)
     index = pd.DataFrame({"image_id": list(pictures), "path": list(pictures)})
-    table = inspect.inspect(index, folder, GEOMETRIES, 1, folder / "images")
+    table = inspection_of(index, folder, GEOMETRIES, folder / "images")
     return table, np.load(folder / "images" / "classifier.npy")
 
 
@@ -135,7 +143,7 @@ def test_images_that_did_not_decode_are_left_out(tmp_path):
     scene(0).save(tmp_path / "b.png")
     index = pd.DataFrame({"image_id": ["broken.png", "a.png", "b.png"]})
     index["path"] = index["image_id"]
-    table = inspect.inspect(index, tmp_path, GEOMETRIES, 1, tmp_path / "images")
+    table = inspection_of(index, tmp_path, GEOMETRIES, tmp_path / "images")
     images = np.load(tmp_path / "images" / "classifier.npy")
     pairs = dedup.find_duplicates(index[["image_id"]], table, images, "classifier", 12, 0.2)
     assert pairs[["image_id_a", "image_id_b"]].to_numpy().tolist() == [["a.png", "b.png"]]
@@ -240,7 +248,7 @@ def test_planted_copies_of_real_faces_are_found(tmp_path):
     files = [*files, *others[~others.isin(truth["file"]) & ~others.isin(files)].head(400)]
     index = pd.DataFrame({"image_id": files, "path": files})
     geometries = {"classifier": Geometry(128, 104, "pad")}
-    inspection = inspect.inspect(index, SHARED, geometries, 2, tmp_path)
+    inspection = inspection_of(index, SHARED, geometries, tmp_path)
     images = np.load(tmp_path / "classifier.npy")
     pairs = dedup.find_duplicates(index[["image_id"]], inspection, images, "classifier", 12, 0.2)
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from layouts import picture, write, write_stylegan
 from PIL import Image
 
-from facedata import adapters, archives, inspect, packed
+from facedata import adapters, archives, decode, packed
 from facedata.adapters import declared
 from facedata.cli import main
 from facedata.errors import DataError
@@ -280,5 +280,5 @@ def test_a_pack_without_classes_has_no_labels(tmp_path):
         assert json.loads(archive.read("dataset.json")) == {"labels": None}
     index = read("stylegan_zip", tmp_path).index
     assert len(index) == 2
-    picture = inspect.decode(tmp_path / index["path"][0], {})
+    picture = decode.decode(decode.read(tmp_path / index["path"][0]), {})
     assert picture.size == (16, 16)

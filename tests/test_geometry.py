@@ -131,3 +131,7 @@ def test_crop_of_odd_sizes_reads_inside_the_picture():
         picture = np.full((height, width, 3), 77, np.uint8)
         fitted, _ = geometry.fit_image(picture, Geometry(31, 17, "crop"))
         assert (fitted == 77).all()
+
+
+def test_columns_of_a_box():
+    assert geometry.box_columns("gan") == ["gan_left", "gan_top", "gan_right", "gan_bottom"]

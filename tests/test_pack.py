@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from facedata import cli, pack, packed, tables
+from facedata import cli, geometry, pack, packed, tables
 from facedata.errors import DataError
 
 
@@ -101,7 +101,7 @@ def test_nothing_to_pack_is_an_error(tmp_path, images, curated, splits):
 
 
 def test_command(tmp_path, images, curated, splits):
-    inspection = pd.DataFrame(BOXES, columns=tables.box_columns("gan")).astype("Int64")
+    inspection = pd.DataFrame(BOXES, columns=geometry.box_columns("gan")).astype("Int64")
     inspection.insert(0, "image_id", curated["image_id"])
     inspection = pd.concat([pd.DataFrame({"image_id": ["broken"]}), inspection])
     tables.write(inspection, tmp_path / "inspection.parquet")

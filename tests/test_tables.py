@@ -25,4 +25,3 @@ def test_a_table_of_another_run_is_refused():
 def test_attributes_are_what_is_not_fixed():
     table = pd.DataFrame(columns=["image_id", "row", "cluster", "hair_color", "age"])
     assert tables.attributes(table) == ["hair_color", "age"]
-    assert tables.box_columns("gan") == ["gan_left", "gan_top", "gan_right", "gan_bottom"]

@@ -1,0 +1,192 @@
+"""Decode: from the bytes of a file to a picture, upright, RGB in sRGB; or why there is none."""
+
+import io
+import os
+import warnings
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+from facedata import archives
+
+# What is read; no format that runs other programs (EPS) or that holds no photographs.
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
+# First bytes of formats: a file that has them, but cannot be opened, was cut off.
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+MIN_SIDE = 16  # pixels; a smaller picture shows no face
+MAX_PIXELS = 64_000_000  # 192 MB as RGB; more is a decompression bomb or no thumbnail
+MAX_ASPECT = 16  # longer side to shorter side; a strip shows no face
+MAX_BYTES = 400_000_000  # of a file; 64 million pixels of 3 x 16 bits have 384 MB
+# Steps of luminance in the JPEG standard (annex K.1), which encoders scale by their quality.
+STEPS = """
+16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
+18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101
+72 92 95 98 112 100 103 99
+"""
+
+
+class Unusable(Exception):
+    """A file that holds no usable picture; its text is the reason word."""
+
+
+def read(path: str | os.PathLike) -> bytes:
+    """Return the bytes of a file, or of a member of a ZIP archive.
+
+    Raises:
+        Unusable: with the reason word: missing_file, unreadable_file, empty_file or too_large.
+    """
+    try:
+        num_bytes = archives.size(path)
+        if num_bytes is None:
+            raise Unusable("missing_file")
+        if num_bytes > MAX_BYTES:
+            raise Unusable("too_large")
+        data = archives.read_bytes(path)
+    except OSError:
+        raise Unusable("unreadable_file") from None
+    if not data:
+        raise Unusable("empty_file")
+    return data
+
+
+def decode(data: bytes, facts: dict[str, Any]) -> Image.Image:
+    """Return the picture in a file of any kind, upright, as RGB in sRGB.
+
+    Rotated by EXIF, colours by ICC profile, transparency over white, 16 bits scaled to 8, the
+    first of several frames.
+
+    Args:
+        data: the file's bytes.
+        facts: gets width, height, format, mode, num_frames and jpeg_quality, as far as they can be
+            known.
+
+    Raises:
+        Unusable: with the reason word: too_large, not_an_image, truncated, too_small or too_narrow.
+    """
+    with warnings.catch_warnings():
+        # Odd metadata does not matter, and the number of pixels is checked here.
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(data), formats=_formats())
+        except Exception as error:  # decoders raise anything for bytes from anywhere
+            raise Unusable(_why(error, data)) from None
+        facts |= {"format": image.format, "mode": image.mode}
+        facts |= {"width": image.width, "height": image.height}
+        if image.width * image.height > MAX_PIXELS:
+            raise Unusable("too_large")
+        if min(image.size) < MIN_SIDE:
+            raise Unusable("too_small")
+        if max(image.size) > MAX_ASPECT * min(image.size):
+            raise Unusable("too_narrow")
+        try:
+            facts["num_frames"] = getattr(image, "n_frames", 1)
+            image.load()
+            for steps in list(getattr(image, "quantization", {}).values())[:1]:
+                facts["jpeg_quality"] = jpeg_quality(sum(steps))
+            _turn_upright(image)
+            picture = to_rgb(image)
+        except Exception as error:  # as above
+            raise Unusable(_why(error, MAGIC[0])) from None
+    facts |= {"width": picture.width, "height": picture.height}
+    return picture
+
+
+def _why(error: Exception, data: bytes) -> str:
+    """Return the reason word for what a decoder raised."""
+    is_bomb = isinstance(error, MemoryError | Image.DecompressionBombError)
+    if is_bomb or "MAX_TEXT" in str(error):  # Pillow's limits of unpacked metadata in a PNG
+        return "too_large"
+    is_cut = data.startswith(MAGIC) or data[8:12] in (b"WEBP", b"avif")
+    return "truncated" if is_cut else "not_an_image"
+
+
+@lru_cache(maxsize=256)
+def jpeg_quality(sum_of_steps: int) -> int:
+    """Return libjpeg's quality, 1 to 100, that is nearest to a table for luminance.
+
+    Args:
+        sum_of_steps: of the table's 64 entries.
+    """
+    steps = np.array(STEPS.split(), dtype=np.int64)
+    quality = np.arange(1, 101)[:, None]
+    percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    sums = ((steps * percent + 50) // 100).clip(1, 255).sum(axis=1)
+    return int(np.abs(sums - sum_of_steps).argmin()) + 1
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """Return the formats that this build of Pillow can read."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _turn_upright(image: Image.Image) -> None:
+    """Turn the picture as its EXIF orientation says."""
+    with suppress(Exception):  # a broken EXIF block says nothing of how to turn it
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return a picture of any mode as RGB in sRGB, transparency over white.
+
+    Args:
+        image: of any of Pillow's modes, with its `info` (ICC profile, transparency).
+    """
+    profile = image.info.get("icc_profile")
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _to_8_bits(image)
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("RGB")
+    elif image.mode not in ("RGB", "L", "CMYK", "LAB"):
+        image = image.convert("RGB")
+    transform = _to_srgb(profile, image.mode) if profile or image.mode == "LAB" else None
+    if transform is not None:
+        picture = ImageCms.applyTransform(image, transform)
+    else:
+        picture = image if image.mode == "RGB" else image.convert("RGB")
+    if alpha is None:
+        return picture
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(picture, mask=alpha)
+    return white
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Return a gray picture of 16 or 32 bits or floats as mode L, scaled, not clipped.
+
+    The white of 16 bits is 65535. Integers of 32 bits and floats do not tell their white: it is
+    the least of 1 (floats), 255, 65535 and the largest value that no pixel exceeds.
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+    if image.mode.startswith("I;16") or image.format in ("PNG", "PPM"):
+        white = 65535.0
+    else:
+        brightest = values.max()
+        candidates = [1.0] * (image.mode == "F") + [255.0, 65535.0, brightest]
+        white = next(value for value in candidates if value >= brightest)
+    return Image.fromarray(np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8))
+
+
+@lru_cache(maxsize=64)
+def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform from a profile (None: Lab) to sRGB; None if there is nothing to do."""
+    try:
+        if mode == "LAB":
+            source = ImageCms.createProfile("LAB")
+        else:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            space = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[mode]
+            is_srgb = "srgb" in ImageCms.getProfileDescription(source).lower()
+            if source.profile.xcolor_space.strip() != space or is_srgb:
+                return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):  # not a profile
+        return None
