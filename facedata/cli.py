@@ -367,6 +367,7 @@ def split(
 @click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
 @click.option("--splits", type=command.IN_FILE, required=True, help="Split of each image.")
 @click.option("--dropped", type=command.IN_FILE, required=True, help="The others, and why.")
+@DERIVED
 @click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
 @click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: a folder.")
 @command.recorded("outdir", "run.json")
@@ -378,6 +379,7 @@ def eda(
     curated: Path,
     splits: Path,
     dropped: Path,
+    derived: list[dict[str, Any]],
     images: Path,
     outdir: Path,
 ) -> None:
@@ -386,7 +388,7 @@ def eda(
 
     table = tables.read(index, ["image_id"])
     facts = tables.read(inspection, ["image_id", "row", "width", "height", *eda.MEASURES])
-    kept = tables.read(curated, ["image_id", "row"])
+    kept = tables.read(curated, ["image_id", "row", "official_split"])
     assigned = tables.read(splits, ["image_id", "split"])
     pairs = ["image_id_a", "image_id_b", "kind", "cluster", "conflict", "difference"]
     data = eda.Data(
@@ -398,6 +400,7 @@ def eda(
         split=tables.rows_of(assigned, kept["image_id"], splits)["split"],
         dropped=tables.read(dropped, ["image_id", "table_row", "reason"]),
         images=packed.read_images(images),
+        joint=[item["name"] for item in derived if "sources" in item],
     )
     eda.explore(data, outdir)
 

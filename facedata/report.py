@@ -51,12 +51,17 @@ STAGES = (
 )
 
 SPLITS = ("train", "val", "test")
+MEAN_FACES = "mean_faces.png"
 WITHOUT_ROW = "file_without_row"  # the reason for dropping a file that no row names
 FIGURE_ALTS = {
     "classes": "Images by class of each attribute, split by split",
+    "numbers": "Histograms of the numeric attributes, split by split",
+    "missing": "Labels missing by attribute",
     "sizes": "Widths and heights of the images",
     "quality": "Sharpness, brightness, contrast and entropy of the images",
     "cooccurrence": "How often the classes of two attributes occur together",
+    "association": "How much attributes tell of each other",
+    "shift": "How unlike splits are in each attribute",
 }
 # Measures of metrics.json by kind of head, as people write them.
 MEASURES = {
@@ -106,7 +111,7 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
         classes=_classes(run),
         check=run.optional_json("split_check.json"),
         mosaics=_mosaics(run),
-        cooccurrence=run.figure("cooccurrence"),
+        together=run.figures("cooccurrence", "association"),
         quality=_quality(run),
         duplicates=_duplicates(run),
         non_faces=_non_faces(run),
@@ -151,6 +156,10 @@ class _Run:
         """Return a figure of the exploration, None when it was not drawn."""
         path = self.root / "eda" / f"{name}.svg"
         return inline.svg(path, name, FIGURE_ALTS[name]) if path.exists() else None
+
+    def figures(self, *names: str) -> list[Markup]:
+        """Return those of the figures that were drawn."""
+        return [figure for name in names if (figure := self.figure(name)) is not None]
 
     def optional(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame | None:
         """Return a table of the run, None when there is none."""
@@ -312,24 +321,34 @@ def _classes(run: _Run) -> dict[str, Any]:
     columns = ["attribute", "class", *SPLITS, "curated", "share"]
     counts = tables.read(run.root / "eda" / "classes.csv", columns)
     counts = counts.astype({**dict.fromkeys([*SPLITS, "curated"], int), "share": float})
+    attributes = [
+        {
+            "name": name,
+            "ratio": run.summary["attributes"][name]["imbalance_ratio"],
+            "rows": rows.to_dict("records"),
+        }
+        for name, rows in counts.groupby("attribute", sort=False)
+    ]
     return {
-        "figure": run.figure("classes"),
+        "figures": run.figures("classes", "numbers", "missing", "shift"),
         "splits": SPLITS,
-        "attributes": [
-            {
-                "name": name,
-                "ratio": run.summary["attributes"][name]["imbalance_ratio"],
-                "rows": rows.to_dict("records"),
-            }
-            for name, rows in counts.groupby("attribute", sort=False)
-        ],
+        "pairs": [attribute for attribute in attributes if len(attribute["rows"]) == 2],
+        "attributes": [attribute for attribute in attributes if len(attribute["rows"]) != 2],
     }
 
 
 def _mosaics(run: _Run) -> list[dict[str, Any]]:
-    """Return the pictures of each attribute's classes."""
+    """Return the mean faces and the pictures of each attribute's classes."""
     names = [name for name in run.summary["files"] if name.startswith("mosaic_")]
-    return [
+    mean = [
+        {
+            "name": "Means",
+            "picture": inline.picture(run.root / "eda" / MEAN_FACES, "Mean face of each class"),
+        }
+        for name in run.summary["files"]
+        if name == MEAN_FACES
+    ]
+    return mean + [
         {
             "name": attribute,
             "picture": inline.picture(
@@ -344,7 +363,7 @@ def _mosaics(run: _Run) -> list[dict[str, Any]]:
 def _quality(run: _Run) -> dict[str, Any]:
     """Return sizes, formats and quality figures of the images, and why some were not readable."""
     figures = ["least", "low", "median", "high", "largest"]
-    measures = tables.read(run.root / "eda" / "quality.csv", ["measure", *figures])
+    measures = tables.read(run.root / "eda" / "quality_ranges.csv", ["measure", *figures])
     outliers = run.root / "eda" / "outliers.png"
     return {
         "formats": _counts(run.inspection["format"]),
@@ -353,9 +372,7 @@ def _quality(run: _Run) -> dict[str, Any]:
             {"name": row["measure"], "figures": [float(row[name]) for name in figures]}
             for row in measures.to_dict("records")
         ],
-        "figures": [
-            figure for name in ("sizes", "quality") for figure in [run.figure(name)] if figure
-        ],
+        "figures": run.figures("sizes", "quality"),
         "outliers": inline.picture(outliers, "Images far from the usual in a measure, a row each")
         if outliers.exists()
         else None,

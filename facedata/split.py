@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
+from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from facedata import tables
+from facedata import contingency, tables
 from facedata.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def strata(table: pd.DataFrame, stratify: Sequence[str] | str, balance: str) -> 
             raise DataError(f"--stratify: no attribute {name!r}, there are {found}")
         if not _is_categorical(table[name]):
             raise DataError(f"--stratify: {name} is numeric; make classes of it by bins")
-        columns[name] = _classes(table[name])
+        columns[name] = as_classes(table[name])
     labels = pd.DataFrame(columns, index=table.index)
     if balance == "joint" and len(columns) > 1:
         labels[JOINT] = _joint(labels)
@@ -79,7 +79,7 @@ def _is_categorical(values: pd.Series) -> bool:
     return isinstance(values.dtype, pd.CategoricalDtype)
 
 
-def _classes(values: pd.Series) -> pd.Series:
+def as_classes(values: pd.Series) -> pd.Series:
     """Return the class of each image, `(missing)` where there is none; classes that occur alone.
 
     A number's classes are its quarters, each with the upper edge: as equal as ties allow.
@@ -466,7 +466,7 @@ def check(
     labels = strata(curated, stratify, balance)
     counts = splits["split"].value_counts(sort=False)  # in the order of SPLITS
     attributes = {
-        name: _balance(_classes(curated[name]), splits) for name in tables.attributes(curated)
+        name: _balance(as_classes(curated[name]), splits) for name in tables.attributes(curated)
     }
     for name, entry in attributes.items():
         if not _is_categorical(curated[name]):
@@ -513,36 +513,22 @@ def _balance(classes: pd.Series, splits: pd.DataFrame) -> dict[str, Any]:
 
 def _counts(classes: pd.Series, splits: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return images by class and split, and by class and fold."""
-    fit = splits["fold"].notna()
-    fold = splits["fold"][fit].astype("int64").astype("category")
-    return _count(classes, splits["split"]), _count(classes[fit], fold)
+    split, fold = splits["split"], splits["fold"].astype("category")
+    return contingency.count(classes, split), contingency.count(classes, fold)
 
 
 def _differences(by_split: pd.DataFrame, by_fold: pd.DataFrame) -> dict[str, Any]:
     return {
-        "chi_square_p": {"split": _chi_square_p(by_split), "fold": _chi_square_p(by_fold)},
+        "chi_square_p": {
+            "split": _plain(contingency.chi_square(by_split)[2]),
+            "fold": _plain(contingency.chi_square(by_fold)[2]),
+        },
         "largest_deviation": {"split": _deviation(by_split), "fold": _deviation(by_fold)},
     }
 
 
 def _shares(counts: pd.DataFrame) -> pd.DataFrame:
     return counts / np.maximum(counts.sum(), 1)
-
-
-def _count(classes: pd.Series, places: pd.Series) -> pd.DataFrame:
-    """Return images by class and place (category columns without NA), [classes, places]."""
-    rows, columns = classes.cat.categories, places.cat.categories
-    cell = classes.cat.codes.to_numpy(dtype=np.int64) * len(columns) + places.cat.codes.to_numpy()
-    counts = np.bincount(cell, minlength=len(rows) * len(columns))
-    return pd.DataFrame(counts.reshape(len(rows), len(columns)), index=rows, columns=columns)
-
-
-def _chi_square_p(counts: pd.DataFrame) -> float | None:
-    """Return the p of independence, None with fewer than two classes or an empty place."""
-    counts = counts[counts.sum(axis=1) > 0]
-    if len(counts) < 2 or not counts.sum().all():
-        return None
-    return float(stats.chi2_contingency(counts).pvalue)
 
 
 def _deviation(counts: pd.DataFrame) -> dict[str, Any]:
@@ -571,8 +557,7 @@ def _notes(
     absent = []
     for name in tables.attributes(curated):
         if _is_categorical(curated[name]):
-            known = curated[name].notna()
-            counts = _count(curated.loc[known, name], split[known])
+            counts = contingency.count(curated[name], split)
             for value, row in counts[counts.sum(axis=1) > 0].iterrows():
                 lacking = [part for part in SPLITS if row[part] == 0]
                 if lacking:

@@ -159,7 +159,7 @@ def make_eda(root: Path, images: np.ndarray, kept: pd.DataFrame, splits: pd.Data
     classes.insert(0, "attribute", "hair_color")
     tables.write(classes, eda / "classes.csv")
     quality = {"measure": "sharpness", "least": 1, "low": 2, "median": 3, "high": 4, "largest": 5.5}
-    tables.write(pd.DataFrame([quality]), eda / "quality.csv")
+    tables.write(pd.DataFrame([quality]), eda / "quality_ranges.csv")
     mosaics = ["mosaic_hair_color.png", "outliers.png"]
     for name in mosaics:
         Image.fromarray(images[:8].reshape(-1, 48, 3)).save(eda / name)
@@ -418,7 +418,7 @@ def test_stage_that_was_not_run_leaves_a_line(run, missing, line):
         "inspection.parquet",
         "eda/summary.json",
         "eda/classes.csv",
-        "eda/quality.csv",
+        "eda/quality_ranges.csv",
         "eda/mosaic_hair_color.png",
         "compare/hair.json",
         "images/classifier.npy",

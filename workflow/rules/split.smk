@@ -42,12 +42,14 @@ rule eda:
     log:
         results("logs/eda.log"),
     params:
+        derived=derived_attributes(),
         outdir=folder_of("summary"),
         code=code_digest("facedata eda"),
     shell:
         "facedata eda --index {input.index} --inspection {input.inspection} --faces {input.faces}"
         " --duplicates {input.duplicates} --curated {input.curated} --dropped {input.dropped}"
-        " --splits {input.splits} --images {input.images} --outdir {params.outdir} 2> {log}"
+        " --splits {input.splits} --derived {params.derived:q} --images {input.images}"
+        " --outdir {params.outdir} 2> {log}"
 
 
 rule pack:
