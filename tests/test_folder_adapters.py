@@ -189,6 +189,7 @@ def test_labels_and_images_that_lack_each_other_are_rejected(tmp_path):
         ('{"labels": [["a.png"]]}', r"labels\[0\]: found \['a.png'\], expected \[file, class\]"),
         ('{"labels": [["a.png", 0], ["a.png", 1]]}', r"labels\[1\]: .*expected another file"),
         ('{"labels": [["a.png", -1]]}', "expected a class number or a one-hot list"),
+        ('{"labels": [["a.png", 1000000000000]]}', "expected a class number or a one-hot list"),
         ('{"labels": [["a.png", true]]}', "expected a class number or a one-hot list"),
         ('{"labels": [["a.png", [0.5, 0.5]]]}', "expected a class number or a one-hot list"),
         ('{"labels": [["a.png", [1, 0]], ["b.png", 1]]}', "expected a label of the same kind"),

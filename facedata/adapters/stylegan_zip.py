@@ -20,6 +20,7 @@ from facedata.errors import DataError
 log = logging.getLogger(__name__)
 
 LABELS = "dataset.json"
+MAX_CLASSES = 100_000  # a larger number is no class
 
 
 def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
@@ -130,7 +131,7 @@ def _read_labels(path: str) -> tuple[dict[str, int] | None, list[str] | None]:
 
 def _number(label: Any, where: str) -> int:
     """Return the class number of a label: a number, or a list that is 1 there and 0 elsewhere."""
-    if type(label) is int and label >= 0:
+    if type(label) is int and 0 <= label < MAX_CLASSES:
         return label
     if isinstance(label, list) and label.count(1) == 1 and label.count(0) == len(label) - 1:
         return label.index(1)
