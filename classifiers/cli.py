@@ -333,7 +333,12 @@ def crossval(
     the_device = machine.find_device(device)
     table = tables.read(screened, ["image_id", "row", "fold"])
     array = open_images(images, table)
-    heads = read_heads(crossval.attribute_heads(table, attributes), table, str(screened))
+    settings = crossval.attribute_heads(table, attributes)
+    if not settings:
+        log.warning("%s: no attribute whose labels could be judged", screened)
+        tables.write(crossval.predictions_table(table, [], {}, {}), predictions)
+        return
+    heads = read_heads(settings, table, str(screened))
     targets = crossval.all_targets(table, heads)
 
     def build(seed: int) -> Classifier:

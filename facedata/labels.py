@@ -42,7 +42,7 @@ def find_label_issues(
         image_id, attribute, given, suggested (most probable class, or predicted number), score
         (0..1, see `judge_classes` and `judge_numbers`) and issue (bool, whether the label counts as
         wrong), sorted by score. Classes are listed where they are not the most probable one,
-        numbers from a deviation of LISTED_DEVIATION on.
+        numbers from a deviation of LISTED_DEVIATION on. No row if predictions have no attribute.
 
     Raises:
         DataError: no attribute has predictions, or they are of other images.
@@ -50,6 +50,9 @@ def find_label_issues(
     if predictions["image_id"].duplicated().any():
         twice = predictions["image_id"][predictions["image_id"].duplicated()].iloc[0]
         raise DataError(f"--predictions: image {twice!r} is there twice")
+    if set(predictions.columns) <= {"image_id", "fold"}:
+        log.warning("no predictions, no labels are judged")
+        return pd.DataFrame(columns=COLUMNS)
     table = labelled[["image_id"]].merge(predictions, on="image_id", how="left")
     if table.drop(columns="image_id").isna().all(axis=None):
         raise DataError("--predictions: none of the images has predictions")

@@ -11,7 +11,7 @@ from classifiers import crossval, training
 from classifiers.backbones import build_classifier
 from classifiers.cli import main
 from classifiers.heads import MISSING, Head, read_heads
-from facedata import tables
+from facedata import labels, tables
 from facedata.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
@@ -73,6 +73,15 @@ def test_command_predicts_every_image(screened, tmp_path, kimg, passes):
     assert "age: median out-of-fold error" in output
     run(options(screened, again, kimg=kimg, passes=passes))
     pd.testing.assert_frame_equal(tables.read(again), predictions)
+
+
+def test_no_attribute_to_judge_gives_no_issue(screened, tmp_path):
+    oof, issues = tmp_path / "oof.parquet", tmp_path / "label_issues.csv"
+    run(options(screened, oof, attributes=[]))
+    assert list(tables.read(oof).columns) == ["image_id", "fold"]
+    found = labels.find_label_issues(screened.table, tables.read(oof))
+    tables.write(found, issues)
+    assert issues.read_text() == "image_id,attribute,given,suggested,score,issue\n"
 
 
 def test_frozen_models_never_see_their_own_fold():
