@@ -182,6 +182,7 @@ def _rare(
     wanted = ~is_joint & ((num_units == 1) | (num_units == 2))
     if by_class[:, np.flatnonzero(lone)].sum() <= MAX_LONE * size.sum():
         wanted |= lone
+    wanted[0] = False  # all images
     for place in np.flatnonzero(wanted):
         held_by = by_class.indices[by_class.indptr[place] : by_class.indptr[place + 1]]
         yield names[place], held_by[np.argsort(-size[held_by], kind="stable")]
@@ -207,7 +208,9 @@ def _place_rare(
     room = shares[-1] * size.sum()
     for _, held_by in rare:
         if len(held_by) == 2:
-            first, second = held_by if part[held_by[1]] != 0 else held_by[::-1]
+            first, second = held_by
+            if part[second] == 0 or part[first] > 0:  # placed by another class
+                first, second = second, first
             if part[first] < 0:
                 part[first] = 0
             if part[second] < 0 and size[second] <= room:

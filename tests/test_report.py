@@ -120,6 +120,7 @@ def make_run(root: Path) -> Path:
         },
         "attributes": {
             "hair_color": {"chi_square_p": {"split": 0.625, "fold": None}},
+            "glasses": {"chi_square_p": {"split": 0.5, "fold": None}},
             "age": {"means": {}},
         },
         "notes": [f"stratum {HOSTILE}: all 2 images stay together: train"],
@@ -157,13 +158,15 @@ def make_eda(root: Path, images: np.ndarray, kept: pd.DataFrame, splits: pd.Data
     counts["share"] = counts["curated"] / len(kept)
     classes = counts.rename_axis("class").reset_index()
     classes.insert(0, "attribute", "hair_color")
-    tables.write(classes, eda / "classes.csv")
+    pair = {"attribute": "glasses", "class": ["no", "yes"], "train": [29, 8], "val": [8, 2]}
+    pair |= {"test": [7, 1], "curated": [44, 11], "share": [0.8, 0.2]}
+    tables.write(pd.concat([classes, pd.DataFrame(pair)]), eda / "classes.csv")
     quality = {"measure": "sharpness", "least": 1, "low": 2, "median": 3, "high": 4, "largest": 5.5}
     tables.write(pd.DataFrame([quality]), eda / "quality_ranges.csv")
-    mosaics = ["mosaic_hair_color.png", "outliers.png"]
+    mosaics = ["mean_faces.png", "mosaic_hair_color.png", "outliers.png"]
     for name in mosaics:
         Image.fromarray(images[:8].reshape(-1, 48, 3)).save(eda / name)
-    figures = ["classes.svg", "sizes.svg", "quality.svg", "cooccurrence.svg"]
+    figures = [f"{name}.svg" for name in report.FIGURE_ALTS]
     for name in figures:
         files.write_text(picture_svg(name), eda / name)
     ratio = float(counts["curated"].max() / counts["curated"].min())
@@ -174,6 +177,7 @@ def make_eda(root: Path, images: np.ndarray, kept: pd.DataFrame, splits: pd.Data
         "attributes": {
             "hair_color": {"missing": 2, "imbalance_ratio": ratio},
             "age": {"missing": 0},
+            "glasses": {"missing": 0, "imbalance_ratio": 4.0},
         },
         "files": ["classes.csv", *figures, *mosaics],
     }
@@ -329,7 +333,9 @@ def test_page_tells_what_the_stages_found(page):
         " pixel hash 0. The share of a class differs between two splits by at most 1.26 percentage"
         f" points (hair_color {HOSTILE}). Stratum {HOSTILE}: all 2 images stay together: train.",
         f"black 7 4 2 13 24 % {HOSTILE} 21 4 3 28 51 % Imbalance ratio 2.2, p 0.625.",
-        "hair_color 2 3.6 % age 0 0 %",
+        "hair_color 2 3.6 % age 0 0 % glasses 0 0 %",
+        "Imbalance ratio p glasses yes 8 2 1 11 20 % 4.0 0.500",
+        "Pictures by class Means hair_color",
         "sharpness 1.000 2.000 3.000 4.000 5.500",
         "3 pairs in 3 clusters; in 1 pairs the labels disagree",
         "found no face in 2 of 59 images",

@@ -264,6 +264,16 @@ def test_a_class_of_two_units_is_learnt_from_the_larger_and_tested_on_the_other(
         ]
 
 
+def test_classes_of_two_units_that_share_one_are_both_learnt():
+    table = people({"black": 60, "red": 8})
+    table["group"] = pd.array([None] * 60 + ["p"] * 4 + ["q"] * 3 + ["r"], dtype="str")
+    table["color"] = pd.Categorical(["black"] * 60 + ["red"] * 5 + ["black"] * 3)
+    table["glasses"] = pd.Categorical(["no"] * 65 + ["yes"] * 3)
+    splits = assign(table, 0.6, ["color", "glasses"], 2, seed=0, balance="each")
+    # Red: p and q; glasses: q and r. The larger of p and q is learnt, so r is, too.
+    assert splits["split"].iloc[60:].tolist() == ["train"] * 4 + ["test"] * 3 + ["train"]
+
+
 def test_many_classes_of_two_do_not_fill_the_test_split():
     table = people({"black": 200})
     table["kind"] = pd.Categorical([f"{place // 2:03}" for place in range(200)])
