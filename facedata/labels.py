@@ -56,12 +56,14 @@ def find_label_issues(
     table = labelled[["image_id"]].merge(predictions, on="image_id", how="left")
     if table.drop(columns="image_id").isna().all(axis=None):
         raise DataError("--predictions: none of the images has predictions")
+    followers = {item["name"] for item in derived}
     found = []
     for name in tables.attributes(labelled):
         labels, has_classes = labelled[name], isinstance(labelled[name].dtype, pd.CategoricalDtype)
         columns = [f"{name}:{value}" for value in labels.cat.categories] if has_classes else [name]
         if not set(columns) & set(predictions.columns):
-            log.info("%s: no predictions, its labels are not judged", name)
+            if name not in followers:
+                log.info("%s: no predictions, its labels are not judged", name)
             continue
         # A class that was never seen in training is never predicted.
         predicted = table.reindex(columns=columns)
