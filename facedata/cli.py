@@ -498,6 +498,52 @@ def labels(
 
 
 @main.command()
+@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
+@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
+@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
+@click.option("--faces", type=command.IN_FILE, required=True, help="Face of each image.")
+@click.option("--duplicates", type=command.IN_FILE, required=True, help="Pairs of duplicates.")
+@click.option("--decisions", type=command.IN_FILE, required=True, help="What curation decided.")
+@click.option(
+    "--label-issues", type=command.IN_FILE, help="Labels that are probably wrong (CSV), if judged."
+)
+@click.option("--curation", type=command.IN_FILE, help="The reviewer's list so far (CSV).")
+@DERIVED
+@click.option("--dataset", required=True, help="Name of the data set, for the title.")
+@click.option(
+    "--saved-as", required=True, help="Where the saved list belongs, for the page to say."
+)
+@click.option(
+    "--max-images", type=click.IntRange(min=1), required=True, help="Pictures on the page."
+)
+@click.option("--page", type=command.OUT_FILE, required=True, help="Output: the page (HTML).")
+@command.recorded("page")
+def review(
+    index: Path,
+    inspection: Path,
+    images: Path,
+    faces: Path,
+    duplicates: Path,
+    decisions: Path,
+    label_issues: Path | None,
+    curation: Path | None,
+    derived: list[dict[str, Any]],
+    dataset: str,
+    saved_as: str,
+    max_images: int,
+    page: Path,
+) -> None:
+    """Write one self-contained page on which flagged images are kept, dropped or relabelled."""
+    from facedata import files, review
+
+    data = review.read_data(
+        *(index, inspection, images, faces, duplicates, decisions),
+        *(label_issues, curation, derived),
+    )
+    files.write_text(review.make_page(data, dataset, saved_as, max_images), page)
+
+
+@main.command()
 @click.option("--results", type=command.IN_DIR, required=True, help="Folder of the run.")
 @click.option("--dataset", required=True, help="Name of the data set, for the title.")
 @click.option("--tasks", type=command.JSON, required=True, help="Tasks: a list of {name, heads}.")

@@ -3,7 +3,7 @@
 import csv
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -109,15 +109,23 @@ def read_findings(
         inspection=facts,
         faces=tables.rows_of(found, decoded, faces),
         duplicates=tables.read(duplicates, ["image_id_a", "image_id_b", "cluster"]),
-        label_issues=None if label_issues is None else _read_issues(label_issues, table),
+        label_issues=None if label_issues is None else read_issues(label_issues, table["image_id"]),
     )
 
 
-def _read_issues(path: Path, index: pd.DataFrame) -> pd.DataFrame:
-    """Return the labels of label_issues.csv that are called wrong, with scores as numbers."""
+def read_issues(path: Path, image_ids: pd.Series) -> pd.DataFrame:
+    """Return the labels of label_issues.csv that are called wrong, in order, scores as numbers.
+
+    Args:
+        path: the file.
+        image_ids: the images of the index.
+
+    Raises:
+        DataError: the file is broken or names another image.
+    """
     issues = tables.read(path, ["image_id", "attribute", "given", "suggested", "score", "issue"])
     issues = issues[issues["issue"] == "True"]
-    strange = ~issues["image_id"].isin(index["image_id"])
+    strange = ~issues["image_id"].isin(image_ids)
     if strange.any():
         image = issues.loc[strange, "image_id"].iloc[0]
         raise DataError(f"{path}: no image {image!r} in the index; make the file again")
@@ -156,7 +164,7 @@ def read_review(
 
     for line, row in review_rows(path):
         where = f"{path}, line {line}"
-        image_id = _known(row["image_id"], problems)
+        image_id = as_named(row["image_id"], problems)
         action, attribute, value = (row[name].strip() for name in ("action", "attribute", "value"))
         if image_id not in problems:
             raise DataError(f"{where}: no image {image_id!r} in the data set")
@@ -211,7 +219,7 @@ def review_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     return rows
 
 
-def _known(text: str, names: Any) -> str:
+def as_named(text: str, names: Container[str]) -> str:
     """Return a cell as it stands if that is a known name, else without blanks around it."""
     return text if text in names else text.strip()
 
@@ -225,7 +233,7 @@ def _label(where: str, values: pd.Series, text: str) -> str | float | None:
     """Return a reviewer's value for an attribute's column."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         classes = values.cat.categories
-        text = _known(text, classes)
+        text = as_named(text, classes)
         if text not in classes and text != MISSING:
             known = ", ".join([*classes, f"or {MISSING} for missing"])
             raise DataError(f"{where}: no class {text!r} of {values.name}, there are {known}")
@@ -447,8 +455,8 @@ def _settle(
         members = labels.index[rows]
         chosen = members[exempt[members]]
         others = members.difference(chosen)
-        known = [set(column) - {-1} for column in codes[rows].T]
-        disputed = [a for a, found in enumerate(known) if len(found) > 1]
+        labelled = [set(column) - {-1} for column in codes[rows].T]
+        disputed = [a for a, found in enumerate(labelled) if len(found) > 1]
         if disputed and policy.conflicts != "keep":
             votes = {}
             if policy.conflicts == "majority":

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 from PIL import Image
@@ -15,12 +16,24 @@ from PIL import Image
 from facedata.errors import DataError
 
 JPEG_QUALITY = 82
+WEBP_QUALITY = 82
 # What a figure does not need, or what would act on the rest of the page.
 DROPPED_ELEMENTS = {"metadata", "script", "style", "title", "desc", "foreignObject"}
 # What matplotlib's <style> says; written on the figure, where it reaches no other.
 FIGURE_STYLE = "stroke-linejoin:round;stroke-linecap:butt"
 CHART_WIDTH, CHART_HEIGHT = 480, 220
 CHART_LEFT, CHART_RIGHT, CHART_TOP, CHART_BOTTOM = 52, 12, 12, 34
+
+
+def environment() -> jinja2.Environment:
+    """Return where pages find their templates; text is escaped, a missing value is an error."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("facedata"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def picture(image: np.ndarray | Path, alt: str, max_width: int = 1100) -> Markup:
@@ -51,6 +64,17 @@ def picture(image: np.ndarray | Path, alt: str, max_width: int = 1100) -> Markup
     return Markup(
         '<img src="data:image/jpeg;base64,{}" alt="{}" width="{}" height="{}" loading="lazy">'
     ).format(text, alt, *scaled.size)
+
+
+def webp(image: np.ndarray, max_height: int) -> str:
+    """Return a picture (uint8 [H, W, 3]) as WebP in base64, at most `max_height` px high."""
+    scaled = Image.fromarray(np.ascontiguousarray(image))
+    if scaled.height > max_height:
+        width = max(1, round(scaled.width * max_height / scaled.height))
+        scaled = scaled.resize((width, max_height), Image.Resampling.LANCZOS)
+    data = io.BytesIO()
+    scaled.save(data, "WEBP", quality=WEBP_QUALITY)
+    return base64.b64encode(data.getvalue()).decode("ascii")
 
 
 def strip(images: Sequence[np.ndarray], alt: str, side: int = 80, gap: int = 4) -> Markup:

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
@@ -37,6 +36,7 @@ STAGES = (
     "classifiers crossval",
     "facedata labels",
     "facedata curate",
+    "facedata review",
     "facedata split",
     "facedata eda",
     "facedata pack",
@@ -88,13 +88,7 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
     """
     run = _Run(results)
     shown = [_task(run, task, number) for number, task in enumerate(tasks)]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("facedata"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = inline.environment()
     environment.filters.update(
         count=_count,
         figure=_figure,
@@ -116,6 +110,7 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
         duplicates=_duplicates(run),
         non_faces=_non_faces(run),
         issues=_issues(run),
+        review="review.html" if (results / "review.html").exists() else None,
         gans=_gans(run),
         synths=_synths(run),
         provenance=_provenance(run, [folder for task in shown for folder in task["folders"]]),

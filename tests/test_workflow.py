@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from browser import Browser, find_chromium
 from layouts import write, write_celeba, write_maskbase, write_tinyportraits
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +94,7 @@ def test_the_default_run_has_every_stage(project):
         "crossval",
         "labels",
         "curate",
+        "review",
         "split",
         "eda",
         "pack",
@@ -250,6 +252,38 @@ def test_a_comment_retrains_nothing_and_code_does(finished):
         assert "split" not in again
     finally:
         source.write_text(text)
+
+
+@pytest.mark.slow
+def test_a_review_reruns_from_curate_on(finished, tmp_path):
+    """Click, save, run again: the image is gone, and no pixel was looked at for it."""
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium or Chrome found to click on the page with")
+    folder = shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    results = folder / "results/test"
+    assert 'href="review.html"' in (results / "index.html").read_text(encoding="utf-8")
+    with Browser(chromium, tmp_path / "browser") as browser:
+        browser.open(results / "review.html")
+        browser.click('[data-section="non_faces"]')  # on drawings there are some
+        image = browser.run('document.querySelector(".unit:has(.stays)").dataset.image')
+        browser.click(".unit:has(.stays) button.drop")
+        content = browser.download("#save")
+        assert browser.problems == []
+    assert content.decode() == f"image_id,action,attribute,value,note\n{image},drop,,,\n"
+    (folder / "resources/test").mkdir(parents=True)
+    (folder / "resources/test/curation.csv").write_bytes(content)
+
+    again = planned(snakemake(*TEST, "-n", cwd=folder))
+    assert {"curate", "review", "split", "eda", "gan", "classify", "compare", "page"} <= again
+    assert not again & {"ingest", "inspect", "faces", "dedup", "screen", "crossval", "labels"}
+    before = pd.read_parquet(results / "curated.parquet")
+    snakemake(*TEST, "--until", "review", cwd=folder)
+    after = pd.read_parquet(results / "curated.parquet")
+    assert set(before["image_id"]) - set(after["image_id"]) == {image}
+    dropped = pd.read_csv(results / "dropped.csv").set_index("image_id")
+    assert dropped.loc[image, "reason"] == "reviewer"
+    assert f'"image_id": "{image}", "action": "drop"' in (results / "review.html").read_text()
 
 
 @pytest.mark.slow

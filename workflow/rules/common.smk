@@ -77,10 +77,14 @@ def judged_attributes():
     return json.dumps(names)
 
 
+def curation_path():
+    """Where the reviewer's list belongs."""
+    return f"resources/{config['dataset']}/curation.csv"
+
+
 def curation_list():
     """The reviewer's list, where there is one."""
-    path = Path(f"resources/{config['dataset']}/curation.csv")
-    return [str(path)] if path.is_file() else []
+    return [curation_path()] if Path(curation_path()).is_file() else []
 
 
 def curation_option(wildcards, input):

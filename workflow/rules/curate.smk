@@ -113,3 +113,37 @@ rule curate:
         " --label-issues {input.label_issues} --label-policy {params.label_policy} --max-score {params.max_score}"
         " --derived {params.derived:q} {params.curation} --curated {output.curated}"
         " --dropped {output.dropped} --decisions {output.decisions} 2> {log}"
+
+
+rule review:
+    input:
+        index=results("index.parquet"),
+        inspection=results("inspection.parquet"),
+        images=results("images/classifier.npy"),
+        faces=results("faces.parquet"),
+        duplicates=results("duplicates.parquet"),
+        label_issues=results("label_issues.csv"),
+        decisions=results("decisions.parquet"),
+        curation=curation_list(),
+    output:
+        page=results("review.html"),
+    log:
+        results("logs/review.log"),
+    params:
+        dataset=setting("dataset"),
+        saved_as=curation_path(),
+        max_images=setting("review/max_images"),
+        derived=derived_attributes(),
+        curation=curation_option,
+        code=code_digest(
+            "facedata review",
+            "facedata/templates/review.html.j2",
+            "facedata/templates/review.js",
+        ),
+    shell:
+        "facedata review --index {input.index} --inspection {input.inspection}"
+        " --images {input.images} --faces {input.faces} --duplicates {input.duplicates}"
+        " --label-issues {input.label_issues} --decisions {input.decisions}"
+        " --derived {params.derived:q} {params.curation} --dataset {params.dataset}"
+        " --saved-as {params.saved_as} --max-images {params.max_images} --page {output.page}"
+        " 2> {log}"

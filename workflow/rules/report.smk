@@ -3,6 +3,7 @@ rule page:
         summary=results("eda/summary.json"),
         check=results("split_check.json"),
         label_issues=results("label_issues.csv"),
+        review=results("review.html"),
         gan_grid=gan("fakes-final.png"),
         gan_metrics=gan("metrics.json"),
         compare=task_files("compare/{task}.json"),

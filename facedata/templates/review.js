@@ -1,0 +1,610 @@
+// What the page was made with.
+const data = JSON.parse(document.getElementById("data").textContent);
+const STORE = `evenface-review:${data.dataset}`;
+const IMAGES_A_PAGE = 60;
+const MISSING = "NA"; // the value of a label that is taken away
+const COLUMNS = ["image_id", "action", "attribute", "value", "note"];
+const attributes = new Map(data.attributes.map((one, place) => [one.name, { ...one, place }]));
+
+const SECTIONS = {
+  duplicates: {
+    title: "Duplicates",
+    about: "Pictures that are there more than once. Disputed labels are marked; the dot tells what happens to an image if you do nothing.",
+  },
+  label_issues: {
+    title: "Doubtful labels",
+    about: "A classifier that did not learn from these images believes another label, the worst first. Keep says that the given label is right.",
+  },
+  non_faces: { title: "No face found", about: "The detector saw no face, or was not sure enough; what it took for a face most is first. It knows photographs: on drawings it errs." },
+  several_faces: { title: "Several faces", about: "A second face beside the main one." },
+  rejected: { title: "Not usable", about: "Rows and files that gave no image: they cannot be kept." },
+  list: { title: "Your list", about: `All rows that curation.csv will have. Save it, put it at ${data.saved_as} and run snakemake again: the list wins over every check.` },
+};
+
+// Decisions: rows of the reviewer's list by image, each {action, attribute, value, note}. A row
+// without an action holds a note that waits for a decision.
+
+const former = new Map(); // as in the list that the page was made with
+const current = new Map();
+const past = []; // [[image, rows before], ...] of each change
+
+const rowsOf = (image) => current.get(image) ?? [];
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+function load() {
+  for (const { image_id, action, attribute, value, note } of data.rows) {
+    if (!former.has(image_id)) former.set(image_id, []);
+    former.get(image_id).push({ action, attribute, value, note });
+  }
+  for (const [image, rows] of former) current.set(image, rows);
+  let stored = {};
+  try {
+    stored = JSON.parse(localStorage.getItem(STORE)) ?? {};
+  } catch {
+    warn("This browser does not remember decisions for this page: save before you close it.");
+  }
+  // A change counts while the list still says what it was made from: a list edited since wins.
+  for (const [image, from, to] of stored.changes ?? [])
+    if (same(from, former.get(image) ?? [])) current.set(image, to);
+  return stored.saved ?? null;
+}
+
+function remember() {
+  const changes = [];
+  for (const [image, rows] of current) {
+    const from = former.get(image) ?? [];
+    if (!same(from, rows)) changes.push([image, from, rows]);
+  }
+  try {
+    localStorage.setItem(STORE, JSON.stringify({ changes, saved }));
+  } catch {
+    warn("This browser does not remember decisions for this page: save before you close it.");
+  }
+}
+
+function warn(text) {
+  const warning = document.getElementById("warning");
+  warning.textContent = text;
+  warning.hidden = false;
+}
+
+function change(edits) {
+  edits = edits.filter(([image, rows]) => !same(rows, rowsOf(image)));
+  if (!edits.length) return;
+  past.push(edits.map(([image]) => [image, rowsOf(image)]));
+  apply(edits);
+}
+
+function apply(edits) {
+  for (const [image, rows] of edits) current.set(image, rows);
+  remember();
+  for (const [image] of edits) for (const update of updates.get(image) ?? []) update();
+  if (view.section === "list") render();
+  summarize();
+}
+
+function undo() {
+  const edits = past.pop();
+  if (edits) apply(edits);
+}
+
+const noteOf = (image) => rowsOf(image).find((row) => row.note)?.note ?? "";
+const actionOf = (image) => rowsOf(image).find((row) => row.action === "keep" || row.action === "drop")?.action ?? "";
+const labelOf = (image, attribute) =>
+  rowsOf(image).find((row) => row.action === "relabel" && row.attribute === attribute)?.value;
+const decided = (image) => rowsOf(image).some((row) => row.action);
+
+// Return an image's rows with one more in the place of those that `gone` picks.
+function withRow(image, gone, row) {
+  const rows = rowsOf(image).filter((one) => !gone(one) && one.action);
+  const note = noteOf(image);
+  if (row) rows.push({ attribute: "", value: "", note, ...row });
+  if (!rows.length && note) rows.push({ action: "", attribute: "", value: "", note });
+  return rows;
+}
+
+function withAction(image, action) {
+  const row = action === actionOf(image) ? null : { action };
+  return withRow(image, (one) => one.action === "keep" || one.action === "drop", row);
+}
+
+function withLabel(image, attribute, value) {
+  const gone = (one) => one.action === "relabel" && one.attribute === attribute;
+  return withRow(image, gone, value === undefined ? null : { action: "relabel", attribute, value });
+}
+
+function withNote(image, note) {
+  const rows = rowsOf(image).filter((row) => row.action);
+  if (rows.length) return rows.map((row) => ({ ...row, note }));
+  return note ? [{ action: "", attribute: "", value: "", note }] : [];
+}
+
+// The list as CSV, as `facedata curate` reads it.
+
+function listed(decisions = current) {
+  const rows = [];
+  for (const [image_id, of_image] of decisions)
+    for (const row of of_image) if (row.action) rows.push({ image_id, ...row });
+  return rows;
+}
+
+function csv(decisions = current) {
+  const cell = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const lines = listed(decisions).map((row) => COLUMNS.map((name) => cell(row[name])).join(","));
+  return [COLUMNS.join(","), ...lines].map((line) => `${line}\n`).join("");
+}
+
+function save() {
+  const text = csv();
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  link.download = "curation.csv";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  saved = text;
+  remember();
+  summarize();
+  document.getElementById("saved-count").textContent = `curation.csv has ${count(listed().length, "row")}.`;
+  document.getElementById("saved-dialog").showModal();
+}
+
+// The page.
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+const words = (name) => name.replaceAll("_", " ");
+
+const view = { section: "", page: 0, show: "all", attribute: "", kind: "", search: "" };
+let updates = new Map(); // image -> functions that show its decision, of the cards on the page
+
+function items(section) {
+  if (section === "list") return listed();
+  if (section === "rejected") return data.rejected;
+  return data.sections[section];
+}
+
+// Attributes that are set to change one: itself, or those that it is made of.
+function settable(name) {
+  const { sources } = attributes.get(name) ?? { sources: [] };
+  return sources.length ? [...new Set(sources.flatMap(settable))] : attributes.has(name) ? [name] : [];
+}
+
+function isDone(section, item) {
+  if (section !== "label_issues") return item.images.some((place) => decided(data.images[place].id));
+  const image = data.images[item.images[0]].id;
+  return actionOf(image) !== "" || settable(item.attribute).some((name) => labelOf(image, name) !== undefined);
+}
+
+function selected() {
+  const { section, show, attribute, kind, search } = view;
+  const text = search.toLowerCase();
+  const named = (id) => id.toLowerCase().includes(text);
+  if (section === "list") return items(section).filter((row) => named(row.image_id));
+  if (section === "rejected") return items(section).filter((one) => named(one.id));
+  return items(section).filter(
+    (item) =>
+      (show === "all" || isDone(section, item) === (show === "done")) &&
+      (!attribute || item.attribute === attribute || item.conflict?.includes(attribute)) &&
+      (!kind || item.kind === kind) &&
+      (!text || item.images.some((place) => named(data.images[place].id))),
+  );
+}
+
+// Return the items of each page; a page has so many images, and at least one item.
+function pages(chosen) {
+  const found = [[]];
+  let size = 0;
+  for (const item of chosen) {
+    const images = item.images?.length ?? 1;
+    if (size && size + images > IMAGES_A_PAGE) {
+      found.push([]);
+      size = 0;
+    }
+    found.at(-1).push(item);
+    size += images;
+  }
+  return found;
+}
+
+function render() {
+  const { section } = view;
+  const chosen = selected();
+  const all = pages(chosen);
+  view.page = Math.min(view.page, all.length - 1);
+  const shown = all[view.page];
+  const before = all.slice(0, view.page).reduce((sum, page) => sum + page.length, 0);
+  updates = new Map();
+
+  const content = document.getElementById("content");
+  if (!shown.length) content.replaceChildren(make("p", { className: "empty", textContent: nothing() }));
+  else if (section === "list") content.replaceChildren(list(shown));
+  else if (section === "rejected") content.replaceChildren(rejected(shown));
+  else if (section === "duplicates")
+    content.replaceChildren(make("div", { className: "clusters" }, ...shown.map(cluster)));
+  else
+    content.replaceChildren(
+      make("div", { className: "units" }, ...shown.map((item) => unit(data.images[item.images[0]], item))),
+    );
+
+  const hidden = data.hidden[section] ?? 0;
+  document.getElementById("about").textContent =
+    SECTIONS[section].about +
+    (hidden ? ` ${hidden.toLocaleString("en")} more are not on this page (review.max_images).` : "");
+  document.getElementById("range").textContent = chosen.length
+    ? `${before + 1}–${before + shown.length} of ${chosen.length.toLocaleString("en")}`
+    : "";
+  document.getElementById("previous").disabled = view.page === 0;
+  document.getElementById("next").disabled = view.page === all.length - 1;
+  document.getElementById("pager").hidden = all.length === 1;
+  renderFilters();
+}
+
+function nothing() {
+  if (view.section === "list") return "No row yet.";
+  return items(view.section).length ? "Nothing that fits the filters." : "Nothing was flagged here.";
+}
+
+function renderFilters() {
+  const { section } = view;
+  const cards = section !== "list" && section !== "rejected";
+  for (const button of document.querySelectorAll("#show button"))
+    button.setAttribute("aria-pressed", String(button.dataset.show === view.show));
+  document.getElementById("show").hidden = !cards;
+  document.getElementById("bulk").hidden = !cards || section === "duplicates";
+  const names = cards ? items(section).flatMap((item) => item.conflict ?? item.attribute ?? []) : [];
+  options("attribute", names, view.attribute);
+  options("kind", cards ? items(section).flatMap((item) => item.kind ?? []) : [], view.kind);
+  document.getElementById("by-attribute").hidden = !names.length;
+  document.getElementById("by-kind").hidden = section !== "duplicates";
+}
+
+function options(id, values, chosen) {
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  const select = document.getElementById(id);
+  select.replaceChildren(
+    make("option", { value: "", textContent: "any" }),
+    ...[...counts].map(([value, number]) => make("option", { value, textContent: `${value} (${number})` })),
+  );
+  select.value = chosen;
+}
+
+function summarize() {
+  const rows = listed();
+  const unsaved = ![saved, formerText].includes(csv());
+  const button = document.getElementById("save");
+  button.textContent = `Save curation.csv (${count(rows.length, "row")})`;
+  button.classList.toggle("unsaved", unsaved);
+  document.getElementById("undo").disabled = !past.length;
+  const done = data.images.filter((image) => decided(image.id)).length;
+  document.getElementById("progress").textContent =
+    `${done.toLocaleString("en")} of ${count(data.images.length, "flagged image")} decided` +
+    (unsaved ? " · not saved yet" : "");
+  document.getElementById("tabs").replaceChildren(
+    ...Object.entries(SECTIONS).map(([name, { title }]) => {
+      const number = name === "list" ? rows.length : items(name).length + (data.hidden[name] ?? 0);
+      const tab = make("button", { textContent: title, onclick: () => go(name) });
+      tab.append(make("small", { textContent: number.toLocaleString("en") }));
+      tab.setAttribute("role", "tab");
+      tab.setAttribute("aria-selected", String(name === view.section));
+      tab.dataset.section = name;
+      return tab;
+    }),
+  );
+}
+
+function go(section) {
+  if (section !== view.section) Object.assign(view, { section, page: 0, attribute: "", kind: "" });
+  location.replace(`#${section}`);
+  render();
+  summarize();
+  scrollTo(0, 0);
+}
+
+// Return the section that the address names, if it is another one.
+function fromAddress() {
+  const name = location.hash.slice(1);
+  return Object.hasOwn(SECTIONS, name) && name !== view.section ? name : null;
+}
+
+function turn(step) {
+  view.page += step;
+  render();
+  scrollTo(0, 0);
+}
+
+// Cards.
+
+function cluster(item) {
+  const kinds = {
+    exact: "equal pixels",
+    near: `alike, ${count(item.distance, "differing bit")} of 64`,
+    mirror: "mirrored",
+  };
+  const disputed = item.conflict.length ? ` · labels disagree: ${item.conflict.join(", ")}` : "";
+  const units = item.images.map((place) => unit(data.images[place], item));
+  return make(
+    "section",
+    { className: item.conflict.length ? "cluster disputed" : "cluster" },
+    make("h2", { textContent: `${kinds[item.kind]}${disputed}` }),
+    make("div", { className: "row" }, ...units),
+  );
+}
+
+const shown = (value) => (value === null ? "missing" : String(value));
+
+function unit(image, item) {
+  const { id } = image;
+  const relevant = item.conflict ?? (item.attribute ? [item.attribute] : []);
+  const card = make("article", { tabIndex: -1 });
+  card.dataset.image = id;
+  card.setAttribute("aria-label", id);
+
+  const button = (name, text, action) => make("button", { className: name, textContent: text, onclick: action });
+  const keep = button("keep", "Keep", () => change([[id, withAction(id, "keep")]]));
+  const drop = button("drop", "Drop", () => change([[id, withAction(id, "drop")]]));
+  const suggestion = suggest(id, item);
+  const more = button("", "Label", () => open(editor));
+  const noted = button("", "Note", () => open(note));
+  const labels = make("p", { className: "labels" });
+  const editor = make("div", { className: "editor", hidden: true });
+  const matters = new Set(relevant.flatMap(settable));
+  const fields = [...attributes.values()].filter((one) => !one.sources.length);
+  fields.sort((a, b) => matters.has(b.name) - matters.has(a.name));
+  const editors = fields.map((one) => field(image, one));
+  for (const one of editors) editor.append(...one.parts);
+  const note = make("textarea", { className: "note", rows: 1, placeholder: "Note", hidden: true });
+  note.setAttribute("aria-label", `Note on ${id}`);
+  note.onchange = () => change([[id, withNote(id, note.value)]]);
+
+  function open(part) {
+    part.hidden = false;
+    (part.matches("textarea") ? part : part.querySelector("select, input"))?.focus();
+  }
+
+  function update() {
+    const action = actionOf(id);
+    const changed = fields.some((one) => labelOf(id, one.name) !== undefined);
+    card.className = `unit ${action || (changed ? "relabel" : "")}`;
+    keep.setAttribute("aria-pressed", String(action === "keep"));
+    drop.setAttribute("aria-pressed", String(action === "drop"));
+    suggestion?.update();
+    for (const one of editors) one.update();
+    note.value = noteOf(id);
+    note.hidden &&= !note.value;
+    labels.replaceChildren(...labelChips(image, item.attribute ? [] : relevant));
+  }
+
+  const now = make("span", {
+    className: image.kept ? "stays" : "goes",
+    textContent: image.kept ? "stays" : `goes: ${words(image.reason)}`,
+  });
+  const picture = make("img", { src: `data:image/webp;base64,${image.picture}`, alt: `Image ${id}`, loading: "lazy", decoding: "async" });
+  const parts = [
+    make("div", { className: "picture" }, picture),
+    make("span", { className: "name", textContent: id, title: id }),
+    ...findings(image, item),
+    labels,
+    make("p", { className: "now", title: image.detail }, now, more, noted),
+    suggestion?.button ?? null,
+    make("div", { className: "acts" }, keep, drop),
+    editor,
+    note,
+  ];
+  card.append(...parts.filter((part) => part !== null));
+  card.act = { keep, drop, suggest: suggestion?.button, relabel: more, note: noted };
+  if (!updates.has(id)) updates.set(id, []);
+  updates.get(id).push(update);
+  update();
+  return card;
+}
+
+function findings(image, item) {
+  const line = (...parts) => [make("p", { className: "finding" }, ...parts)];
+  if (item.attribute)
+    return line(
+      `${item.attribute}: ${item.given} → `,
+      make("b", { textContent: `${item.suggested}?` }),
+      make("span", { className: "soft", textContent: ` ${item.score.toFixed(3)}` }),
+    );
+  if (view.section === "non_faces")
+    return line(image.probability ? `face probability ${image.probability.toFixed(3)}` : "nothing like a face");
+  if (view.section === "several_faces") return line(`${image.faces} faces found`);
+  return [];
+}
+
+// Labels as the data set gives them, where they matter, and as the reviewer sets them.
+function labelChips(image, relevant) {
+  const isSet = (name) => settable(name).some((source) => labelOf(image.id, source) !== undefined);
+  const chosen = data.attributes.filter(({ name }) => relevant.includes(name) || isSet(name));
+  return chosen.map(({ name, sources }) => {
+    const given = shown(image.labels[attributes.get(name).place]);
+    const chip = make("span", {}, make("i", { textContent: `${name} ` }));
+    if (!isSet(name)) chip.append(given);
+    else chip.append(make("s", { textContent: given }));
+    if (isSet(name) && !sources.length) {
+      const value = labelOf(image.id, name);
+      chip.append(value === MISSING ? "missing" : value);
+    }
+    chip.className = isSet(name) ? "set" : "disputed";
+    return chip;
+  });
+}
+
+// The button that sets the suggested label; none for labels that follow from others.
+function suggest(id, item) {
+  const attribute = attributes.get(item.attribute);
+  const fits = attribute && (attribute.classes?.includes(item.suggested) ?? isNumber(item.suggested));
+  if (!fits || attribute.sources.length) return null;
+  const isSet = () => labelOf(id, item.attribute) === item.suggested;
+  const button = make("button", {
+    className: "suggestion",
+    textContent: `Set ${item.attribute} to ${item.suggested}`,
+    onclick: () => change([[id, withLabel(id, item.attribute, isSet() ? undefined : item.suggested)]]),
+  });
+  return { button, update: () => button.setAttribute("aria-pressed", String(isSet())) };
+}
+
+const isNumber = (text) =>
+  /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) && Number.isFinite(Number(text));
+
+// Return a label's field and how to show its value.
+function field(image, { name, classes, place }) {
+  const { id } = image;
+  const given = shown(image.labels[place]);
+  const set = (value) => change([[id, withLabel(id, name, value)]]);
+  let input;
+  if (classes) {
+    // Values of options are numbers: any text may be the name of a class.
+    const values = [undefined, ...classes, MISSING];
+    const texts = [`${given} (as given)`, ...classes, "missing"];
+    input = make("select", { onchange: () => set(values[Number(input.value)]) });
+    input.append(...texts.map((text, i) => make("option", { value: i, textContent: text })));
+    input.show = (value) => (input.value = value === undefined ? 0 : value === MISSING && !classes.includes(MISSING) ? values.length - 1 : values.indexOf(value));
+  } else {
+    input = make("input", { placeholder: `${given} (number or ${MISSING})`, inputMode: "decimal" });
+    const valid = (text) => !text || text === MISSING || isNumber(text);
+    input.oninput = () => input.setCustomValidity(valid(input.value.trim()) ? "" : "no number");
+    input.onchange = () => input.validity.valid && set(input.value.trim() || undefined);
+    input.show = (value) => (input.value = value ?? "");
+  }
+  const label = make("label", { textContent: name });
+  input.setAttribute("aria-label", `${name} of ${id}`);
+  return { parts: [label, input], update: () => input.show(labelOf(id, name)) };
+}
+
+// Tables.
+
+function tableOf(headings, rows) {
+  const head = make("tr", {}, ...headings.map((textContent) => make("th", { textContent })));
+  const body = rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell))));
+  return make("table", {}, head, ...body);
+}
+
+function rejected(rows) {
+  return tableOf(["Image", "Reason", "Detail"], rows.map((one) => [one.id, words(one.reason), one.detail]));
+}
+
+function list(rows) {
+  return tableOf(
+    ["Image", "Decision", "Attribute", "Value", "Note", ""],
+    rows.map((row) => {
+      const gone = (one) => one.action === row.action && one.attribute === row.attribute;
+      const remove = () => change([[row.image_id, withRow(row.image_id, gone, null)]]);
+      return [
+        row.image_id,
+        row.action,
+        row.attribute,
+        row.value,
+        row.note,
+        make("button", { textContent: "Take back", onclick: remove }),
+      ];
+    }),
+  );
+}
+
+// Keys: one card is chosen; an action moves on to the next.
+
+const cards = () => [...document.querySelectorAll("#content .unit")];
+
+function choose(card) {
+  card?.focus({ preventScroll: true });
+  card?.scrollIntoView({ block: "nearest" });
+}
+
+function step(by) {
+  const all = cards();
+  const at = all.indexOf(document.activeElement?.closest?.(".unit"));
+  if (at < 0) return choose(all[0]);
+  choose(all[at + by]);
+}
+
+function stepRow(by) {
+  const at = document.activeElement?.closest?.(".unit");
+  if (!at) return choose(cards()[0]);
+  const box = at.getBoundingClientRect();
+  const distance = (card) => {
+    const other = card.getBoundingClientRect();
+    return Math.abs(other.top - box.top) * 10 + Math.abs(other.left - box.left);
+  };
+  const beyond = cards().filter((card) => (card.getBoundingClientRect().top - box.top) * by > 8);
+  choose(beyond.sort((a, b) => distance(a) - distance(b))[0]);
+}
+
+function press(action, moveOn) {
+  const card = document.activeElement?.closest?.(".unit");
+  card?.act?.[action]?.click();
+  if (card && moveOn) step(1);
+}
+
+const KEYS = {
+  ArrowLeft: () => step(-1),
+  ArrowRight: () => step(1),
+  ArrowUp: () => stepRow(-1),
+  ArrowDown: () => stepRow(1),
+  k: () => press("keep", true),
+  d: () => press("drop", true),
+  s: () => press("suggest", true),
+  r: () => press("relabel", false),
+  n: () => press("note", false),
+  u: undo,
+  "[": () => view.page > 0 && turn(-1),
+  "]": () => !document.getElementById("next").disabled && turn(1),
+  "?": () => document.getElementById("help-dialog").showModal(),
+};
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const typing = event.target.matches("input, select, textarea");
+  if (typing) {
+    if (event.key === "Escape") choose(event.target.closest(".unit"));
+    return;
+  }
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (!KEYS[key]) return;
+  event.preventDefault();
+  KEYS[key]();
+}
+
+function bulk(action) {
+  const open = [...new Set(cards().map((card) => card.dataset.image))].filter((image) => !decided(image));
+  change(open.map((image) => [image, withAction(image, action)]));
+}
+
+// Start.
+
+let saved = load();
+const formerText = csv(former);
+
+const byId = (id) => document.getElementById(id);
+byId("save").onclick = save;
+byId("undo").onclick = undo;
+byId("help").onclick = KEYS["?"];
+byId("then").append(Object.assign(byId("commands").cloneNode(true), { id: "" }));
+byId("previous").onclick = () => turn(-1);
+byId("next").onclick = () => turn(1);
+byId("search").oninput = (event) => {
+  Object.assign(view, { search: event.target.value, page: 0 });
+  render();
+};
+for (const name of ["attribute", "kind"])
+  byId(name).onchange = (event) => {
+    Object.assign(view, { [name]: event.target.value, page: 0 });
+    render();
+  };
+for (const button of document.querySelectorAll("#show button"))
+  button.onclick = () => {
+    Object.assign(view, { show: button.dataset.show, page: 0 });
+    render();
+  };
+for (const button of document.querySelectorAll("#bulk button")) button.onclick = () => bulk(button.dataset.bulk);
+document.addEventListener("keydown", onKey);
+addEventListener("hashchange", () => fromAddress() && go(fromAddress()));
+
+const first = Object.keys(data.sections).find((name) => items(name).length) ?? "duplicates";
+go(fromAddress() ?? first);
