@@ -182,10 +182,10 @@ def faces(
 @main.command()
 @click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
 @click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
-@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
+@click.option("--thumbs", type=command.IN_FILE, required=True, help="Gray thumbnails.")
 @click.option(
     "--max-distance",
-    type=click.IntRange(0, 64),
+    type=click.IntRange(0, 32),
     required=True,
     help="Differing bits of two perceptual hashes up to which the pixels are compared.",
 )
@@ -195,29 +195,31 @@ def faces(
     required=True,
     help="Share of a picture's structure that its duplicate may fail to explain.",
 )
+@click.option("--workers", type=command.NUM_WORKERS, required=True, help="Threads.")
 @click.option("--duplicates", type=command.OUT_FILE, required=True, help="Output: pairs.")
 @command.recorded("duplicates")
 def dedup(
     index: Path,
     inspection: Path,
-    images: Path,
+    thumbs: Path,
     max_distance: int,
     max_difference: float,
+    workers: int,
     duplicates: Path,
 ) -> None:
     """Find pictures that are there more than once, also mirrored, cropped or recoloured."""
-    from facedata import dedup, geometry, packed, tables
+    from facedata import arrays, dedup, tables
 
     table = tables.read(index, ["image_id"])
     hashes = ["image_id", "row", "pixel_hash", "phash", "phash_mirror"]
-    facts = tables.read(inspection, [*hashes, *geometry.box_columns(images.stem)])
+    facts = tables.read(inspection, hashes)
     pairs = dedup.find_duplicates(
         table,
         tables.rows_of(facts, table["image_id"], inspection),
-        packed.read_images(images),
-        images.stem,
+        arrays.read_thumbs(thumbs),
         max_distance,
         max_difference,
+        workers,
     )
     tables.write(pairs, duplicates)
 

@@ -6,30 +6,37 @@ picture, shifted and scaled a little, explains that of the other.
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from PIL import Image
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
-from facedata import progress, tables
-from facedata.geometry import box_columns
+from facedata import arrays, hamming, progress, tables
+from facedata.errors import DataError
+from facedata.inspect import phash
+from facedata.workers import threaded_map
 
 log = logging.getLogger(__name__)
 
-SIDE = 32  # of the gray thumbnails that are compared, px
+SIDE = arrays.THUMB_SHAPE[0]  # of the gray thumbnails that are compared, px
 MARGIN = 3  # rows and columns at each side left out: a shifted picture does not know them
-CHUNK = 2048  # pairs or images at a time: memory stays flat
+CHUNK = 256  # pictures or pairs at a time: they stay in the cache
+TASK = 32 * CHUNK  # pictures or pairs a thread takes at a time
 
+# Share of each side that is cut off a picture before it is looked for among the others as they are:
+# a copy that was cropped by 1 to 4 % has a hash too far from that of the whole.
+CROP = 0.02
 # Alignment, in units of half a side; enough for pictures cropped by a tenth of their size.
 MAX_STEP, MAX_SHIFT, MIN_SCALE, MAX_SCALE = 0.15, 0.2, 0.8, 1.25
-# Largest difference that goes on to the next step of the alignment. On 10,137 faces all pairs that
-# ended below 0.2 had less than 0.73 before the first step and less than 0.21 after it.
-SHORTLIST = (0.8, 0.4)
+# Least correlation of two pictures' structure as they lie, and largest difference after the first
+# step of their alignment, that are followed further. Of 430 pairs of faces that ended below 0.25,
+# those within 10 bits had 0.76 and more, and less than 0.21 after the first step.
+MIN_CORRELATION, SHORTLIST = 0.7, 0.4
 # Standard deviation, in gray levels, below which a picture has no structure that could be compared:
-# uniform areas and gradients. Faces have 8 and more.
-MIN_DETAIL = 2.0
+# uniform areas and plain gradients, also with noise. Faces have 6 and more.
+MIN_DETAIL = 1.5
+LARGE_CLUSTER = 20  # pictures; more deserve a look
 
 POSITIONS = np.linspace(-1, 1, SIDE, dtype=np.float32)
 INNER = slice(MARGIN, SIDE - MARGIN)
@@ -47,54 +54,90 @@ def blur_matrix(size: int, sigma: float) -> np.ndarray:
     return rows.astype(np.float32)
 
 
+def _interpolation(positions: np.ndarray) -> np.ndarray:
+    """Return the weights that read a line of SIDE values at positions -1..1, [N, SIDE, SIDE]."""
+    pixels = np.clip((positions + 1) * (SIDE - 1) / 2, 0, SIDE - 1)[..., None]
+    return np.maximum(1 - np.abs(pixels - np.arange(SIDE, dtype=np.float32)), 0)
+
+
 SMOOTH = blur_matrix(SIDE, 1.0)  # takes away what compression and resampling change
 LOCAL_MEAN = blur_matrix(SIDE - 2 * MARGIN, 3.0)  # the rest is structure: features, not background
+CROPPED = _interpolation((1 - 2 * CROP) * POSITIONS[None])[0]  # the middle at the size of the whole
+HALF_SIZE = np.kron(np.eye(SIDE // 2 - MARGIN), [0.5, 0.5]).astype(np.float32)
+DETAIL_LENGTH = 254.0  # of vectors of 169 values in 8 bits; hardly one exceeds half of it
 
 
-def thumbnails(images: np.ndarray, rows: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return smoothed gray thumbnails of the content of packed images.
+@dataclass(frozen=True)
+class _Pictures:
+    """Different pictures with some structure, and what duplicates are looked for by.
 
-    Args:
-        images: uint8 [M, H, W, 3].
-        rows: the images wanted, int [N].
-        boxes: their content boxes (left, top, right, bottom) in pixels, int [N, 4].
-
-    Returns:
-        float16 [N, SIDE, SIDE], gray levels 0..255.
+    Attributes:
+        positions: in the table of images, ascending, int [N].
+        thumbs: uint8 [M, SIDE, SIDE], may be a memory map.
+        rows: of the thumbs, int [N].
+        hashes: perceptual hashes, uint64 [N].
+        mirrored: those of the mirror images.
+        cropped: those of the pictures' middle.
+        detail: structure at half size, of length DETAIL_LENGTH, int8 [N, 13 * 13].
+        cropped_detail: that of the middle.
     """
-    thumbs = np.empty((len(rows), SIDE, SIDE), dtype=np.float16)
-    for i, row in enumerate(progress.track(rows, "thumbnails")):
-        gray = Image.fromarray(images[row]).convert("L")
-        small = gray.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=tuple(boxes[i].tolist()))
-        thumbs[i] = SMOOTH @ np.asarray(small, dtype=np.float32) @ SMOOTH.T
-    return thumbs
+
+    positions: np.ndarray
+    thumbs: np.ndarray
+    rows: np.ndarray
+    hashes: np.ndarray
+    mirrored: np.ndarray
+    cropped: np.ndarray
+    detail: np.ndarray
+    cropped_detail: np.ndarray
 
 
-def similar_hashes(
-    hashes_a: np.ndarray, hashes_b: np.ndarray, max_distance: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield pairs i < j with few differing bits between hashes_a[i] and hashes_b[j].
-
-    Args:
-        hashes_a: uint64 [N].
-        hashes_b: uint64 [N].
-        max_distance: largest number of differing bits, 0..64.
-
-    Yields:
-        i, j (int64 [n]) and the number of differing bits (uint8 [n]); in order of i, then j.
-    """
-    num_images = len(hashes_a)
-    rows = max(1, (1 << 22) // max(num_images, 1))  # 32 MiB of hashes compared at a time
-    for start in progress.track(range(0, num_images, rows), "hashes"):
-        later = hashes_b[start:]
-        distance = np.bitwise_count(hashes_a[start : start + rows, None] ^ later)
-        i, j = np.nonzero(distance <= max_distance)
-        keep = i < j
-        i, j = i[keep], j[keep]
-        yield i + start, j + start, distance[i, j]
+def _look_at(
+    inspection: pd.DataFrame, thumbs: np.ndarray, positions: np.ndarray, num_threads: int
+) -> _Pictures:
+    """Return what duplicates of the pictures at these positions are looked for by."""
+    rows = inspection["row"].to_numpy(dtype=np.int64)[positions]
+    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    found = threaded_map(lambda chunk: _sketch(thumbs[chunk]), chunks, num_threads)
+    sketches = list(progress.track(found, "thumbnails", len(chunks)))
+    is_flat, *sketch = (np.concatenate(parts) for parts in zip(*sketches, strict=True))
+    hashes = [
+        inspection[name].to_numpy(dtype=np.uint64)[positions] for name in ("phash", "phash_mirror")
+    ]
+    values = [values[~is_flat] for values in (rows, *hashes, *sketch)]
+    return _Pictures(positions[~is_flat], thumbs, *values)
 
 
-def difference(a: np.ndarray, b: np.ndarray, max_difference: float) -> np.ndarray:
+def _sketch(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return whether thumbnails are without structure, then columns of _Pictures: from cropped."""
+    thumbs = thumbs.astype(np.float32)
+    cropped = CROPPED @ thumbs @ CROPPED.T
+    detail = _half_size_detail(thumbs)
+    is_flat = np.mean(detail**2, axis=1) < MIN_DETAIL**2
+    return is_flat, phash(cropped)[0], _packed(detail), _packed(_half_size_detail(cropped))
+
+
+def _half_size_detail(thumbs: np.ndarray) -> np.ndarray:
+    smoothed = HALF_SIZE @ SMOOTH[INNER]  # [13, SIDE]
+    local_mean = HALF_SIZE @ LOCAL_MEAN @ SMOOTH[INNER]
+    detail = smoothed @ thumbs @ smoothed.T - local_mean @ thumbs @ local_mean.T
+    return detail.reshape(len(thumbs), -1)
+
+
+def _packed(detail: np.ndarray) -> np.ndarray:
+    """Return vectors at length DETAIL_LENGTH in 8 bits."""
+    length = np.sqrt(np.sum(detail**2, axis=1, keepdims=True))
+    scaled = detail * (DETAIL_LENGTH / np.maximum(length, 1e-6))
+    return np.rint(scaled).clip(-127, 127).astype(np.int8)
+
+
+def _detail(pictures: np.ndarray) -> np.ndarray:
+    return pictures - LOCAL_MEAN @ pictures @ LOCAL_MEAN.T
+
+
+def difference(
+    a: np.ndarray, b: np.ndarray, max_difference: float, scale: float = 1.0
+) -> np.ndarray:
     """Return which part of b's fine structure a does not explain, after a small shift and scaling.
 
     Each axis of a is shifted and scaled (Gauss-Newton steps on the brightness differences), then
@@ -102,28 +145,24 @@ def difference(a: np.ndarray, b: np.ndarray, max_difference: float) -> np.ndarra
     0 for the same picture at any brightness and contrast, 0.6 to 0.9 for two faces.
 
     Args:
-        a: thumbnails, float [N, SIDE, SIDE], gray levels.
+        a: thumbnails with some structure, [N, SIDE, SIDE], gray levels.
         b: as a.
         max_difference: pairs that are clearly above are not followed to the end.
+        scale: of a where the steps begin; below 1, its middle is enlarged.
 
     Returns:
-        float32 [N]; 1 where a picture has too little structure to say.
+        float32 [N], 0..1.
     """
-    a, b = a.astype(np.float32), b.astype(np.float32)
-    result = np.ones(len(a), dtype=np.float32)
-    left = np.arange(len(a))  # pairs still in question
-    warp = np.tile(np.float32([0, 1, 0, 1]), (len(a), 1))  # shift and scale along x, along y
-    moved = a
-    for limit in (*SHORTLIST, None):
-        result[left] = _difference(moved, b[left])
-        if limit is None:
-            break
-        close = result[left] <= max(limit, max_difference)
-        left, warp = left[close], warp[close]
-        if not len(left):
-            break
-        warp = _step(warp, moved[close], b[left])
-        moved = _warp(a[left], warp)
+    a, b = (SMOOTH @ pictures.astype(np.float32) @ SMOOTH.T for pictures in (a, b))
+    warp = np.tile(np.float32([0, scale, 0, scale]), (len(a), 1))  # shift and scale along x, y
+    moved = a if scale == 1 else _warp(a, warp)
+    warp = _step(warp, moved, b)
+    moved = _warp(a, warp)
+    result = _difference(moved, b)
+    close = np.flatnonzero(result <= max(SHORTLIST, max_difference))
+    if len(close):
+        warp = _step(warp[close], moved[close], b[close])
+        result[close] = _difference(_warp(a[close], warp), b[close])
     return result
 
 
@@ -133,12 +172,7 @@ def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a_power, b_power = (np.mean(pictures**2, axis=(1, 2)) for pictures in (a, b))
     power = np.sqrt(np.maximum(a_power * b_power, 1e-12))
     correlation = np.clip(np.mean(a * b, axis=(1, 2)) / power, 0, 1)
-    is_flat = np.minimum(a_power, b_power) < MIN_DETAIL**2
-    return np.where(is_flat, 1, np.sqrt(1 - correlation**2)).astype(np.float32)
-
-
-def _detail(pictures: np.ndarray) -> np.ndarray:
-    return pictures - LOCAL_MEAN @ pictures @ LOCAL_MEAN.T
+    return np.sqrt(1 - correlation**2).astype(np.float32)
 
 
 def _step(warp: np.ndarray, moved: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -176,24 +210,24 @@ def _warp(pictures: np.ndarray, warp: np.ndarray) -> np.ndarray:
     return along_y @ pictures @ along_x.transpose(0, 2, 1)
 
 
-def _interpolation(positions: np.ndarray) -> np.ndarray:
-    """Return the weights that read a line of SIDE values at positions -1..1, [N, SIDE, SIDE]."""
-    pixels = np.clip((positions + 1) * (SIDE - 1) / 2, 0, SIDE - 1)[..., None]
-    return np.maximum(1 - np.abs(pixels - np.arange(SIDE, dtype=np.float32)), 0)
-
-
 def find_pairs(
-    inspection: pd.DataFrame, thumbs: np.ndarray, max_distance: int, max_difference: float
+    inspection: pd.DataFrame,
+    thumbs: np.ndarray,
+    max_distance: int,
+    max_difference: float,
+    num_threads: int,
 ) -> pd.DataFrame:
     """Return the pairs of images that show the same picture.
 
-    Pictures of equal pixels are paired with the first of them, which alone is compared further.
+    Images of equal pixels are paired with the first of them, which alone is compared further; so
+    are images of one perceptual hash whose pixels agree.
 
     Args:
-        inspection: images that decoded: pixel_hash, phash, phash_mirror (uint64).
-        thumbs: their thumbnails, float [N, SIDE, SIDE].
+        inspection: images that decoded: row (in thumbs), pixel_hash, phash, phash_mirror (uint64).
+        thumbs: uint8 [M, SIDE, SIDE], gray thumbnails of whole pictures; may be a memory map.
         max_distance: largest number of differing bits of two perceptual hashes to look closer.
         max_difference: largest `difference` of two duplicates, 0..1.
+        num_threads: the result does not depend on it.
 
     Returns:
         a, b (positions, a < b), distance, difference, kind (exact, near, mirror) and cluster
@@ -204,23 +238,107 @@ def find_pairs(
     copies = np.setdiff1d(np.arange(len(first)), originals)
     found = [_table(originals[first[copies]], copies, 0, 0.0, "exact")]
 
-    hashes = inspection["phash"].to_numpy(dtype=np.uint64)[originals]
-    mirror_hashes = inspection["phash_mirror"].to_numpy(dtype=np.uint64)[originals]
-    for kind, others in (("near", hashes), ("mirror", mirror_hashes)):
-        for i, j, distance in similar_hashes(others, hashes, max_distance):
-            for start in range(0, len(i), CHUNK):
-                chunk = slice(start, start + CHUNK)
-                a, b = originals[i[chunk]], originals[j[chunk]]
-                pictures = thumbs[a][:, :, ::-1] if kind == "mirror" else thumbs[a]
-                differences = difference(pictures, thumbs[b], max_difference)
-                same = differences <= max_difference
-                found.append(
-                    _table(a[same], b[same], distance[chunk][same], differences[same], kind)
-                )
+    if len(originals) > 1:
+        pictures = _look_at(inspection, thumbs, np.sort(originals), num_threads)
+        pairs = _search(pictures, max_distance, max_difference, num_threads)
+        for kind, i, j, differences in pairs if len(pictures.positions) else ():
+            left = pictures.mirrored if kind == "mirror" else pictures.hashes
+            distance = np.bitwise_count(left[i] ^ pictures.hashes[j])
+            a, b = pictures.positions[np.minimum(i, j)], pictures.positions[np.maximum(i, j)]
+            found.append(_table(a, b, distance, differences, kind))
     pairs = pd.concat(found, ignore_index=True)
     # A picture that is nearly its own mirror image is paired once, as it lies.
     pairs = pairs.drop_duplicates(["a", "b"]).sort_values(["a", "b"], ignore_index=True)
-    return pairs.assign(cluster=_clusters(pairs["a"], pairs["b"], len(inspection)))
+    return pairs.assign(cluster=_clusters(pairs["a"], pairs["b"]))
+
+
+def _search(
+    pictures: _Pictures, max_distance: int, max_difference: float, num_threads: int
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield kind (near, mirror), two pictures i, j (int [n]) and their difference (float [n])."""
+    confirm = partial(_confirm, pictures, max_difference)
+
+    # Pictures of one hash: each with the first, those that differ from it with the first of these
+    # and so on. Only the first ones go on: a thousand frames of one scene are not a million pairs.
+    left = np.argsort(pictures.hashes, kind="stable")
+    distinct = []
+    while len(left):
+        _, start, number = np.unique(pictures.hashes[left], return_index=True, return_inverse=True)
+        distinct.append(left[start])
+        i, j = left[start][number], left
+        i, j = i[i != j], j[i != j]
+        agree = np.zeros(len(pictures.hashes), dtype=bool)
+        for pair in threaded_map(confirm, _tasks("near", i, j), num_threads):
+            agree[pair[2]] = True
+            yield pair
+        left = j[~agree[j]]
+    distinct = np.sort(np.concatenate(distinct))
+
+    hashes, cropped = pictures.hashes[distinct], pictures.cropped[distinct]
+    mirrored = pictures.mirrored[distinct]
+    num_candidates = 0
+
+    def candidates() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        nonlocal num_candidates
+        for kind, others in (("near", None), ("cropped", cropped), ("mirror", mirrored)):
+            a, b = (hashes, None) if others is None else (others, hashes)
+            for i, j, distance in hamming.near_pairs(a, b, max_distance, num_threads):
+                if kind == "near":
+                    keep = distance > 0  # the others were compared above
+                elif kind == "mirror":
+                    keep = i < j  # the mirror image of j and i are the same
+                else:
+                    keep = (i != j) & (np.bitwise_count(hashes[i] ^ hashes[j]) > max_distance)
+                num_candidates += np.count_nonzero(keep)
+                yield from _tasks(kind, distinct[i[keep]], distinct[j[keep]])
+
+    yield from threaded_map(confirm, candidates(), num_threads)
+    log.info("%d different hashes, %d pairs compared", len(distinct), num_candidates)
+
+
+def _tasks(kind: str, i: np.ndarray, j: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield the pairs some at a time."""
+    for start in range(0, len(i), TASK):
+        yield kind, i[start : start + TASK], j[start : start + TASK]
+
+
+def _confirm(
+    pictures: _Pictures, max_difference: float, task: tuple[str, np.ndarray, np.ndarray]
+) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
+    """Return kind, i, j and difference of the pairs that show the same picture."""
+    kind, i, j = task
+    similar = _correlation(pictures, kind, i, j) >= MIN_CORRELATION
+    i, j = i[similar], j[similar]
+    differences = np.empty(len(i), dtype=np.float32)
+    for start in range(0, len(i), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        a, b = (pictures.thumbs[pictures.rows[side[chunk]]] for side in (i, j))
+        a = a[:, :, ::-1] if kind == "mirror" else a
+        scale = 1 - 2 * CROP if kind == "cropped" else 1.0
+        found = difference(a, b, max_difference, scale)
+        # What is not far off is seen from the other side too.
+        near = np.flatnonzero((found > max_difference) & (found <= 2 * max_difference))
+        if len(near):
+            other = difference(b[near], a[near], max_difference, 1 / scale)
+            found[near] = np.minimum(found[near], other)
+        differences[chunk] = found
+    same = differences <= max_difference
+    return "mirror" if kind == "mirror" else "near", i[same], j[same], differences[same]
+
+
+def _correlation(pictures: _Pictures, kind: str, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Return the correlation of the pictures' structure as they lie, at half size; float32 [n]."""
+    result = np.empty(len(i), dtype=np.float32)
+    details = pictures.cropped_detail if kind == "cropped" else pictures.detail
+    side = SIDE // 2 - MARGIN
+    for start in range(0, len(i), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        a, b = details[i[chunk]], pictures.detail[j[chunk]]
+        if kind == "mirror":
+            a = a.reshape(-1, side, side)[:, :, ::-1].reshape(len(a), -1)
+        product = np.einsum("np,np->n", a.astype(np.float32), b.astype(np.float32))
+        result[chunk] = product / DETAIL_LENGTH**2
+    return result
 
 
 def _table(a: np.ndarray, b: np.ndarray, distance: object, difference: object, kind: str):
@@ -229,11 +347,40 @@ def _table(a: np.ndarray, b: np.ndarray, distance: object, difference: object, k
     return pd.DataFrame(values).astype(types)
 
 
-def _clusters(a: pd.Series, b: pd.Series, num_images: int) -> np.ndarray:
-    """Return the connected component of each pair, numbered in the order of the pairs."""
-    edges = sparse.coo_array((np.ones(len(a)), (a, b)), shape=(num_images, num_images))
-    _, component = connected_components(edges, directed=False)
-    return pd.factorize(component[a])[0]
+def _clusters(a: pd.Series, b: pd.Series) -> np.ndarray:
+    """Return what each pair is connected with, numbered in the order of the pairs; int64 [n]."""
+    above = {}  # another image of the same cluster, nearer to the one that stands for it
+
+    def top(image: int) -> int:
+        while (next_one := above.get(image, image)) != image:
+            above[image] = above.get(next_one, next_one)
+            image = next_one
+        return image
+
+    pairs = list(zip(a.tolist(), b.tolist(), strict=True))
+    for i, j in pairs:
+        above[top(i)] = top(j)
+    return pd.factorize(np.array([top(i) for i, _ in pairs], dtype=np.int64))[0]
+
+
+def _report(pairs: pd.DataFrame) -> None:
+    """Log how many pairs there are of each kind, and how large their clusters are."""
+    kinds = ", ".join(f"{n} {kind}" for kind, n in pairs["kind"].value_counts().items())
+    log.info("%d pairs in %d clusters: %s", len(pairs), pairs["cluster"].nunique(), kinds or "none")
+    members = pd.concat([pairs.set_index("cluster")[side] for side in "ab"])
+    sizes = members.groupby(level=0).nunique()
+    counts = sizes.value_counts().sort_index()
+    if len(counts):
+        text = ", ".join(f"{count} of {size}" for size, count in counts.items())
+        log.info("clusters by number of images: %s", text)
+    if sizes.max() > LARGE_CLUSTER:
+        log.warning(
+            "%d clusters have more than %d images, the largest %d: not each need look like each,"
+            " one resembles the next; have a look at them, a smaller max_difference splits them",
+            (sizes > LARGE_CLUSTER).sum(),
+            LARGE_CLUSTER,
+            sizes.max(),
+        )
 
 
 def conflicts(labels: pd.DataFrame, a: np.ndarray, b: np.ndarray) -> list[str]:
@@ -248,49 +395,53 @@ def conflicts(labels: pd.DataFrame, a: np.ndarray, b: np.ndarray) -> list[str]:
     for name in labels.columns:
         first, second = labels[name].iloc[a], labels[name].iloc[b]
         known = first.notna().to_numpy() & second.notna().to_numpy()
-        differ = known & (first.to_numpy() != second.to_numpy())
-        names[differ] += np.where(names[differ] == "", "", ";") + name
-    return names.tolist()
+        names[known & (first.to_numpy() != second.to_numpy())] += name + ";"
+    return [text.removesuffix(";") for text in names]
 
 
 def find_duplicates(
     index: pd.DataFrame,
     inspection: pd.DataFrame,
-    images: np.ndarray,
-    geometry: str,
+    thumbs: np.ndarray,
     max_distance: int,
     max_difference: float,
+    num_threads: int,
 ) -> pd.DataFrame:
-    """Return the table of duplicates.
+    """Return the pairs of images that show the same picture, for `duplicates.parquet`.
 
     Args:
         index: all images with their attributes.
-        inspection: its rows for the same images, in the same order.
-        images: packed images, uint8 [M, H, W, 3], rows as the inspection says.
-        geometry: name of their geometry, the prefix of the inspection's content boxes.
+        inspection: rows of the same images in the same order: image_id, row, pixel_hash, phash,
+            phash_mirror.
+        thumbs: as in `find_pairs`.
         max_distance: as in `find_pairs`.
         max_difference: as in `find_pairs`.
+        num_threads: as in `find_pairs`.
 
     Returns:
         image_id_a, image_id_b, distance, kind, cluster, conflict, difference.
+
+    Raises:
+        DataError: the thumbnails are not those of the inspection.
     """
     decodable = inspection["row"].notna().to_numpy()
+    if decodable.sum() != len(thumbs):
+        raise DataError(
+            f"{len(thumbs)} thumbnails, but {decodable.sum()} images that decoded; inspect again"
+        )
     inspection, labels = inspection[decodable], index.loc[decodable, tables.attributes(index)]
-    rows = inspection["row"].to_numpy(dtype=np.int64)
-    boxes = inspection[box_columns(geometry)].to_numpy(dtype=np.int64)
-    thumbs = thumbnails(images, rows, boxes)
-    pairs = find_pairs(inspection, thumbs, max_distance, max_difference)
-    kinds = ", ".join(f"{n} {kind}" for kind, n in pairs["kind"].value_counts().items())
-    log.info("%d pairs in %d clusters: %s", len(pairs), pairs["cluster"].nunique(), kinds or "none")
+    pairs = find_pairs(inspection, thumbs, max_distance, max_difference, num_threads)
+    _report(pairs)
     ids = inspection["image_id"].to_numpy()
+    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     return pd.DataFrame(
         {
-            "image_id_a": ids[pairs["a"]],
-            "image_id_b": ids[pairs["b"]],
+            "image_id_a": ids[a],
+            "image_id_b": ids[b],
             "distance": pairs["distance"],
             "kind": pairs["kind"],
             "cluster": pairs["cluster"],
-            "conflict": conflicts(labels, pairs["a"].to_numpy(), pairs["b"].to_numpy()),
+            "conflict": conflicts(labels, a, b),
             "difference": pairs["difference"],
         }
     )

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -79,3 +79,31 @@ def _end_with_parent() -> None:
 
 def _compute(function: Callable[[Item], Result], batch: Sequence[Item]) -> list[Result]:
     return [function(item) for item in batch]
+
+
+def threaded_map(
+    function: Callable[[Item], Result], items: Iterable[Item], num_threads: int
+) -> Iterator[Result]:
+    """Yield `function(item)` of every item in order, computed by threads, a few items ahead.
+
+    For functions that spend their time in numpy, which lets other threads run meanwhile.
+
+    Args:
+        function: what to compute.
+        items: taken as threads come free, so that memory does not grow with their number.
+        num_threads: 1 computes in this one.
+    """
+    if num_threads == 1:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(num_threads)
+    pending = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) == 2 * num_threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -37,8 +37,8 @@ def curated(tmp_path_factory):
              rejected=rejected, notes=out / "notes.csv")  # fmt: skip
     facedata("inspect", index=index, root=DIRTY, geometries=json.dumps(sizes), workers=2,
              inspection=inspection, images=out)  # fmt: skip
-    facedata("dedup", index=index, inspection=inspection, images=out / "classifier.npy",
-             max_distance=12, max_difference=0.2, duplicates=duplicates)  # fmt: skip
+    facedata("dedup", index=index, inspection=inspection, thumbs=out / "thumbs.npy",
+             max_distance=8, max_difference=0.2, workers=1, duplicates=duplicates)  # fmt: skip
     decoded = tables.read(inspection).query("row.notna()")
     faces = decoded[["image_id"]].assign(probability=1.0, non_face=False, several_faces=False)
     tables.write(faces, out / "faces.parquet")

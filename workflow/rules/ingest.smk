@@ -72,16 +72,18 @@ rule dedup:
     input:
         index=results("index.parquet"),
         inspection=results("inspection.parquet"),
-        images=results("images/classifier.npy"),
+        thumbs=results("images/thumbs.npy"),
     output:
         duplicates=results("duplicates.parquet"),
     log:
         results("logs/dedup.log"),
+    threads: 8
     params:
         max_distance=setting("dedup/max_distance"),
         max_difference=setting("dedup/max_difference"),
         code=code_digest("facedata dedup"),
     shell:
         "facedata dedup --index {input.index} --inspection {input.inspection}"
-        " --images {input.images} --max-distance {params.max_distance}"
-        " --max-difference {params.max_difference} --duplicates {output.duplicates} 2> {log}"
+        " --thumbs {input.thumbs} --max-distance {params.max_distance}"
+        " --max-difference {params.max_difference} --workers {threads}"
+        " --duplicates {output.duplicates} 2> {log}"
