@@ -80,6 +80,8 @@ def read_data(
     rejected = len(decided) - len(table)  # they come first
     if rejected < 0 or decided["image_id"].iloc[rejected:].tolist() != table["image_id"].tolist():
         raise DataError(f"{decisions}: not of the images in {index}; make the file again")
+    found = ["image_id", "probability", "num_faces", "non_face", "several_faces"]
+    found = tables.read(faces, found)
     issues = None
     if label_issues is not None:
         issues = curate.read_issues(label_issues, table["image_id"])
@@ -89,9 +91,7 @@ def read_data(
         boxes=facts[box].to_numpy(dtype="float64", na_value=np.nan),
         decisions=decided.iloc[rejected:].reset_index(drop=True),
         rejected=decided.iloc[:rejected],
-        faces=tables.read(
-            faces, ["image_id", "probability", "num_faces", "non_face", "several_faces"]
-        ),
+        faces=tables.rows_of(found, table.loc[facts["row"].notna(), "image_id"], faces),
         duplicates=tables.read(
             duplicates, ["image_id_a", "image_id_b", "kind", "distance", "cluster", "conflict"]
         ),
@@ -179,7 +179,7 @@ def _share_out(
     """Return the first items of each section, as many as have pictures, and the pictures' numbers.
 
     Sections have equal shares of the pictures; what one does not need goes to the others. An item
-    that does not fit ends its section.
+    with more pictures than are left is passed over.
     """
     number: dict[str, int] = {}
     used = dict.fromkeys(found, 0)
@@ -188,9 +188,11 @@ def _share_out(
     while waiting:
         name = min(waiting, key=used.get)
         item = next(waiting[name], None)
-        new = [] if item is None else [one for one in item["images"] if one not in number]
-        if item is None or len(number) + len(new) > max_images:
+        if item is None:
             del waiting[name]
+            continue
+        new = [one for one in item["images"] if one not in number]
+        if len(number) + len(new) > max_images:
             continue
         used[name] += len(item["images"])
         number |= {one: len(number) + i for i, one in enumerate(new)}

@@ -182,6 +182,16 @@ def test_rows_are_named_as_the_data_set_names_them(data):
     ]
 
 
+def test_a_cluster_with_too_many_pictures_is_passed_over():
+    found = {
+        "pairs": [{"images": list("abcdef")}, {"images": list("gh")}],
+        "few": [{"images": ["i"]}],
+    }
+    shown, number = review._share_out(found, 3)
+    assert shown == {"pairs": [{"images": ["g", "h"]}], "few": [{"images": ["i"]}]}
+    assert set(number) == set("ghi")
+
+
 class Scripts(html.parser.HTMLParser):
     """The scripts of a page, and every address that it names."""
 

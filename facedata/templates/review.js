@@ -9,16 +9,30 @@ const attributes = new Map(data.attributes.map((one, place) => [one.name, { ...o
 const SECTIONS = {
   duplicates: {
     title: "Duplicates",
-    about: "Pictures that are there more than once. Disputed labels are marked; the dot tells what happens to an image if you do nothing.",
+    about:
+      "Pictures that are there more than once. Disputed labels are marked; the dot tells what happens to an" +
+      " image if you do nothing.",
   },
   label_issues: {
     title: "Doubtful labels",
-    about: "A classifier that did not learn from these images believes another label, the worst first. Keep says that the given label is right.",
+    about:
+      "A classifier that did not learn from these images believes another label, the worst first. Keep says" +
+      " that the given label is right.",
   },
-  non_faces: { title: "No face found", about: "The detector saw no face, or was not sure enough; what it took for a face most is first. It knows photographs: on drawings it errs." },
+  non_faces: {
+    title: "No face found",
+    about:
+      "The detector saw no face, or was not sure enough; what it took for a face most is first. It knows" +
+      " photographs: on drawings it errs.",
+  },
   several_faces: { title: "Several faces", about: "A second face beside the main one." },
   rejected: { title: "Not usable", about: "Rows and files that gave no image: they cannot be kept." },
-  list: { title: "Your list", about: `All rows that curation.csv will have. Save it, put it at ${data.saved_as} and run snakemake again: the list wins over every check.` },
+  list: {
+    title: "Your list",
+    about:
+      `All rows that curation.csv will have. Save it, put it at ${data.saved_as} and run snakemake again:` +
+      " the list wins over every check.",
+  },
 };
 
 // Decisions: rows of the reviewer's list by image, each {action, attribute, value, note}. A row
@@ -89,28 +103,27 @@ function undo() {
 }
 
 const noteOf = (image) => rowsOf(image).find((row) => row.note)?.note ?? "";
-const actionOf = (image) => rowsOf(image).find((row) => row.action === "keep" || row.action === "drop")?.action ?? "";
+const isAction = (row) => row.action === "keep" || row.action === "drop";
+const actionOf = (image) => rowsOf(image).find(isAction)?.action ?? "";
 const labelOf = (image, attribute) =>
   rowsOf(image).find((row) => row.action === "relabel" && row.attribute === attribute)?.value;
 const decided = (image) => rowsOf(image).some((row) => row.action);
 
-// Return an image's rows with one more in the place of those that `gone` picks.
-function withRow(image, gone, row) {
-  const rows = rowsOf(image).filter((one) => !gone(one) && one.action);
+// Return an image's rows without those that `gone` picks, and with another if there is an action.
+function withRow(image, gone, action = "", attribute = "", value = "") {
+  const rows = rowsOf(image).filter((row) => row.action && !gone(row));
   const note = noteOf(image);
-  if (row) rows.push({ attribute: "", value: "", note, ...row });
-  if (!rows.length && note) rows.push({ action: "", attribute: "", value: "", note });
+  if (action || (!rows.length && note)) rows.push({ action, attribute, value, note });
   return rows;
 }
 
 function withAction(image, action) {
-  const row = action === actionOf(image) ? null : { action };
-  return withRow(image, (one) => one.action === "keep" || one.action === "drop", row);
+  return withRow(image, isAction, action === actionOf(image) ? "" : action);
 }
 
 function withLabel(image, attribute, value) {
-  const gone = (one) => one.action === "relabel" && one.attribute === attribute;
-  return withRow(image, gone, value === undefined ? null : { action: "relabel", attribute, value });
+  const gone = (row) => row.action === "relabel" && row.attribute === attribute;
+  return value === undefined ? withRow(image, gone) : withRow(image, gone, "relabel", attribute, value);
 }
 
 function withNote(image, note) {
@@ -144,7 +157,8 @@ function save() {
   saved = text;
   remember();
   summarize();
-  document.getElementById("saved-count").textContent = `curation.csv has ${count(listed().length, "row")}.`;
+  const rows = count(listed().length, "row");
+  document.getElementById("saved-count").textContent = `curation.csv has ${rows}.`;
   document.getElementById("saved-dialog").showModal();
 }
 
@@ -152,7 +166,7 @@ function save() {
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children.filter((child) => child !== null));
+  element.append(...children);
   return element;
 }
 
@@ -177,7 +191,8 @@ function settable(name) {
 function isDone(section, item) {
   if (section !== "label_issues") return item.images.some((place) => decided(data.images[place].id));
   const image = data.images[item.images[0]].id;
-  return actionOf(image) !== "" || settable(item.attribute).some((name) => labelOf(image, name) !== undefined);
+  const isSet = (name) => labelOf(image, name) !== undefined;
+  return actionOf(image) !== "" || settable(item.attribute).some(isSet);
 }
 
 function selected() {
@@ -285,17 +300,21 @@ function summarize() {
   document.getElementById("progress").textContent =
     `${done.toLocaleString("en")} of ${count(data.images.length, "flagged image")} decided` +
     (unsaved ? " · not saved yet" : "");
-  document.getElementById("tabs").replaceChildren(
-    ...Object.entries(SECTIONS).map(([name, { title }]) => {
-      const number = name === "list" ? rows.length : items(name).length + (data.hidden[name] ?? 0);
-      const tab = make("button", { textContent: title, onclick: () => go(name) });
-      tab.append(make("small", { textContent: number.toLocaleString("en") }));
-      tab.setAttribute("role", "tab");
-      tab.setAttribute("aria-selected", String(name === view.section));
-      tab.dataset.section = name;
-      return tab;
-    }),
-  );
+  for (const tab of document.getElementById("tabs").children) {
+    const name = tab.dataset.section;
+    const number = name === "list" ? rows.length : items(name).length + (data.hidden[name] ?? 0);
+    tab.querySelector("small").textContent = number.toLocaleString("en");
+    tab.setAttribute("aria-selected", String(name === view.section));
+  }
+}
+
+function makeTabs() {
+  for (const [name, { title }] of Object.entries(SECTIONS)) {
+    const tab = make("button", { textContent: title, onclick: () => go(name) }, make("small"));
+    tab.setAttribute("role", "tab");
+    tab.dataset.section = name;
+    document.getElementById("tabs").append(tab);
+  }
 }
 
 function go(section) {
@@ -345,22 +364,30 @@ function unit(image, item) {
   card.dataset.image = id;
   card.setAttribute("aria-label", id);
 
-  const button = (name, text, action) => make("button", { className: name, textContent: text, onclick: action });
+  const button = (className, textContent, onclick) => make("button", { className, textContent, onclick });
   const keep = button("keep", "Keep", () => change([[id, withAction(id, "keep")]]));
   const drop = button("drop", "Drop", () => change([[id, withAction(id, "drop")]]));
   const suggestion = suggest(id, item);
-  const more = button("", "Label", () => open(editor));
+  const more = button("", "Label", () => {
+    if (!editors.length) fill();
+    open(editor);
+  });
   const noted = button("", "Note", () => open(note));
   const labels = make("p", { className: "labels" });
   const editor = make("div", { className: "editor", hidden: true });
   const matters = new Set(relevant.flatMap(settable));
   const fields = [...attributes.values()].filter((one) => !one.sources.length);
   fields.sort((a, b) => matters.has(b.name) - matters.has(a.name));
-  const editors = fields.map((one) => field(image, one));
-  for (const one of editors) editor.append(...one.parts);
+  let editors = []; // made when they are wanted: there may be many
   const note = make("textarea", { className: "note", rows: 1, placeholder: "Note", hidden: true });
   note.setAttribute("aria-label", `Note on ${id}`);
   note.onchange = () => change([[id, withNote(id, note.value)]]);
+
+  function fill() {
+    editors = fields.map((one) => field(image, one));
+    for (const one of editors) editor.append(...one.parts);
+    update();
+  }
 
   function open(part) {
     part.hidden = false;
@@ -384,19 +411,23 @@ function unit(image, item) {
     className: image.kept ? "stays" : "goes",
     textContent: image.kept ? "stays" : `goes: ${words(image.reason)}`,
   });
-  const picture = make("img", { src: `data:image/webp;base64,${image.picture}`, alt: `Image ${id}`, loading: "lazy", decoding: "async" });
-  const parts = [
+  const picture = make("img", {
+    src: `data:image/webp;base64,${image.picture}`,
+    alt: `Image ${id}`,
+    loading: "lazy",
+    decoding: "async",
+  });
+  card.append(
     make("div", { className: "picture" }, picture),
     make("span", { className: "name", textContent: id, title: id }),
     ...findings(image, item),
     labels,
     make("p", { className: "now", title: image.detail }, now, more, noted),
-    suggestion?.button ?? null,
+    ...(suggestion ? [suggestion.button] : []),
     make("div", { className: "acts" }, keep, drop),
     editor,
     note,
-  ];
-  card.append(...parts.filter((part) => part !== null));
+  );
   card.act = { keep, drop, suggest: suggestion?.button, relabel: more, note: noted };
   if (!updates.has(id)) updates.set(id, []);
   updates.get(id).push(update);
@@ -465,7 +496,7 @@ function field(image, { name, classes, place }) {
     const texts = [`${given} (as given)`, ...classes, "missing"];
     input = make("select", { onchange: () => set(values[Number(input.value)]) });
     input.append(...texts.map((text, i) => make("option", { value: i, textContent: text })));
-    input.show = (value) => (input.value = value === undefined ? 0 : value === MISSING && !classes.includes(MISSING) ? values.length - 1 : values.indexOf(value));
+    input.show = (value) => (input.value = values.indexOf(value));
   } else {
     input = make("input", { placeholder: `${given} (number or ${MISSING})`, inputMode: "decimal" });
     const valid = (text) => !text || text === MISSING || isNumber(text);
@@ -495,7 +526,7 @@ function list(rows) {
     ["Image", "Decision", "Attribute", "Value", "Note", ""],
     rows.map((row) => {
       const gone = (one) => one.action === row.action && one.attribute === row.attribute;
-      const remove = () => change([[row.image_id, withRow(row.image_id, gone, null)]]);
+      const remove = () => change([[row.image_id, withRow(row.image_id, gone)]]);
       return [
         row.image_id,
         row.action,
@@ -537,9 +568,9 @@ function stepRow(by) {
 }
 
 function press(action, moveOn) {
-  const card = document.activeElement?.closest?.(".unit");
-  card?.act?.[action]?.click();
-  if (card && moveOn) step(1);
+  const button = document.activeElement?.closest?.(".unit")?.act[action];
+  button?.click();
+  if (button && moveOn) step(1);
 }
 
 const KEYS = {
@@ -572,7 +603,8 @@ function onKey(event) {
 }
 
 function bulk(action) {
-  const open = [...new Set(cards().map((card) => card.dataset.image))].filter((image) => !decided(image));
+  const images = new Set(cards().map((card) => card.dataset.image));
+  const open = [...images].filter((image) => !decided(image));
   change(open.map((image) => [image, withAction(image, action)]));
 }
 
@@ -602,9 +634,12 @@ for (const button of document.querySelectorAll("#show button"))
     Object.assign(view, { show: button.dataset.show, page: 0 });
     render();
   };
-for (const button of document.querySelectorAll("#bulk button")) button.onclick = () => bulk(button.dataset.bulk);
+for (const button of document.querySelectorAll("#bulk button"))
+  button.onclick = () => bulk(button.dataset.bulk);
 document.addEventListener("keydown", onKey);
+addEventListener("storage", (event) => event.key === STORE && location.reload()); // decided elsewhere
 addEventListener("hashchange", () => fromAddress() && go(fromAddress()));
 
+makeTabs();
 const first = Object.keys(data.sections).find((name) => items(name).length) ?? "duplicates";
 go(fromAddress() ?? first);
