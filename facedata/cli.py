@@ -22,11 +22,17 @@ FINDINGS = command.options(
     click.option("--faces", type=command.IN_FILE, required=True, help="Face of each image."),
     click.option("--duplicates", type=command.IN_FILE, required=True, help="Pairs of duplicates."),
 )
+TOLERANCE = click.option(
+    "--tolerance",
+    type=command.JSON,
+    required=True,
+    help="Difference up to which numbers of duplicates agree, by attribute: {age: 5}.",
+)
 DERIVED = click.option(
     "--derived",
     type=command.JSON,
     default="[]",
-    help="Attributes made of others (by bins or jointly): they follow a new label.",
+    help="Attributes made of others (by bins or jointly): they follow their sources.",
 )
 POLICY = command.options(
     click.option(
@@ -54,6 +60,7 @@ POLICY = command.options(
         help="Clusters whose labels disagree: drop them whole, give them the label that most of"
         " them have, or keep them and flag them.",
     ),
+    TOLERANCE,
     DERIVED,
 )
 STRATIFY = command.options(
@@ -195,6 +202,8 @@ def faces(
     required=True,
     help="Share of a picture's structure that its duplicate may fail to explain.",
 )
+@TOLERANCE
+@DERIVED
 @click.option("--workers", type=command.NUM_WORKERS, required=True, help="Threads.")
 @click.option("--duplicates", type=command.OUT_FILE, required=True, help="Output: pairs.")
 @command.recorded("duplicates")
@@ -204,6 +213,8 @@ def dedup(
     thumbs: Path,
     max_distance: int,
     max_difference: float,
+    tolerance: dict[str, float],
+    derived: list[dict[str, Any]],
     workers: int,
     duplicates: Path,
 ) -> None:
@@ -219,6 +230,8 @@ def dedup(
         arrays.read_thumbs(thumbs),
         max_distance,
         max_difference,
+        tolerance,
+        derived,
         workers,
     )
     tables.write(pairs, duplicates)
@@ -242,6 +255,7 @@ def screen(
     several_faces: str,
     duplicate_policy: str,
     conflicts: str,
+    tolerance: dict[str, float],
     derived: list[dict[str, Any]],
     stratify: list[str] | str,
     balance: str,
@@ -254,7 +268,13 @@ def screen(
 
     found = curate.read_findings(index, rejected, inspection, faces, duplicates)
     policy = curate.Policy(
-        non_faces, several_faces, duplicate_policy, conflicts, label_issues="report", max_score=0.0
+        non_faces,
+        several_faces,
+        duplicate_policy,
+        conflicts,
+        label_issues="report",
+        max_score=0.0,
+        tolerance=tolerance,
     )
     table = curate.screen(found, policy, derived)
     table["fold"] = split.assign_folds(table, stratify, balance, folds, seed)
@@ -295,6 +315,7 @@ def curate(
     several_faces: str,
     duplicate_policy: str,
     conflicts: str,
+    tolerance: dict[str, float],
     derived: list[dict[str, Any]],
     label_policy: str,
     max_score: float,
@@ -313,7 +334,13 @@ def curate(
             curation, found.index, found.rejected, found.inspection, derived
         )
     policy = curate.Policy(
-        non_faces, several_faces, duplicate_policy, conflicts, label_policy, max_score
+        non_faces,
+        several_faces,
+        duplicate_policy,
+        conflicts,
+        label_policy,
+        max_score,
+        tolerance,
     )
     kept, decided = curate.curate(found, review, policy, derived)
     tables.write(decided, decisions)

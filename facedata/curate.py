@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from facedata import tables
+from facedata.conflicts import disagreements
 from facedata.derived import derive
 from facedata.errors import DataError
 
@@ -38,6 +39,8 @@ class Policy:
         label_issues: `report` does nothing, `drop` drops the image, `weight` keeps it with the
             issue's score as its weight.
         max_score: an issue with a smaller score (0..1) counts.
+        tolerance: attribute -> difference of the numbers of a cluster that is no disagreement, in
+            the attribute's units; 0 for those not named.
     """
 
     non_faces: str
@@ -46,6 +49,7 @@ class Policy:
     conflicts: str
     label_issues: str
     max_score: float
+    tolerance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -347,7 +351,7 @@ def curate(
         _best_first(labels, findings.inspection),
         exempt,
         policy,
-        [item["name"] for item in derived],
+        derived,
     )
     flags["label_conflict"] = pd.Series(index.index.isin(settled.conflicts), index=index.index)
     for why, details in (("label_conflict", settled.disputed), ("duplicate", settled.copies)):
@@ -430,7 +434,7 @@ def _settle(
     rank: pd.Series,
     exempt: pd.Series,
     policy: Policy,
-    derived: Sequence[str],
+    derived: Sequence[Mapping[str, Any]],
 ) -> _Settled:
     """Return what is to be done with each cluster of several images.
 
@@ -440,23 +444,23 @@ def _settle(
         rank: place of each image by quality, the best has the smallest.
         exempt: images that stay.
         policy: what to do.
-        derived: names of attributes that follow from others; they have no vote of their own.
+        derived: attributes that follow from others; they have no vote of their own.
     """
     settled = _Settled()
     ids = labels.pop("image_id")
     names = labels.columns.to_numpy()
-    voting = np.flatnonzero(~labels.columns.isin(derived))
+    voting = np.flatnonzero(~labels.columns.isin([item["name"] for item in derived]))
     codes, values = _codes(labels)
+    is_disputed = disagreements(labels, cluster.to_numpy(), policy.tolerance, derived).to_numpy()
     order = np.argsort(cluster.to_numpy(), kind="stable")
     ends = np.flatnonzero(np.diff(cluster.to_numpy()[order])) + 1
-    for rows in np.split(order, ends):
+    for number, rows in enumerate(np.split(order, ends)):
         if len(rows) == 1:
             continue
         members = labels.index[rows]
         chosen = members[exempt[members]]
         others = members.difference(chosen)
-        labelled = [set(column) - {-1} for column in codes[rows].T]
-        disputed = [a for a, found in enumerate(labelled) if len(found) > 1]
+        disputed = np.flatnonzero(is_disputed[number]).tolist()
         if disputed and policy.conflicts != "keep":
             votes = {}
             if policy.conflicts == "majority":

@@ -5,14 +5,16 @@ picture, shifted and scaled a little, explains that of the other.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from facedata import arrays, hamming, progress, tables
+from facedata.conflicts import disagreements
 from facedata.errors import DataError
 from facedata.inspect import phash
 from facedata.workers import threaded_map
@@ -383,19 +385,27 @@ def _report(pairs: pd.DataFrame) -> None:
         )
 
 
-def conflicts(labels: pd.DataFrame, a: np.ndarray, b: np.ndarray) -> list[str]:
-    """Return the attributes in which the images of each pair differ, joined by `;`.
+def conflicts(
+    labels: pd.DataFrame,
+    a: np.ndarray,
+    b: np.ndarray,
+    tolerance: Mapping[str, float],
+    derived: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """Return the attributes in which the images of each pair disagree, joined by `;`.
 
     Args:
-        labels: attribute columns, one row an image; missing values agree with all.
+        labels: attribute columns, one row an image.
         a: positions of the first images, int [n].
         b: positions of the second images.
+        tolerance: as in `disagreements`.
+        derived: as in `disagreements`.
     """
+    pair = np.tile(np.arange(len(a)), 2)
+    found = disagreements(labels.iloc[np.concatenate([a, b])], pair, tolerance, derived)
     names = np.full(len(a), "", dtype=object)
-    for name in labels.columns:
-        first, second = labels[name].iloc[a], labels[name].iloc[b]
-        known = first.notna().to_numpy() & second.notna().to_numpy()
-        names[known & (first.to_numpy() != second.to_numpy())] += name + ";"
+    for name in found:
+        names[found[name]] += name + ";"
     return [text.removesuffix(";") for text in names]
 
 
@@ -405,6 +415,8 @@ def find_duplicates(
     thumbs: np.ndarray,
     max_distance: int,
     max_difference: float,
+    tolerance: Mapping[str, float],
+    derived: Sequence[Mapping[str, Any]],
     num_threads: int,
 ) -> pd.DataFrame:
     """Return the pairs of images that show the same picture, for `duplicates.parquet`.
@@ -416,6 +428,8 @@ def find_duplicates(
         thumbs: as in `find_pairs`.
         max_distance: as in `find_pairs`.
         max_difference: as in `find_pairs`.
+        tolerance: as in `disagreements`.
+        derived: as in `disagreements`.
         num_threads: as in `find_pairs`.
 
     Returns:
@@ -441,7 +455,7 @@ def find_duplicates(
             "distance": pairs["distance"],
             "kind": pairs["kind"],
             "cluster": pairs["cluster"],
-            "conflict": conflicts(labels, a, b),
+            "conflict": conflicts(labels, a, b, tolerance, derived),
             "difference": pairs["difference"],
         }
     )

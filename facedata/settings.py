@@ -98,6 +98,10 @@ def _check_attributes(config: Mapping[str, Any]) -> dict[str, list[str] | None]:
     judged = config["labels"]["attributes"]
     for name in [] if judged == "all" else judged:
         _check_attribute("labels.attributes", name, classes)
+    for name in config["dedup"]["tolerance"]:
+        _check_attribute("dedup.tolerance", name, classes)
+        if classes[name] is not None:
+            raise DataError(f"config: dedup.tolerance: {name} is not numeric")
     stratify = config["split"]["stratify"]
     for key, names in (
         ("split.stratify", [] if stratify == "all" else stratify),

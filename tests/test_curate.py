@@ -254,6 +254,17 @@ def test_a_tie_has_no_majority(run):
     assert decisions.loc["c", "detail"] == "gender;age;age_group"
 
 
+def test_numbers_within_the_tolerance_are_no_conflict(run):
+    run.index["gender"] = run.index["gender"].fillna("m").where(run.index["gender"] != "f", "m")
+    run.index.loc[[2, 3], "age"] = [29.0, 34.0]
+    run.index.loc[[2, 3], "age_group"] = ["young", "middle"]  # follows from the ages
+    kept, decisions = decided(run, tolerance={"age": 5})
+    assert decisions.loc[["c", "d"], "reason"].isna().sum() == 1
+    assert not kept["flags"].str.contains("label_conflict").any()
+    _, decisions = decided(run, tolerance={"age": 4})
+    assert decisions.loc["c", ["reason", "detail"]].tolist() == ["label_conflict", "age;age_group"]
+
+
 def test_a_missing_label_does_not_vote(run):
     run.index.loc[3, "gender"] = np.nan
     run.index.loc[3, "age"] = 40.0
@@ -445,6 +456,7 @@ def test_command(run, tmp_path):
         "several-faces": "keep",
         "duplicate-policy": "keep_best",
         "conflicts": "drop",
+        "tolerance": "{}",
         "label-policy": "weight",
         "max-score": "0.2",
         "curated": tmp_path / "curated.parquet",

@@ -91,7 +91,7 @@ def find(copies, max_difference: float = 0.2, workers: int = 1) -> pd.DataFrame:
 
 
 def duplicates_of(index, inspection, thumbs, max_difference=0.2, workers=1) -> pd.DataFrame:
-    return dedup.find_duplicates(index, inspection, thumbs, 8, max_difference, workers)
+    return dedup.find_duplicates(index, inspection, thumbs, 8, max_difference, {}, [], workers)
 
 
 def test_every_kind_of_copy_is_found_and_nothing_else(copies):
@@ -275,6 +275,8 @@ def test_command_writes_pairs(copies, tmp_path):
         "thumbs": tmp_path / "thumbs.npy",
         "max-distance": 8,
         "max-difference": 0.2,
+        "tolerance": '{"age": 5}',
+        "derived": "[]",
         "workers": 2,
         "duplicates": tmp_path / "duplicates.parquet",
     }

@@ -38,13 +38,14 @@ def curated(tmp_path_factory):
     facedata("inspect", index=index, root=DIRTY, geometries=json.dumps(sizes), workers=2,
              inspection=inspection, images=out)  # fmt: skip
     facedata("dedup", index=index, inspection=inspection, thumbs=out / "thumbs.npy",
-             max_distance=8, max_difference=0.2, workers=1, duplicates=duplicates)  # fmt: skip
+             max_distance=8, max_difference=0.2, tolerance="{}", workers=1,
+             duplicates=duplicates)  # fmt: skip
     decoded = tables.read(inspection).query("row.notna()")
     faces = decoded[["image_id"]].assign(probability=1.0, non_face=False, several_faces=False)
     tables.write(faces, out / "faces.parquet")
     facedata("curate", index=index, rejected=rejected, inspection=inspection,
              faces=out / "faces.parquet", duplicates=duplicates, non_faces="keep",
-             several_faces="keep", duplicate_policy="keep_all", conflicts="keep",
+             several_faces="keep", duplicate_policy="keep_all", conflicts="keep", tolerance="{}",
              label_policy="report", max_score=0.2, derived=json.dumps(table["derived"]),
              curated=out / "curated.parquet", dropped=out / "dropped.csv",
              decisions=out / "decisions.parquet")  # fmt: skip

@@ -14,6 +14,7 @@ rule screen:
         several_faces=setting("curate/several_faces"),
         duplicate_policy=setting("curate/duplicate_policy"),
         conflicts=setting("curate/conflicts"),
+        tolerance=setting("dedup/tolerance"),
         derived=derived_attributes(),
         stratify=setting("split/stratify"),
         balance=setting("split/balance"),
@@ -25,6 +26,7 @@ rule screen:
         " --inspection {input.inspection} --faces {input.faces} --duplicates {input.duplicates}"
         " --non-faces {params.non_faces} --several-faces {params.several_faces}"
         " --duplicate-policy {params.duplicate_policy} --conflicts {params.conflicts}"
+        " --tolerance {params.tolerance:q}"
         " --derived {params.derived:q} --stratify {params.stratify:q}"
         " --balance {params.balance} --folds {params.folds} --seed {params.seed} --screened {output.screened} 2> {log}"
 
@@ -100,6 +102,7 @@ rule curate:
         several_faces=setting("curate/several_faces"),
         duplicate_policy=setting("curate/duplicate_policy"),
         conflicts=setting("curate/conflicts"),
+        tolerance=setting("dedup/tolerance"),
         label_policy=setting("curate/label_issues"),
         max_score=setting("curate/max_score"),
         derived=derived_attributes(),
@@ -110,6 +113,7 @@ rule curate:
         " --inspection {input.inspection} --faces {input.faces} --duplicates {input.duplicates}"
         " --non-faces {params.non_faces} --several-faces {params.several_faces}"
         " --duplicate-policy {params.duplicate_policy} --conflicts {params.conflicts}"
+        " --tolerance {params.tolerance:q}"
         " --label-issues {input.label_issues} --label-policy {params.label_policy} --max-score {params.max_score}"
         " --derived {params.derived:q} {params.curation} --curated {output.curated}"
         " --dropped {output.dropped} --decisions {output.decisions} 2> {log}"

@@ -81,9 +81,12 @@ rule dedup:
     params:
         max_distance=setting("dedup/max_distance"),
         max_difference=setting("dedup/max_difference"),
+        tolerance=setting("dedup/tolerance"),
+        derived=derived_attributes(),
         code=code_digest("facedata dedup"),
     shell:
         "facedata dedup --index {input.index} --inspection {input.inspection}"
         " --thumbs {input.thumbs} --max-distance {params.max_distance}"
-        " --max-difference {params.max_difference} --workers {threads}"
+        " --max-difference {params.max_difference} --tolerance {params.tolerance:q}"
+        " --derived {params.derived:q} --workers {threads}"
         " --duplicates {output.duplicates} 2> {log}"
