@@ -325,7 +325,7 @@ def aim(browser, image_id, part, text=""):
           const cards = [...document.querySelectorAll(".unit")];
           const card = cards.find((one) => one.dataset.image === {json.dumps(image_id)});
           const parts = [...card.querySelectorAll({json.dumps(part)})];
-          const part = parts.find((one) => one.textContent.startsWith({json.dumps(text)}));
+          const part = parts.find((one) => one.textContent.trim().startsWith({json.dumps(text)}));
           part.dataset.aim = "yes";
         }})()"""
     )
@@ -333,7 +333,7 @@ def aim(browser, image_id, part, text=""):
 
 
 def button(browser, image_id, text):
-    browser.click(aim(browser, image_id, "button", text))
+    browser.click(aim(browser, image_id, "button, .acts label", text))
 
 
 def pick(browser, image_id, place):
@@ -412,7 +412,7 @@ def test_labels_and_notes_come_back_as_written(browser, data, tmp_path):
     browser.type(note)
     browser.run("document.activeElement.blur()")
     pick(browser, "f", 2)
-    number = aim(browser, "f", "input")
+    number = aim(browser, "f", ".editor input")
     for text in ("1e999", "abc", "33.5"):  # only the last is a number
         browser.run(f"document.querySelector({json.dumps(number)}).value = ''")
         browser.click(number)

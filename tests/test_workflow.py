@@ -267,7 +267,7 @@ def test_a_review_reruns_from_curate_on(finished, tmp_path):
         browser.open(results / "review.html")
         browser.click('[data-section="non_faces"]')  # on drawings there are some
         image = browser.run('document.querySelector(".unit:has(.stays)").dataset.image')
-        browser.click(".unit:has(.stays) button.drop")
+        browser.click(".unit:has(.stays) label.drop")
         content = browser.download("#save")
         assert browser.problems == []
     assert content.decode() == f"image_id,action,attribute,value,note\n{image},drop,,,\n"

@@ -365,8 +365,12 @@ function unit(image, item) {
   card.setAttribute("aria-label", id);
 
   const button = (className, textContent, onclick) => make("button", { className, textContent, onclick });
-  const keep = button("keep", "Keep", () => change([[id, withAction(id, "keep")]]));
-  const drop = button("drop", "Drop", () => change([[id, withAction(id, "drop")]]));
+  const box = (action, title) => {
+    const input = make("input", { type: "checkbox", onchange: () => change([[id, withAction(id, action)]]) });
+    return { input, label: make("label", { className: action }, input, ` ${title}`) };
+  };
+  const keep = box("keep", "Keep");
+  const drop = box("drop", "Drop");
   const suggestion = suggest(id, item);
   const more = button("", "Label", () => {
     if (!editors.length) fill();
@@ -398,8 +402,8 @@ function unit(image, item) {
     const action = actionOf(id);
     const changed = fields.some((one) => labelOf(id, one.name) !== undefined);
     card.className = `unit ${action || (changed ? "relabel" : "")}`;
-    keep.setAttribute("aria-pressed", String(action === "keep"));
-    drop.setAttribute("aria-pressed", String(action === "drop"));
+    keep.input.checked = action === "keep";
+    drop.input.checked = action === "drop";
     suggestion?.update();
     for (const one of editors) one.update();
     note.value = noteOf(id);
@@ -424,11 +428,11 @@ function unit(image, item) {
     labels,
     make("p", { className: "now", title: image.detail }, now, more, noted),
     ...(suggestion ? [suggestion.button] : []),
-    make("div", { className: "acts" }, keep, drop),
+    make("div", { className: "acts" }, keep.label, drop.label),
     editor,
     note,
   );
-  card.act = { keep, drop, suggest: suggestion?.button, relabel: more, note: noted };
+  card.act = { keep: keep.input, drop: drop.input, suggest: suggestion?.button, relabel: more, note: noted };
   if (!updates.has(id)) updates.set(id, []);
   updates.get(id).push(update);
   update();
@@ -591,7 +595,7 @@ const KEYS = {
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  const typing = event.target.matches("input, select, textarea");
+  const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
   if (typing) {
     if (event.key === "Escape") choose(event.target.closest(".unit"));
     return;
