@@ -5,39 +5,33 @@ Bars go to standard output: rules send standard error to their log, and no comma
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
 
-class RateColumn(ProgressColumn):
-    """Items a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.1f}/s")
-
-
-def bar() -> Progress:
+def bar() -> "Progress":
     """Return a progress display to use as a context manager, off when not on a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+    from rich import progress  # not loaded by commands that show nothing
+    from rich.console import Console
+    from rich.text import Text
+
+    class RateColumn(progress.ProgressColumn):
+        """Items a second."""
+
+        def render(self, task: progress.Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.1f}/s")
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
         RateColumn(),
-        TimeRemainingColumn(),
+        progress.TimeRemainingColumn(),
         console=Console(file=sys.stdout),
         disable=not sys.stdout.isatty(),
     )
@@ -47,5 +41,8 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     """Yield the items and show how far along they are."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)
+    if not sys.stdout.isatty():
+        yield from items
+        return
     with bar() as progress:
         yield from progress.track(items, total=total, description=description)

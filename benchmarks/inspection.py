@@ -1,0 +1,300 @@
+"""Time and memory of ingest, inspect and dedup beside those of decoding the same files alone.
+
+    python benchmarks/inspect.py --num-images 20000   (which runs this file)
+
+Draws that many JPEGs of 178x218 px (CelebA's size and layout) in a temporary folder, decodes them
+with each decoder that is installed, runs the three commands with the settings of config/config.yaml
+on as many processes, and compares with the fastest decoder. Start of the interpreter and imports
+count on both sides. Files are read once before, so that the disk's reading counts on neither.
+"""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from pathlib import Path
+
+import click
+import numpy as np
+import yaml
+from PIL import Image, ImageDraw, ImageFilter
+
+from facedata.adapters.declared import CELEBA_ATTRIBUTES
+from facedata.workers import num_cores, ordered_map
+
+ROOT = Path(__file__).parents[1]
+WIDTH, HEIGHT = 178, 218
+CHUNK = 256  # files a task
+SAMPLE_SECONDS = 0.2  # between two looks at the memory
+PYTHON_PATH = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+
+# --- Pictures ------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def grain() -> np.ndarray:
+    """Return noise of a sensor, int8 [512, 512, 3]."""
+    return np.random.default_rng(0).normal(0, 2.5, (512, 512, 3)).round().astype(np.int8)
+
+
+def clouds(rng: np.random.Generator, size: int, channels: int) -> np.ndarray:
+    """Return smooth noise of one scale with mean 0 and deviation 1, float32 [HEIGHT, WIDTH, C]."""
+    noise = rng.normal(128, 40, (size + 1, size, channels)).clip(0, 255).astype(np.uint8)
+    layer = Image.fromarray(noise.squeeze()).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    return (np.asarray(layer, dtype=np.float32).reshape(HEIGHT, WIDTH, channels) - 128) / 40
+
+
+def draw(number: int) -> Image.Image:
+    """Return a picture in the manner of an aligned portrait; each number gives another one."""
+    rng = np.random.default_rng([number, 7])
+    texture = clouds(rng, 9, 1) + clouds(rng, 30, 1) + clouds(rng, 90, 1)
+    background = rng.integers(40, 220, 3) + 22 * clouds(rng, 3, 3) + rng.uniform(2, 18) * texture
+    hair = rng.integers(10, 160) * np.array([1, 0.8, 0.6]) + rng.uniform(4, 14) * texture
+    face = np.array([205, 160, 135]) * rng.uniform(0.45, 1.15) + 3 * texture
+
+    x, y = 89 + rng.normal(0, 5, 2) + [0, 22]
+    wide, high = rng.uniform(44, 56), rng.uniform(60, 74)
+    mask = Image.new("RGB", (WIDTH, HEIGHT))  # red: hair, green: face, blue: features
+    pen = ImageDraw.Draw(mask)
+    long = rng.uniform(-0.2, 1.4)
+    pen.ellipse((x - 1.3 * wide, y - 1.45 * high, x + 1.3 * wide, y + long * high), fill="red")
+    pen.ellipse((x - wide, y - high, x + wide, y + high), fill=(0, 255, 0))
+    for side in (-1, 1):
+        eye = x + side * rng.uniform(17, 22)
+        pen.ellipse((eye - 7, y - 16, eye + 7, y - 16 + rng.uniform(4, 8)), fill=(0, 255, 255))
+        pen.line((eye - 10, y - 27, eye + 10, y - 27 - rng.uniform(-3, 3)), (0, 255, 180), 3)
+    mouth = rng.uniform(12, 20)
+    pen.ellipse((x - mouth, y + 30, x + mouth, y + 30 + rng.uniform(4, 14)), fill=(0, 255, 150))
+    pen.line((x, y - 5, x + rng.uniform(-5, 5), y + 15), (0, 255, 90), 2)
+    shares = np.asarray(mask.filter(ImageFilter.GaussianBlur(1)), dtype=np.float32) / 255
+
+    pixels = background.astype(np.float32)
+    pixels += shares[..., :1] * (hair - pixels)
+    pixels += shares[..., 1:2] * (face - pixels)
+    pixels *= 1 - 0.75 * shares[..., 2:]
+    pixels *= 1 + rng.uniform(-0.25, 0.25) * np.linspace(-1, 1, WIDTH, dtype=np.float32)[:, None]
+    top, left = rng.integers(0, [512 - HEIGHT, 512 - WIDTH])
+    pixels += grain()[top : top + HEIGHT, left : left + WIDTH]
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def write_pictures(numbers: range, folder: Path) -> int:
+    """Draw pictures into a folder; return their bytes."""
+    total = 0
+    for number in numbers:
+        buffer = io.BytesIO()
+        draw(number).save(buffer, "JPEG", quality=95)
+        (folder / f"{number + 1:06}.jpg").write_bytes(buffer.getvalue())
+        total += buffer.tell()
+    return total
+
+
+def write_dataset(root: Path, num_images: int, num_workers: int) -> float:
+    """Write a data set in CelebA's layout; return the mean bytes of a picture."""
+    folder = root / "img_align_celeba"
+    folder.mkdir(parents=True)
+    tasks = (range(start, min(start + CHUNK, num_images)) for start in range(0, num_images, CHUNK))
+    total = sum(ordered_map(partial(write_pictures, folder=folder), tasks, num_workers, 1))
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0.02, 0.6, len(CELEBA_ATTRIBUTES))
+    labels = np.where(rng.random((num_images, len(rates))) < rates, " 1", "-1")
+    with (root / "list_attr_celeba.txt").open("w") as file:
+        print(num_images, file=file)
+        print(" ".join(CELEBA_ATTRIBUTES), file=file)
+        for number, row in enumerate(labels):
+            print(f"{number + 1:06}.jpg {' '.join(row)}", file=file)
+    with (root / "list_eval_partition.txt").open("w") as file:
+        for number in range(num_images):
+            part = 0 if number < 0.8 * num_images else 1 + (number % 2)
+            print(f"{number + 1:06}.jpg {part}", file=file)
+    return total / num_images
+
+
+# --- Decoding alone ------------------------------------------------------------------------------
+
+
+def pillow() -> Callable[[bytes], object]:
+    return lambda data: Image.open(io.BytesIO(data), formats=["JPEG"]).load()
+
+
+def simplejpeg() -> Callable[[bytes], object]:
+    from simplejpeg import decode_jpeg
+
+    return decode_jpeg
+
+
+def opencv() -> Callable[[bytes], object]:
+    import cv2
+
+    cv2.setNumThreads(1)
+    return lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def torchvision() -> Callable[[bytes], object]:
+    import torch
+    from torchvision.io import decode_jpeg
+
+    torch.set_num_threads(1)
+    return lambda data: decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+
+
+DECODERS = {each.__name__: each for each in (pillow, simplejpeg, opencv, torchvision)}
+
+
+def decode_files(paths: list[str], decoder: str) -> int:
+    """Decode files and keep nothing; return how many."""
+    decode = DECODERS[decoder]()
+    for path in paths:
+        with open(path, "rb") as file:  # noqa: PTH123  as quick as can be
+            decode(file.read())
+    return len(paths)
+
+
+def decode_all(folder: Path, decoder: str, num_workers: int) -> None:
+    DECODERS[decoder]()  # loaded once, before the processes part
+    paths = sorted(entry.path for entry in os.scandir(folder))
+    chunks = (paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK))
+    assert sum(ordered_map(partial(decode_files, decoder=decoder), chunks, num_workers, 1))
+
+
+# --- Measuring -----------------------------------------------------------------------------------
+
+
+def children(pid: int) -> Iterator[int]:
+    """Yield a process and all that it started."""
+    yield pid
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in tasks.read_text().split():
+            yield from children(int(child))
+
+
+def memory(pid: int) -> int:
+    """Return the bytes that a process and its children hold; shared pages count once (PSS)."""
+    total = 0
+    for each in list(children(pid)):
+        try:
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has ended
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total * 1024
+
+
+def run(command: list[object]) -> tuple[float, float, int]:
+    """Run a command; return seconds by the clock and of processors, and its peak memory, bytes.
+
+    Raises:
+        SystemExit: it fails; with what it wrote.
+    """
+    with tempfile.TemporaryFile("w+") as errors:
+        before, start, peak = os.times(), time.perf_counter(), 0
+        process = subprocess.Popen(
+            [str(word) for word in command], stderr=errors, env=os.environ | PYTHON_PATH
+        )
+        while True:
+            try:
+                process.wait(SAMPLE_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                try:
+                    peak = max(peak, memory(process.pid))
+                except OSError:  # it has ended meanwhile
+                    continue
+        seconds, after = time.perf_counter() - start, os.times()
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit(f"{command}\n{errors.read()}")
+    used = after.children_user - before.children_user
+    used += after.children_system - before.children_system
+    return seconds, used, peak
+
+
+def commands(root: Path, results: Path, num_workers: int) -> dict[str, list[object]]:
+    """Return the command line of each stage, with the settings of the default config."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    facedata = [sys.executable, "-c", "from facedata.cli import main; main()"]
+    index, inspection = results / "index.parquet", results / "inspection.parquet"
+    ingest = ["--adapter", "celeba", "--root", root, "--seed", 0, "--index", index]
+    ingest += ["--settings", json.dumps(config["ingest"]["celeba"])]
+    ingest += ["--rejected", results / "rejected.csv", "--notes", results / "notes.csv"]
+    inspect = ["--index", index, "--root", root, "--workers", num_workers]
+    inspect += ["--geometries", json.dumps(config["geometries"])]
+    inspect += ["--inspection", inspection, "--images", results / "images"]
+    dedup = ["--index", index, "--inspection", inspection]
+    dedup += ["--thumbs", results / "images/thumbs.npy", "--workers", num_workers]
+    dedup += ["--max-distance", config["dedup"]["max_distance"]]
+    dedup += ["--max-difference", config["dedup"]["max_difference"]]
+    dedup += ["--duplicates", results / "duplicates.parquet"]
+    stages = {"ingest": ingest, "inspect": inspect, "dedup": dedup}
+    return {name: [*facedata, name, *options] for name, options in stages.items()}
+
+
+@click.command()
+@click.option("--num-images", type=click.IntRange(min=1), default=20_000, show_default=True)
+@click.option("--workers", type=click.IntRange(min=1), default=num_cores, help="Default: cores.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Pictures are drawn here and stay, for another run. Default: a temporary folder.",
+)
+@click.option("--decode", type=click.Choice(list(DECODERS)), hidden=True)
+def main(num_images: int, workers: int, folder: Path | None, decode: str | None) -> None:
+    """Compare ingest + inspect + dedup with decoding alone."""
+    if decode:
+        decode_all(folder, decode, workers)
+        return
+    with tempfile.TemporaryDirectory(prefix="inspect-") as temporary:
+        folder = folder or Path(temporary)
+        free = shutil.disk_usage(folder.parent if not folder.exists() else folder).free
+        if free < num_images * 60_000:
+            raise SystemExit(f"{folder}: {free >> 30} GiB free; {num_images} images take more")
+        compare(folder / f"celeba{num_images}", Path(temporary) / "results", num_images, workers)
+
+
+def compare(root: Path, results: Path, num_images: int, workers: int) -> None:
+    """Draw, measure and print."""
+    pictures = root / "img_align_celeba"
+    if not (root / "list_eval_partition.txt").exists():  # written last
+        shutil.rmtree(root, ignore_errors=True)
+        num_bytes = write_dataset(root, num_images, workers)
+        print(f"{num_images} pictures of {num_bytes:,.0f} bytes on average")
+    for entry in os.scandir(pictures):
+        Path(entry.path).read_bytes()
+
+    script = [sys.executable, __file__, "--folder", pictures, "--workers", workers, "--decode"]
+    measured = {}
+    for _ in range(2):  # the better of two: other work on the machine counts for nobody
+        for name, decoder in DECODERS.items():
+            try:
+                decoder()
+            except ImportError:
+                continue
+            found = run([*script, name])
+            measured[name] = min(found, measured.get(name, found))
+    fastest = min(measured, key=measured.get)
+    limit = measured[fastest][0]
+    results.mkdir()
+    stages = {name: run(command) for name, command in commands(root, results, workers).items()}
+    seconds, used, peaks = zip(*stages.values(), strict=True)
+    stages["all three"] = (sum(seconds), sum(used), max(peaks))
+
+    print(f"{workers} processes; times relative to {fastest}, the fastest decoder\n")
+    print(f"{'':24}{'seconds':>9}{'CPU s':>9}{'µs/image':>10}{'ratio':>7}{'peak MiB':>10}")
+    rows = {f"decode: {name}": found for name, found in measured.items()} | stages
+    for name, (seconds, used, peak) in rows.items():
+        per_image = 1e6 * seconds / num_images
+        print(
+            f"{name:24}{seconds:9.2f}{used:9.2f}{per_image:10.1f}{seconds / limit:7.2f}"
+            f"{peak / 2**20:10.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
