@@ -1,18 +1,16 @@
 """The machine that tensors are worked on: device, threads, and glibc's allocator."""
 
-import ctypes
-import platform
-
 import torch
 
+from facedata import memory
 from facedata.errors import DataError
 
-# Parameters of mallopt(3), from malloc.h, and what they are set to. By default glibc returns every
-# large tensor to the kernel and faults its pages in again: half of the time of a 128 px network.
+# By default glibc returns every large tensor to the kernel and faults its pages in again: half of
+# the time of a 128 px network.
 MALLOC = {
-    "M_MMAP_MAX": (-4, 0),  # large blocks come from the heap too
-    "M_TRIM_THRESHOLD": (-1, -1),  # freed memory at the top of the heap is never given back
-    "M_TOP_PAD": (-2, 256 << 20),  # the heap grows by so many bytes more than asked for
+    "M_MMAP_MAX": 0,  # large blocks come from the heap too
+    "M_TRIM_THRESHOLD": -1,  # freed memory at the top of the heap is never given back
+    "M_TOP_PAD": 256 << 20,  # the heap grows by so many bytes more than asked for
 }
 
 
@@ -31,11 +29,7 @@ def tune(threads: int) -> None:
 
 def keep_memory() -> bool:
     """Have glibc keep freed memory; return whether it does (False off glibc)."""
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    done = [mallopt(parameter, value) for parameter, value in MALLOC.values()]
-    return all(done)
+    return memory.set_malloc(MALLOC)
 
 
 def find_device(name: str) -> torch.device:

@@ -13,6 +13,10 @@ from typing import TypeVar
 from threadpoolctl import threadpool_limits
 
 from facedata.errors import DataError
+from facedata.memory import set_malloc
+
+# Pictures are neither fetched from the kernel one by one nor given back: a tenth of the time.
+MALLOC = {"M_MMAP_THRESHOLD": 32 << 20, "M_TRIM_THRESHOLD": 64 << 20}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -66,8 +70,9 @@ def ordered_map(
 
 
 def _prepare() -> None:
-    """Have a worker use one core, and end with the process that it works for."""
+    """Have a worker use one core, keep its memory, and end with the process that it works for."""
     threadpool_limits(1)
+    set_malloc(MALLOC)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from facedata import machine
+from facedata import machine, memory
 from facedata.errors import DataError
 
 # Counts the pages faulted in while a tensor of 64 MiB is made and freed ten times over.
@@ -47,7 +47,7 @@ def test_tune_sets_the_threads(monkeypatch):
 
 def test_nothing_is_set_off_glibc(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr(machine.ctypes, "CDLL", None)  # would fail if it were called
+    monkeypatch.setattr(memory.ctypes, "CDLL", None)  # would fail if it were called
     assert machine.keep_memory() is False
 
 
