@@ -5,7 +5,7 @@
 Draws that many JPEGs of 178x218 px (CelebA's size and layout) in a temporary folder, decodes them
 with each decoder that is installed, runs the three commands with the settings of config/config.yaml
 on as many processes, and compares with the fastest decoder. Start of the interpreter and imports
-count on both sides. Files are read once before, so that the disk's reading counts on neither.
+count on both sides. The files are read before each, so that the disk's reading counts on neither.
 """
 
 import io
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -146,6 +147,7 @@ def torchvision() -> Callable[[bytes], object]:
 
 
 DECODERS = {each.__name__: each for each in (pillow, simplejpeg, opencv, torchvision)}
+MODULES = {"pillow": "PIL", "opencv": "cv2"}  # where they are not called as the decoder
 
 
 def decode_files(paths: list[str], decoder: str) -> int:
@@ -187,12 +189,18 @@ def memory(pid: int) -> int:
     return total * 1024
 
 
-def run(command: list[object]) -> tuple[float, float, int]:
+def run(command: list[object], pictures: Path) -> tuple[float, float, int]:
     """Run a command; return seconds by the clock and of processors, and its peak memory, bytes.
+
+    Args:
+        command: its words.
+        pictures: folder whose files are read before, so that they lie in memory.
 
     Raises:
         SystemExit: it fails; with what it wrote.
     """
+    for entry in os.scandir(pictures):
+        Path(entry.path).read_bytes()
     with tempfile.TemporaryFile("w+") as errors:
         before, start, peak = os.times(), time.perf_counter(), 0
         process = subprocess.Popen(
@@ -229,9 +237,9 @@ def commands(root: Path, results: Path, num_workers: int) -> dict[str, list[obje
     inspect += ["--inspection", inspection, "--images", results / "images"]
     dedup = ["--index", index, "--inspection", inspection]
     dedup += ["--thumbs", results / "images/thumbs.npy", "--workers", num_workers]
-    dedup += ["--max-distance", config["dedup"]["max_distance"]]
-    dedup += ["--max-difference", config["dedup"]["max_difference"]]
     dedup += ["--duplicates", results / "duplicates.parquet"]
+    for name, value in config["dedup"].items():
+        dedup += [f"--{name.replace('_', '-')}", value]
     stages = {"ingest": ingest, "inspect": inspect, "dedup": dedup}
     return {name: [*facedata, name, *options] for name, options in stages.items()}
 
@@ -265,29 +273,27 @@ def compare(root: Path, results: Path, num_images: int, workers: int) -> None:
         shutil.rmtree(root, ignore_errors=True)
         num_bytes = write_dataset(root, num_images, workers)
         print(f"{num_images} pictures of {num_bytes:,.0f} bytes on average")
-    for entry in os.scandir(pictures):
-        Path(entry.path).read_bytes()
-
     script = [sys.executable, __file__, "--folder", pictures, "--workers", workers, "--decode"]
-    measured = {}
-    for _ in range(2):  # the better of two: other work on the machine counts for nobody
-        for name, decoder in DECODERS.items():
-            try:
-                decoder()
-            except ImportError:
-                continue
-            found = run([*script, name])
-            measured[name] = min(found, measured.get(name, found))
-    fastest = min(measured, key=measured.get)
-    limit = measured[fastest][0]
-    results.mkdir()
-    stages = {name: run(command) for name, command in commands(root, results, workers).items()}
-    seconds, used, peaks = zip(*stages.values(), strict=True)
-    stages["all three"] = (sum(seconds), sum(used), max(peaks))
+    decoders = {
+        f"decode: {name}": [*script, name]
+        for name in DECODERS
+        if find_spec(MODULES.get(name, name))
+    }
+    rows = {}
+    for turn in range(2):  # the better of two: other work on the machine counts for nobody
+        folder = results / str(turn)
+        folder.mkdir(parents=True)
+        for name, command in (decoders | commands(root, folder, workers)).items():
+            found = run(command, pictures)
+            rows[name] = min(found, rows.get(name, found))
+        shutil.rmtree(folder)
+    fastest = min(decoders, key=rows.get)
+    limit = rows[fastest][0]
+    seconds, used, peaks = zip(*(rows[name] for name in rows if name not in decoders), strict=True)
+    rows["all three"] = (sum(seconds), sum(used), max(peaks))
 
-    print(f"{workers} processes; times relative to {fastest}, the fastest decoder\n")
+    print(f"{workers} processes; times relative to the fastest, {fastest}\n")
     print(f"{'':24}{'seconds':>9}{'CPU s':>9}{'µs/image':>10}{'ratio':>7}{'peak MiB':>10}")
-    rows = {f"decode: {name}": found for name, found in measured.items()} | stages
     for name, (seconds, used, peak) in rows.items():
         per_image = 1e6 * seconds / num_images
         print(
