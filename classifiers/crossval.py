@@ -158,6 +158,7 @@ def fit(
     loss = training.mean_loss(steps, [len(batch) for batch in batches], description)
     if not np.isfinite(loss):
         raise DataError(f"{description}: the loss is {loss}; lower --lr")
+    log.info("%s: %d images shown, loss %.3f", description, len(order), loss)
 
 
 def predict_twice(

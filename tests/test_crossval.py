@@ -70,6 +70,7 @@ def test_command_predicts_every_image(screened, tmp_path, kimg, passes):
     assert right[known].mean() > 0.8
     assert np.corrcoef(predictions["age"], screened.table["age"])[0, 1] > 0.8
     assert "color: out-of-fold accuracy" in output
+    assert ("pass 2/2, fold 4/4: 360 images shown, loss" in output) == (passes == 2)
     assert "age: median out-of-fold error" in output
     run(options(screened, again, kimg=kimg, passes=passes))
     pd.testing.assert_frame_equal(tables.read(again), predictions)
