@@ -1,6 +1,7 @@
 """Command line of classifiers."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import click
@@ -324,7 +325,7 @@ def crossval(
 ) -> None:
     """Predict each image's labels by models that were fitted to the other folds."""
     from classifiers import crossval, predicting, training
-    from classifiers.backbones import Classifier, build_classifier
+    from classifiers.backbones import build_classifier
     from classifiers.data import ImagePool, open_images
     from classifiers.heads import read_heads
     from facedata import machine, tables
@@ -341,9 +342,7 @@ def crossval(
     heads = read_heads(settings, table, str(screened))
     targets = crossval.all_targets(table, heads)
 
-    def build(seed: int) -> Classifier:
-        return build_classifier(backbone, weights, heads, *array.shape[1:3], seed)
-
+    build = partial(build_classifier, backbone, weights, heads, *array.shape[1:3])
     if kimg:
         num_fitted = len(table) * (1 - 1 / table["fold"].nunique())
         recipe = training.Recipe(
@@ -355,7 +354,9 @@ def crossval(
             precision=training.resolve_precision(precision, the_device),
             seed=seed,
         )
-        outputs = crossval.trained_outputs(array, table, heads, build, recipe, passes, the_device)
+        outputs = crossval.trained_outputs(
+            images, table, heads, build, recipe, passes, the_device, threads
+        )
     else:
         pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
         features = predicting.predict(

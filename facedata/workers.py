@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -70,7 +71,11 @@ def ordered_map(
 
 
 def _prepare() -> None:
-    """Have a worker use one core, keep its memory, and end with the process that it works for."""
+    """Have a worker use one core, keep its memory, and end with the process that it works for.
+
+    It shows no progress: bars of several processes would overwrite each other.
+    """
+    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  for as long as the process lives
     threadpool_limits(1)
     set_malloc(MALLOC)
     threading.Thread(target=_end_with_parent, daemon=True).start()
