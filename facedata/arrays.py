@@ -46,7 +46,7 @@ def create(path: Path, shape: Sequence[int]) -> None:
         path: the file; replaced if it is there.
         shape: of all of it, such as (N, H, W, 3).
     """
-    with Path(path).open("wb") as file:
+    with files.replacing(path) as part, part.open("wb") as file:
         _write_header(file, shape)
         file.truncate(file.tell() + int(np.prod(shape, dtype=np.int64)))
 
@@ -63,7 +63,7 @@ def write_rows(path: Path, first: int, pictures: np.ndarray) -> None:
         np.lib.format.read_magic(file)
         shape, _, _ = np.lib.format.read_array_header_1_0(file)
         _check_rows(pictures, shape[1:], path)
-        start = file.tell() + first * pictures[0].size if len(pictures) else file.tell()
+        start = file.tell() + first * int(np.prod(shape[1:]))
         file.seek(start)
         file.write(np.ascontiguousarray(pictures).data)
         if hasattr(os, "posix_fadvise"):

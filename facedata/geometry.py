@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from facedata.errors import DataError
-from facedata.resample import Pictures, resize
+from facedata.resample import Pictures, resize, to_rgbx
 
 CHUNK = 64  # images refitted at a time
 FITS = ("pad", "crop", "stretch")
@@ -116,9 +116,7 @@ def fit_image(picture: Image.Image | np.ndarray, geometry: Geometry) -> tuple[np
     Returns:
         The picture as uint8 [height, width, 3], and its content box.
     """
-    if isinstance(picture, np.ndarray):
-        picture = Image.fromarray(picture)
-    fitted, box = fit_images(Pictures([picture]), geometry)
+    fitted, box = fit_images(Pictures([to_rgbx(np.asarray(picture))]), geometry)
     return fitted[0], box
 
 
@@ -141,7 +139,6 @@ def refit(images: np.ndarray, box: Box, geometry: Geometry) -> np.ndarray:
         raise ValueError(f"content box {tuple(box)} outside images {images.shape[1:3]}")
     fitted = np.zeros((len(images), geometry.height, geometry.width, 3), dtype=np.uint8)
     for start in range(0, len(images), CHUNK):
-        content = np.ascontiguousarray(images[start : start + CHUNK, top:bottom, left:right])
-        pictures = Pictures([Image.fromarray(image) for image in content])
+        pictures = Pictures(to_rgbx(images[start : start + CHUNK, top:bottom, left:right]))
         fitted[start : start + CHUNK], _ = fit_images(pictures, geometry)
     return fitted

@@ -24,7 +24,7 @@ import numpy as np
 import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+import simplejpeg
 
 from facedata import archives, arrays, columns, decode, files, geometry, resample
 from facedata.errors import DataError
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 CHUNK = 256  # images that are lost when a run is stopped, for each process
 BATCH = 8  # pictures of one size that are measured together
-BATCH_PIXELS = 2_000_000  # of a batch of several: what is worked on stays in the processor's cache
+BATCH_BYTES = 8 << 20  # of a batch of several; large pictures are measured one by one
 ROW_GROUP = 64  # chunks; what the table's file is written in
 QUALITY_SIDE = 128  # pixels; quality is measured with the longer side at no more than this
 THUMBS = "thumbs"  # beside the geometries: the small gray pictures that duplicates are found by
@@ -116,7 +116,6 @@ def inspect(
     folder = _open_state(images_dir, geometries, len(index))
     examine_one = partial(examine_chunk, geometries=dict(geometries), folder=folder)
     chunks = _chunks(index["path"], Path(root))
-    num_chunks = -(-len(index) // CHUNK)
     schema = columns.schema({"image_id": "str", "row": "Int64"} | _pandas_dtypes(geometries))
     is_decoded = np.zeros(len(index), dtype=bool)
     problems = Counter()
@@ -166,8 +165,9 @@ def _open_state(images_dir: Path, geometries: Mapping[str, Geometry], num_images
     digest = hashlib.blake2b(digest_size=8)
     for module in (archives, arrays, decode, geometry, resample, sys.modules[__name__]):
         digest.update(Path(module.__file__).read_bytes())
-    values = [num_images, CHUNK, PIL.__version__, np.__version__, str(sorted(geometries.items()))]
-    digest.update(json.dumps(values).encode())
+    versions = [module.__version__ for module in (PIL, np, simplejpeg)]
+    values = [num_images, CHUNK, versions, sorted(geometries.items())]
+    digest.update(repr(values).encode())
     folder = images_dir / ".inspect" / digest.hexdigest()
     if not folder.is_dir():
         shutil.rmtree(folder.parent, ignore_errors=True)
@@ -311,7 +311,7 @@ def examine(
         name: np.zeros((len(paths), *shape), dtype=np.uint8)
         for name, shape in _shapes(geometries).items()
     }
-    batch: dict[int, Image.Image] = {}  # pictures of one size, by row
+    batch: dict[int, np.ndarray] = {}  # pictures of one size, by row
     for row, path in enumerate(paths):
         found = {}
         try:
@@ -321,14 +321,12 @@ def examine(
         except decode.Unusable as problem:
             picture = None
             found["problem"] = str(problem)
-        else:
-            found["pixel_hash"] = pixel_hash(picture)
         for name, value in found.items():
             facts[name][row] = value
         if picture is None:
             continue
-        room = min(BATCH, BATCH_PIXELS // (picture.width * picture.height))
-        if batch and (len(batch) >= room or next(iter(batch.values())).size != picture.size):
+        room = min(BATCH, BATCH_BYTES // picture.nbytes)
+        if batch and (len(batch) >= room or next(iter(batch.values())).shape != picture.shape):
             _measure(batch, geometries, facts, pictures)
             batch.clear()
         batch[row] = picture
@@ -339,7 +337,7 @@ def examine(
 
 
 def _measure(
-    batch: Mapping[int, Image.Image],
+    batch: Mapping[int, np.ndarray],
     geometries: Mapping[str, Geometry],
     facts: np.ndarray,
     pictures: Mapping[str, np.ndarray],
@@ -354,13 +352,6 @@ def _measure(
         pictures[name][rows], box = fit_images(found, size)
         for column, side in zip(box_columns(name), box, strict=True):
             facts[column][rows] = side
-
-
-def pixel_hash(picture: Image.Image) -> str:
-    """Return 32 hex digits that differ for pictures that differ in size or in any pixel."""
-    digest = hashlib.blake2b(f"{picture.width}x{picture.height} ".encode(), digest_size=16)
-    digest.update(picture.tobytes())
-    return digest.hexdigest()
 
 
 def thumbnails(pictures: Pictures) -> np.ndarray:
@@ -401,29 +392,38 @@ def quality(pictures: Pictures) -> dict[str, np.ndarray]:
     Returns:
         sharpness: variance of the Laplacian of values in 0..255 (Pech-Pacheco et al., ICPR 2000);
         brightness and contrast: mean and standard deviation of values in 0..1;
-        entropy: of the histogram, bits a pixel in 0..8. Each float64 [N].
+        entropy: of the histogram of every other pixel of every other line, bits a pixel in 0..8.
+        Each float64 [N].
     """
-    factor = _quality_factor(pictures)
-    gray = pictures.pixels(factor, "L")[..., 0].astype(np.int16)
+    gray = pictures.means(_quality_factor(pictures), "L")[:, 0]
+    num_pictures = len(gray)
     laplacian = gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1]
     laplacian += gray[:, 1:-1, :-2]
     laplacian += gray[:, 1:-1, 2:]
     laplacian -= 4 * gray[:, 1:-1, 1:-1]
-    # One by one: what is measured together with a picture must not change a bit of its figures.
-    sharpness = [values.var(dtype=np.float32) for values in laplacian.reshape(len(gray), -1)]
+    _, variance = _moments(laplacian.reshape(num_pictures, -1))
+    mean, gray_variance = _moments(gray.reshape(num_pictures, -1))
 
-    counts = pictures.histograms(factor)
-    num_pixels = counts.sum(axis=1)
-    levels = np.arange(256)
-    mean = counts @ levels / num_pixels
-    shares = counts / num_pixels[:, None]
+    codes = np.rint(gray[:, ::2, ::2]).astype(np.intp).reshape(num_pictures, -1)
+    num_codes = codes.shape[1]
+    codes += 256 * np.arange(num_pictures)[:, None]
+    counts = np.bincount(codes.ravel(), minlength=256 * num_pictures)
+    shares = counts.reshape(num_pictures, 256) / num_codes
     bits = shares * np.log2(shares, where=shares > 0, out=np.zeros_like(shares))
     return {
-        "sharpness": np.array(sharpness, dtype=np.float64),
+        "sharpness": variance,
         "brightness": mean / 255,
-        "contrast": np.sqrt(np.maximum(counts @ levels**2 / num_pixels - mean**2, 0)) / 255,
+        "contrast": np.sqrt(gray_variance) / 255,
         "entropy": 0.0 - bits.sum(axis=1),
     }
+
+
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the variance of each row of float32 [N, n]."""
+    means = values.mean(axis=1, keepdims=True)
+    # One by one: what is measured together with a picture must not change a bit of its figures.
+    variances = [row @ row / len(row) for row in values - means]
+    return means[:, 0].astype(np.float64), np.array(variances, dtype=np.float64)
 
 
 def border(pictures: Pictures) -> dict[str, np.ndarray]:
@@ -434,16 +434,16 @@ def border(pictures: Pictures) -> dict[str, np.ndarray]:
         `quality`), 0..255; border_std: their standard deviation, pooled over the three. Each
         float64 [N].
     """
-    pixels = pictures.pixels(_quality_factor(pictures), "RGB")
-    edges = (pixels[:, 0], pixels[:, -1], pixels[:, 1:-1, 0], pixels[:, 1:-1, -1])
-    ring = np.concatenate(edges, axis=1, dtype=np.int64)  # [N, pixels, 3]
-    means = ring.sum(axis=1) / ring.shape[1]
-    variances = (ring**2).sum(axis=1) / ring.shape[1] - means**2
+    colors = pictures.means(_quality_factor(pictures), "RGB")
+    edges = (colors[..., 0, :], colors[..., -1, :], colors[..., 1:-1, 0], colors[..., 1:-1, -1])
+    ring = np.concatenate(edges, axis=2, dtype=np.float64)  # [N, 3, pixels]
+    means = ring.mean(axis=2)
+    variances = ring.var(axis=2)
     return {
         "border_r": means[:, 0],
         "border_g": means[:, 1],
         "border_b": means[:, 2],
-        "border_std": np.sqrt(np.maximum(variances, 0).mean(axis=1)),
+        "border_std": np.sqrt(variances.mean(axis=1)),
     }
 
 

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image
 
 LOBES = 3  # of the filter on each side
 GAP = 1.8  # squares are averaged as long as this many times the wanted size is left
 BAND = 8  # lines made by one matrix product: the whole matrix is nearly empty
+GRAY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # luma of ITU-R BT.601, as Pillow's L
+STRIP = 1 << 20  # bytes halved at a time: what is worked on stays in the processor's cache
+# Every other byte of eight: with zeros between them, bytes can be added eight bits up.
+EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
 
 Span = tuple[float, float]  # start and end along an axis, in pixels
 
@@ -25,43 +28,94 @@ class Pictures:
         height: pixels.
     """
 
-    def __init__(self, pictures: Sequence[Image.Image]) -> None:
-        """Take PIL images of mode RGB and one size."""
-        self.width, self.height = pictures[0].size
-        self._pictures = {(1, "RGB"): list(pictures)}  # by factor and mode
-        self._pixels = {}
+    def __init__(self, pictures: Sequence[np.ndarray]) -> None:
+        """Take pictures as uint8 [height, width, 4]: red, green, blue, and a byte not looked at."""
+        self.height, self.width = pictures[0].shape[:2]
+        self._pictures = list(pictures)
+        self._means: dict[tuple[int, str], np.ndarray] = {}
 
     def __len__(self) -> int:
         """Return the number of pictures."""
-        return len(self._pictures[1, "RGB"])
+        return len(self._pictures)
 
-    def pixels(self, factor: int, mode: str) -> np.ndarray:
-        """Return the means of squares of factor x factor pixels (fewer at the far edges).
+    def means(self, factor: int, mode: str) -> np.ndarray:
+        """Return the means of squares of factor x factor pixels.
+
+        A picture of an odd size is continued by its last row or column.
 
         Args:
-            factor: side of a square.
+            factor: side of a square, a power of two.
             mode: RGB, or L for gray.
 
         Returns:
-            uint8 [N, height, width, channels], the sides rounded up; not to be written to.
+            float32 [N, channels, height, width], 0..255, the sides rounded up; not to be written
+            to.
         """
-        if (factor, mode) not in self._pixels:
-            pixels = np.stack([np.asarray(picture) for picture in self._reduced(factor, mode)])
-            self._pixels[factor, mode] = pixels.reshape(*pixels.shape[:3], -1)
-        return self._pixels[factor, mode]
-
-    def histograms(self, factor: int) -> np.ndarray:
-        """Return how many of the gray means of squares are 0, 1, ... 255, int64 [N, 256]."""
-        return np.array([picture.histogram() for picture in self._reduced(factor, "L")])
-
-    def _reduced(self, factor: int, mode: str) -> list[Image.Image]:
-        if (factor, mode) not in self._pictures:
+        if (factor, mode) not in self._means:
             if mode == "L":
-                pictures = [picture.convert("L") for picture in self._reduced(factor, "RGB")]
+                colors = self.means(factor, "RGB")
+                flat = colors.reshape(*colors.shape[:2], -1)
+                found = (GRAY @ flat).reshape(len(self), 1, *colors.shape[2:])
+            elif factor == 1:
+                found = np.stack([picture[..., :3] for picture in self._pictures])
+                found = found.transpose(0, 3, 1, 2).astype(np.float32)
+            elif factor == 2:
+                shape = (len(self), 3, -(-self.height // 2), -(-self.width // 2))
+                found = np.empty(shape, dtype=np.float32)
+                for picture, out in zip(self._pictures, found, strict=True):
+                    halve_pixels(picture, out)
             else:
-                pictures = [picture.reduce(factor) for picture in self._pictures[1, "RGB"]]
-            self._pictures[factor, mode] = pictures
-        return self._pictures[factor, mode]
+                found = halve(self.means(factor // 2, "RGB"))
+            self._means[factor, mode] = found
+        return self._means[factor, mode]
+
+
+def to_rgbx(pixels: np.ndarray) -> np.ndarray:
+    """Return RGB pixels, uint8 [..., 3], as `Pictures` takes them: uint8 [..., 4]."""
+    found = np.empty((*pixels.shape[:-1], 4), dtype=np.uint8)
+    found[..., :3] = pixels
+    return found
+
+
+def halve_pixels(picture: np.ndarray, out: np.ndarray) -> None:
+    """Write the means of squares of 2x2 pixels.
+
+    Args:
+        picture: uint8 [H, W, 4], as `Pictures` takes it.
+        out: float32 [3, height, width], gets means 0..255, a plane a colour.
+    """
+    rows = max(STRIP // (2 * picture[0].size), 1)  # of the result
+    for top in range(0, out.shape[1], rows):
+        _halve_strip(picture[2 * top : 2 * (top + rows)], out[:, top : top + rows])
+
+
+def _halve_strip(picture: np.ndarray, out: np.ndarray) -> None:
+    height, width = picture.shape[:2]
+    if height % 2 or width % 2:
+        picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+    # Words hold two pixels of a row: their colours are added four at a time, not one by one.
+    words = picture.reshape(len(picture), -1).view("<u8")
+    upper, lower = words[0::2], words[1::2]
+    even = upper & EVEN_BYTES  # red and blue of both pixels
+    even += lower & EVEN_BYTES
+    odd = (upper >> 8) & EVEN_BYTES  # green of both
+    odd += (lower >> 8) & EVEN_BYTES
+    even += even >> 32
+    odd += odd >> 32  # sums over four pixels: in the lower half of the words, 16 bits each
+    shape = (*even.shape, 4)
+    even, odd = even.view("<u2").reshape(shape), odd.view("<u2").reshape(shape)
+    for mean, total in zip(out, (even[..., 0], odd[..., 0], even[..., 1]), strict=True):
+        np.multiply(total, np.float32(0.25), out=mean)
+
+
+def halve(means: np.ndarray) -> np.ndarray:
+    """Return the means of squares of 2x2 values, float32 [..., height / 2, width / 2]."""
+    height, width = means.shape[-2:]
+    if height % 2 or width % 2:
+        edges = [(0, 0)] * (means.ndim - 2) + [(0, height % 2), (0, width % 2)]
+        means = np.pad(means, edges, "edge")
+    rows = means[..., 0::2, :] + means[..., 1::2, :]
+    return (rows[..., 0::2] + rows[..., 1::2]) / 4
 
 
 def resize(
@@ -82,18 +136,13 @@ def resize(
     """
     scale = min((x_span[1] - x_span[0]) / width, (y_span[1] - y_span[0]) / height)
     factor = halvings(scale / GAP)
-    pixels = pictures.pixels(factor, mode)
-    num_pictures, rows, columns, channels = pixels.shape
+    values = pictures.means(factor, mode)  # [N, channels, rows, columns]
+    rows, columns = values.shape[2:]
     top, bottom, left, right = (edge / factor for edge in (*y_span, *x_span))
-    if (left, top, right, bottom) == (0, 0, width, height) and factor == 1:
-        return pixels
-
-    values = pixels.reshape(num_pictures, rows, columns * channels).astype(np.float32)
-    values = _filter_rows(values, bands(rows, height, top, bottom), height)
-    values = values.reshape(num_pictures, height, columns, channels)
-    values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))  # [N, channels, height, columns]
-    values = _filter_columns(values, bands(columns, width, left, right), width)
-    np.rint(values, out=values)
+    if (left, top, right, bottom) != (0, 0, columns, rows) or (columns, rows) != (width, height):
+        values = _filter_rows(values, bands(rows, height, top, bottom), height)
+        values = _filter_columns(values, bands(columns, width, left, right), width)
+    values = values + np.float32(0.5)  # rounds: what follows cuts off
     np.clip(values, 0, 255, out=values)
     return values.transpose(0, 2, 3, 1).astype(np.uint8)
 

@@ -14,7 +14,17 @@ from typing import Any
 
 from facedata.files import write_text
 
-PACKAGES = ("evenface", "numpy", "pandas", "pillow", "scikit-learn", "timm", "torch", "torchvision")
+PACKAGES = (
+    "evenface",
+    "numpy",
+    "pandas",
+    "pillow",
+    "scikit-learn",
+    "simplejpeg",
+    "timm",
+    "torch",
+    "torchvision",
+)
 
 
 def run_path(output: Path) -> Path:

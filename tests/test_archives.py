@@ -124,7 +124,7 @@ def test_pictures_are_decoded_where_they_lie(archive):
         target.writestr("a/face.png", file.getvalue())
     facts = {}
     found = decode.decode(decode.read(archive / "a/face.png"), facts)
-    np.testing.assert_array_equal(found, picture)
+    np.testing.assert_array_equal(found[..., :3], picture)
     assert facts["format"] == "PNG"
     for name, reason in {
         "a/none.png": "missing_file",

@@ -21,9 +21,10 @@ def portrait(seed=0, width=40, height=52):
 
 def read(path):
     facts = {}
-    picture = decode.decode(decode.read(path), facts)
-    assert picture.mode == "RGB"
-    return np.asarray(picture).astype(int), facts
+    pixels = decode.decode(decode.read(path), facts)
+    assert (facts["height"], facts["width"], 4) == pixels.shape
+    assert (pixels[..., 3] == 255).all()
+    return pixels[..., :3].astype(int), facts
 
 
 def reason(path):
@@ -336,10 +337,58 @@ def test_any_bytes_give_a_picture_or_a_reason(tmp_path):
             data[place] = rng.integers(256)
         path.write_bytes(data)
         try:
-            picture = decode.decode(decode.read(path), {})
+            pixels = decode.decode(decode.read(path), {})
             outcomes.add("picture")
-            assert picture.mode == "RGB"
+            assert pixels.shape[2] == 4
         except decode.Unusable as problem:
             outcomes.add(str(problem))
     assert outcomes <= known | {"picture"}
     assert len(outcomes) > 2
+
+
+def natural(width, height):
+    """Edges, slopes and noise in colour."""
+    rng = np.random.default_rng(width)
+    y, x = np.mgrid[:height, :width]
+    pixels = np.stack([x * 255 / width, y * 255 / height, (x // 7 + y // 5) % 2 * 200], axis=-1)
+    return Image.fromarray((pixels + rng.normal(0, 12, pixels.shape)).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"optimize": True, "comment": b"a"}]
+)
+def test_plain_jpegs_are_decoded_as_by_pillow(tmp_path, mode, options, monkeypatch):
+    monkeypatch.setattr(decode, "_decode_any", lambda data, facts: pytest.fail("not plain"))
+    for width, height in [(178, 218), (33, 17), (120, 121)]:
+        for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
+            for quality in (5, 50, 75, 90):
+                given = options | {"quality": quality, "subsampling": subsampling}
+                natural(width, height).convert(mode).save(tmp_path / "a.jpg", **given)
+                expected = Image.open(tmp_path / "a.jpg").convert("RGB")
+                pixels, facts = read(tmp_path / "a.jpg")
+                np.testing.assert_array_equal(pixels, expected)
+                assert (facts["format"], facts["mode"], facts["num_frames"]) == ("JPEG", mode, 1)
+                assert facts["jpeg_quality"] == quality
+
+
+def test_jpegs_that_are_not_plain_are_left_to_pillow(tmp_path, monkeypatch):
+    taken = []
+    decode_any = decode._decode_any
+    monkeypatch.setattr(
+        decode, "_decode_any", lambda data, facts: taken.append(1) or decode_any(data, facts)
+    )
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    options = [{"exif": exif}, {"icc_profile": wide_profile()}, {"xmp": b"<x/>"}, {}]
+    for given in options:
+        natural(40, 50).save(tmp_path / "a.jpg", **given)
+        read(tmp_path / "a.jpg")
+    assert len(taken) == 3
+    # A marker in the pixels of a comment or of a table is none.
+    natural(40, 50).save(tmp_path / "a.jpg", comment=b"\xff\xda\xff\xe1", exif=exif)
+    assert read(tmp_path / "a.jpg")[1]["format"] == "JPEG"
+    assert len(taken) == 4
+    natural(40, 50).convert("CMYK").save(tmp_path / "a.jpg")
+    assert read(tmp_path / "a.jpg")[1]["mode"] == "CMYK"
+    assert len(taken) == 5

@@ -282,4 +282,4 @@ def test_a_pack_without_classes_has_no_labels(tmp_path):
     index = read("stylegan_zip", tmp_path).index
     assert len(index) == 2
     picture = decode.decode(decode.read(tmp_path / index["path"][0]), {})
-    assert picture.size == (16, 16)
+    assert picture.shape == (16, 16, 4)

@@ -20,7 +20,7 @@ from facedata import decode, inspect, packed, tables
 from facedata.cli import main
 from facedata.errors import DataError
 from facedata.geometry import Geometry, box_columns, fit_image
-from facedata.resample import Pictures
+from facedata.resample import Pictures, to_rgbx
 
 DIRTY = Path(__file__).parents[2] / "shared/data/aaf_dirty"
 GAN = Geometry(32, 32, "pad")
@@ -47,7 +47,7 @@ def test_pixel_hash_is_of_pixels_not_of_bytes(tmp_path):
 
 
 def pictures(*found):
-    return Pictures([picture.convert("RGB") for picture in found])
+    return Pictures([to_rgbx(np.asarray(picture.convert("RGB"))) for picture in found])
 
 
 def hashes(gray):
@@ -101,7 +101,8 @@ def test_quality_by_hand():
     assert found["entropy"] == pytest.approx(1.0)
     # Of 30 columns that have neighbours the Laplacian is 255 in one, -255 in the next.
     assert found["sharpness"] == pytest.approx(255**2 * 2 / 30)
-    assert flat == {"sharpness": 0, "brightness": 0.2, "contrast": 0, "entropy": 0}
+    expected = {"sharpness": 0, "brightness": 0.2, "contrast": 0, "entropy": 0}
+    assert flat == pytest.approx(expected, abs=1e-6)
 
 
 def test_blur_lowers_sharpness_at_any_size():
@@ -196,7 +197,7 @@ def test_command_packs_what_decodes_in_order(dataset):
     assert thumbs.shape == (77, 32, 32)
     for i, row in table["row"].dropna().items():
         gray = portrait(i).convert("L").resize((32, 32), Image.Resampling.LANCZOS)
-        assert np.abs(thumbs[row].astype(int) - np.asarray(gray)).max() <= 1
+        assert np.abs(thumbs[row].astype(int) - np.asarray(gray)).max() <= 2
     assert (dataset / "inspection.run.json").exists()
 
 
