@@ -12,9 +12,11 @@ from importlib import import_module
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+former_path = list(sys.path)
 sys.path[:] = [path for path in sys.path if Path(path).resolve() != HERE]
 if __name__ == "__main__":
     runpy.run_path(str(HERE / "inspection.py"), run_name="__main__")
 else:
     del sys.modules[__name__]
     import_module("inspect")
+    sys.path[:] = former_path
