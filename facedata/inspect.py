@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 CHUNK = 256  # images that are lost when a run is stopped, for each process
 BATCH = 8  # pictures of one size that are measured together
-BATCH_BYTES = 8 << 20  # of a batch of several; large pictures are measured one by one
+WAITING_BYTES = 32 << 20  # of pictures that wait for others of their size
 ROW_GROUP = 64  # chunks; what the table's file is written in
 QUALITY_SIDE = 128  # pixels; quality is measured with the longer side at no more than this
 THUMBS = "thumbs"  # beside the geometries: the small gray pictures that duplicates are found by
@@ -311,7 +311,8 @@ def examine(
         name: np.zeros((len(paths), *shape), dtype=np.uint8)
         for name, shape in _shapes(geometries).items()
     }
-    batch: dict[int, np.ndarray] = {}  # pictures of one size, by row
+    batches: dict[tuple[int, ...], dict[int, np.ndarray]] = {}  # by size, then by row
+    num_waiting = 0  # bytes
     for row, path in enumerate(paths):
         found = {}
         try:
@@ -325,12 +326,13 @@ def examine(
             facts[name][row] = value
         if picture is None:
             continue
-        room = min(BATCH, BATCH_BYTES // picture.nbytes)
-        if batch and (len(batch) >= room or next(iter(batch.values())).shape != picture.shape):
-            _measure(batch, geometries, facts, pictures)
-            batch.clear()
+        batch = batches.setdefault(picture.shape, {})
         batch[row] = picture
-    if batch:
+        num_waiting += picture.nbytes
+        if len(batch) == BATCH or num_waiting > WAITING_BYTES:
+            num_waiting -= len(batch) * picture.nbytes
+            _measure(batches.pop(picture.shape), geometries, facts, pictures)
+    for batch in batches.values():
         _measure(batch, geometries, facts, pictures)
     facts["phash"], facts["phash_mirror"] = phash(pictures[THUMBS])
     return facts, pictures
