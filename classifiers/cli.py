@@ -355,7 +355,7 @@ def crossval(
             seed=seed,
         )
         outputs = crossval.trained_outputs(
-            images, table, heads, build, recipe, passes, the_device, threads
+            images, table, heads, targets, build, recipe, passes, the_device, threads
         )
     else:
         pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])

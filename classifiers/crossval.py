@@ -274,6 +274,7 @@ def trained_outputs(
     images: Path,
     table: pd.DataFrame,
     heads: Sequence[Head],
+    targets: Mapping[str, np.ndarray],
     build: Callable[[int], Classifier],
     recipe: training.Recipe,
     num_passes: int,
@@ -287,8 +288,9 @@ def trained_outputs(
 
     Args:
         images: packed images (.npy).
-        table: row, fold and attributes of the images wanted.
+        table: row and fold of the images wanted.
         heads: what to predict.
+        targets: by head, as of `head_targets`.
         build: as in `fit_folds`.
         recipe: how each is trained.
         num_passes: over all folds, >= 1.
@@ -296,7 +298,6 @@ def trained_outputs(
         num_workers: as in `fit_folds`.
     """
     rows, folds = (table[name].to_numpy(dtype=np.int64) for name in ("row", "fold"))
-    targets = all_targets(table, heads)
     total: Outputs = {}
     for number in range(num_passes):
         known = targets

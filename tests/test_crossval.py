@@ -132,6 +132,7 @@ def test_trained_models_never_see_their_own_fold(screened):
             screened.images,
             labelled,
             heads,
+            crossval.all_targets(labelled, heads),
             partial(build_classifier, BACKBONE, "none", heads, 32, 24),
             RECIPE,
             1,
