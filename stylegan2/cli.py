@@ -106,6 +106,11 @@ def main() -> None:
 @click.option("--snap", type=COUNT, required=True, help="Ticks a snapshot.")
 @threads_option
 @click.option("--seed", type=command.SEED, required=True, help="Seed of everything random.")
+@click.option(
+    "--allow-changes",
+    is_flag=True,
+    help="Go on with a stopped run although options or images differ from its own.",
+)
 @device_option
 @command.recorded("outdir", name="run.json")
 def train(
@@ -132,17 +137,19 @@ def train(
     snap: int,
     threads: int,
     seed: int,
+    allow_changes: bool,
     device: str,
 ) -> None:
-    """Train a generator on a pack of images; a pack with classes gives a conditional one."""
+    """Train a generator on a pack of images; a pack with classes gives a conditional one.
+
+    A run that was stopped in --outdir, at any moment, goes on from its last state.
+    """
     import logging
-    import signal
 
     from facedata import machine, packed
     from stylegan2 import presets, training
 
     machine.tune(threads)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # saves a snapshot, as Ctrl-C does
     pack = packed.read_pack(data)
     preset, derived = presets.resolve(
         cfg,
@@ -172,7 +179,7 @@ def train(
         snap=snap,
         seed=seed,
     )
-    training.train(pack, options, outdir, machine.find_device(device))
+    training.train(pack, options, outdir, machine.find_device(device), allow_changes)
 
 
 @main.command()

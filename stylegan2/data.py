@@ -1,13 +1,19 @@
 """Training images: a pack, its labels, and the endless order in which they are shown."""
 
-from collections.abc import Iterator, Sequence
+import functools
+import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+import xxhash
 from torch import Tensor
 
 from facedata.errors import DataError
 from facedata.packed import Pack
+
+HASHED_ROWS = 4096  # images hashed at a time
 
 
 class TrainingSet:
@@ -42,6 +48,18 @@ class TrainingSet:
     def __len__(self) -> int:
         return self.num_images * (2 if self.mirror else 1)
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """Digest of the pack's images, labels and classes."""
+        pack = self.pack
+        digest = xxhash.xxh3_128()
+        for start in range(0, self.num_images, HASHED_ROWS):
+            digest.update(np.ascontiguousarray(pack.images[start : start + HASHED_ROWS]))
+        digest.update(np.ascontiguousarray(pack.labels, np.int64))
+        names = [list(pack.images.shape), pack.attributes, pack.classes]
+        digest.update(json.dumps(names).encode())
+        return digest.hexdigest()
+
     def images(self, indices: Sequence[int]) -> Tensor:
         """Return images as float32 [N, 3, R, R] in [-1, 1].
 
@@ -68,25 +86,57 @@ def one_hot(classes: Sequence[int] | np.ndarray, num_classes: int) -> Tensor:
     return label
 
 
-def endless_order(num_items: int, seed: int) -> Iterator[int]:
-    """Yield indices 0..num_items-1 for ever, in a shuffled order that keeps changing.
+class EndlessOrder:
+    """Yields indices 0..num_items-1 for ever, in a shuffled order that keeps changing.
 
     After each step the entry just shown changes places with one of those shown in the last half
     round, so an item comes back after about one round but never in the same order.
-
-    Args:
-        num_items: at least 1.
-        seed: of numpy's legacy generator, whose order a published data order can be checked with.
     """
-    rng = np.random.RandomState(seed)
-    order = np.arange(num_items)
-    rng.shuffle(order)
-    window = round(num_items / 2)  # halves go to the even number, as rint does
-    step = 0
-    while True:
-        i = step % num_items
-        yield int(order[i])
-        if window >= 2:
-            j = (i - rng.randint(window)) % num_items
-            order[i], order[j] = order[j], order[i]
-        step += 1
+
+    def __init__(self, num_items: int, seed: int) -> None:
+        """Begin with the first round.
+
+        Args:
+            num_items: at least 1.
+            seed: of numpy's legacy generator, whose order a published data order can be checked
+                with.
+        """
+        self.rng = np.random.RandomState(seed)
+        self.order = np.arange(num_items)
+        self.rng.shuffle(self.order)
+        self.window = round(num_items / 2)  # halves go to the even number, as rint does
+        self.step = 0
+
+    def __iter__(self) -> "EndlessOrder":
+        return self
+
+    def __next__(self) -> int:
+        i = self.step % len(self.order)
+        index = int(self.order[i])
+        if self.window >= 2:
+            j = (i - self.rng.randint(self.window)) % len(self.order)
+            self.order[i], self.order[j] = self.order[j], self.order[i]
+        self.step += 1
+        return index
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain values from which the order goes on."""
+        state = self.rng.get_state(legacy=False)["state"]
+        return {
+            "order": self.order.tolist(),
+            "step": self.step,
+            "key": state["key"].tolist(),
+            "pos": state["pos"],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`.
+
+        Raises:
+            ValueError: it orders another number of items.
+        """
+        if len(state["order"]) != len(self.order):
+            raise ValueError(f"an order of {len(state['order'])} images, not {len(self.order)}")
+        self.order = np.array(state["order"])
+        self.step = state["step"]
+        self.rng.set_state(("MT19937", np.array(state["key"], np.uint32), state["pos"]))

@@ -10,6 +10,8 @@ import json
 import logging
 import math
 import resource
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +26,10 @@ from torch.utils.tensorboard import SummaryWriter
 from facedata import files, progress
 from facedata.errors import DataError
 from facedata.packed import Pack
-from stylegan2 import checkpoint, grid, sampling
+from stylegan2 import checkpoint, grid, sampling, state
 from stylegan2.augment import AdaController, AugmentPipe
 from stylegan2.checkpoint import About
-from stylegan2.data import TrainingSet, endless_order
+from stylegan2.data import EndlessOrder, TrainingSet
 from stylegan2.draws import Draws
 from stylegan2.loss import Loss
 from stylegan2.networks import Discriminator, Generator
@@ -136,6 +138,14 @@ class Statistics:
         self._sums = {}
         return result
 
+    def state_dict(self) -> dict[str, list[float]]:
+        """Return plain values from which measuring goes on."""
+        return {name: sums.tolist() for name, sums in self._sums.items()}
+
+    def load_state_dict(self, sums: dict[str, list[float]]) -> None:
+        """Go on from a `state_dict`."""
+        self._sums = {name: np.array(values) for name, values in sums.items()}
+
 
 class Training:
     """The state of a run: networks, optimisers, order of the images, random numbers, counters."""
@@ -150,7 +160,7 @@ class Training:
         self.options = options
         self.device = device
         self.data = TrainingSet(pack, options.mirror)
-        self.order = endless_order(len(self.data), options.seed)
+        self.order = EndlessOrder(len(self.data), options.seed)
         self.labels_rng = np.random.default_rng([options.seed, 1])
         self.draws = Draws(torch.Generator(device).manual_seed(options.seed))
         self.cur_nimg = 0
@@ -419,11 +429,27 @@ def save(run: Training, path: Path) -> None:
 class Reporter:
     """Writes a line a tick to the log and to stats.jsonl, and the figures for TensorBoard."""
 
-    def __init__(self, outdir: Path) -> None:
-        self.writer = SummaryWriter(str(outdir))
-        self.lines = (outdir / "stats.jsonl").open("w", encoding="utf-8")
-        self.begin = self.tick_start = self.tick_end = time.monotonic()
-        self.tick_nimg = 0
+    def __init__(
+        self, outdir: Path, clock: dict[str, float] | None = None, stats: bytes = b""
+    ) -> None:
+        """Begin to report, or go on.
+
+        Args:
+            outdir: where to write.
+            clock: what `clock` said when the run was stopped; None at its beginning.
+            stats: lines that stats.jsonl held then.
+        """
+        first = {"seconds": 0.0, "tick_seconds": 0.0, "tick_nimg": 0, "nimg": -1}
+        clock = first if clock is None else clock
+        self.path = outdir / "stats.jsonl"
+        files.write_bytes(stats, self.path)
+        self.lines = self.path.open("a", encoding="utf-8")
+        # Points that the stopped run wrote after its last state are written again.
+        self.writer = SummaryWriter(str(outdir), purge_step=clock["nimg"] + 1)
+        now = time.monotonic()
+        self.begin = now - clock["seconds"]
+        self.tick_start = self.tick_end = now - clock["tick_seconds"]
+        self.tick_nimg = clock["tick_nimg"]
 
     def __enter__(self) -> "Reporter":
         return self
@@ -475,40 +501,72 @@ class Reporter:
             run.p,
         )
 
+    def clock(self, run: Training) -> dict[str, float]:
+        """Return what another reporter goes on from."""
+        now = time.monotonic()
+        between = self.tick_end > self.tick_start  # two ticks: one is told, the next not begun
+        return {
+            "seconds": now - self.begin,
+            "tick_seconds": 0.0 if between else now - self.tick_start,
+            "tick_nimg": run.cur_nimg if between else self.tick_nimg,
+            "nimg": run.cur_nimg,
+        }
+
     def next_tick(self, run: Training) -> None:
         """Begin the next tick, after its predecessor's files were written."""
         self.tick_start, self.tick_nimg = time.monotonic(), run.cur_nimg
 
 
-def train(pack: Pack, options: Options, outdir: Path, device: torch.device) -> Path:
-    """Train from the beginning and return the path of the final network.
+def train(
+    pack: Pack, options: Options, outdir: Path, device: torch.device, allow_changes: bool = False
+) -> Path:
+    """Train, from the beginning or from where a stopped run was, and return the final network.
 
     Files in `outdir`: network-final.safetensors and network-snapshot-KIMG.safetensors (averaged
     generators), stats.jsonl and TensorBoard events (a line a tick), reals.png, fakesKIMG.png (a
-    sheet at the start and after each tick), fakes-final.png, training_options.json, log.txt. Such
-    files of an earlier run are removed first. A run stopped by Ctrl-C leaves a snapshot.
+    sheet at the start and after each tick), fakes-final.png, training_options.json, log.txt. Until
+    it is finished also state-IMAGES.safetensors, the run after its last two ticks; where such a
+    file lies the run goes on from it, on the same number of threads bit for bit as if it had not
+    been stopped. Where none lies, files of an earlier run are removed first. Ctrl-C ends the
+    iteration, then leaves a state and a snapshot.
 
     Args:
         pack: the images.
         options: what to do with them.
         outdir: made if it is missing.
         device: to work on.
+        allow_changes: go on with other options or images than the stopped run had.
 
     Raises:
-        DataError: bad options or images, or training has diverged.
+        DataError: bad options or images, other ones than the stopped run's, or training has
+            diverged.
         KeyboardInterrupt: the user stopped the run.
     """
     run = Training(pack, options, device)
     outdir.mkdir(parents=True, exist_ok=True)
-    for pattern in MADE:
-        for path in outdir.glob(pattern):
-            path.unlink()
-    with log_file(outdir / "log.txt"):
+    begun = state.latest(outdir)
+    clock, stats, changes = None, b"", []
+    if begun is not None:
+        clock, stats, changes = state.restore(run, begun, allow_changes)
+    else:
+        for pattern in MADE:
+            for path in outdir.glob(pattern):
+                path.unlink()
+    with log_file(outdir / "log.txt", "w" if begun is None else "a"):
         describe(run, outdir)
         write_reals(pack, options.seed, outdir / "reals.png")
-        write_fakes(run, outdir / "fakes000000.png")
-        with Reporter(outdir) as reporter, progress.bar() as bar:
-            total = round(options.preset.kimg * 1000)
+        if begun is None:
+            write_fakes(run, outdir / "fakes000000.png")
+        else:
+            log.info("going on from %s at %.1f kimg", begun, run.cur_nimg / 1000)
+        for change in changes:
+            log.warning("changed since: %s", change)
+        total = round(options.preset.kimg * 1000)
+        with (
+            Reporter(outdir, clock, stats) as reporter,
+            progress.bar() as bar,
+            stop_signals() as stopped,
+        ):
             task = bar.add_task("images shown", total=total)
             try:
                 while run.cur_nimg < total:
@@ -517,6 +575,9 @@ def train(pack: Pack, options: Options, outdir: Path, device: torch.device) -> P
                     due = (run.tick + 1) * options.tick_kimg * 1000
                     if run.cur_nimg >= min(due, total):
                         end_tick(run, reporter, outdir, is_last=run.cur_nimg >= total)
+                    if stopped.is_set() and run.cur_nimg < total:
+                        save_state(run, reporter, outdir)
+                        raise KeyboardInterrupt
             except KeyboardInterrupt:
                 path = snapshot_path(run, outdir)
                 save(run, path)
@@ -524,18 +585,50 @@ def train(pack: Pack, options: Options, outdir: Path, device: torch.device) -> P
                 raise
         write_fakes(run, outdir / "fakes-final.png")
         save(run, outdir / "network-final.safetensors")
+        state.remove(outdir)
     return outdir / "network-final.safetensors"
 
 
 def end_tick(run: Training, reporter: Reporter, outdir: Path, is_last: bool) -> None:
-    """Report a tick, draw its sheet, and keep a snapshot when it is time for one."""
+    """Report a tick, draw its sheet, keep the state, and a snapshot when it is time for one."""
     run.tick += 1
     reporter.report(run)
     check_weights(run)
     write_fakes(run, outdir / f"fakes{run.cur_nimg // 1000:06d}.png")
     if run.tick % run.options.snap == 0 and not is_last:
         save(run, snapshot_path(run, outdir))
+    save_state(run, reporter, outdir)
     reporter.next_tick(run)
+
+
+def save_state(run: Training, reporter: Reporter, outdir: Path) -> None:
+    """Keep all that a run needs to go on from here."""
+    state.save(run, outdir, reporter.clock(run), reporter.path.read_bytes())
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets, so that a run stops between two iterations.
+
+    A second Ctrl-C stops at once.
+    """
+    stopped = threading.Event()
+
+    def stop(number: int, frame: object) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+        log.info("stopping after this iteration; once more stops at once")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped  # signals come to the main thread alone
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def snapshot_path(run: Training, outdir: Path) -> Path:
@@ -579,9 +672,9 @@ def describe(run: Training, outdir: Path) -> None:
 
 
 @contextmanager
-def log_file(path: Path) -> Iterator[None]:
-    """Also write what is logged to a file, from its beginning."""
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+def log_file(path: Path, mode: str) -> Iterator[None]:
+    """Also write what is logged to a file, opened by `mode`."""
+    handler = logging.FileHandler(path, mode=mode, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     root = logging.getLogger()
     root.addHandler(handler)

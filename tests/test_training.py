@@ -8,59 +8,14 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from gan_runs import CPU, TRAIN, make_options, make_pack
 from PIL import Image
 
 from facedata import packed
 from facedata.errors import DataError
-from stylegan2 import augment, checkpoint, cli, presets, training
-from stylegan2.data import TrainingSet, endless_order, one_hot
-from stylegan2.training import Options, Statistics, Training
-
-CPU = torch.device("cpu")
-
-
-def make_pack(num=24, classes=("red", "black", "grey"), size=16, seed=0):
-    """Noise with a class: images whose brightness says which."""
-    labels = np.arange(num) % max(len(classes), 1)
-    rng = np.random.default_rng(seed)
-    images = rng.integers(60, size=[num, size, size, 3]) + 60 * labels[:, None, None, None]
-    table = pd.DataFrame(
-        {"row": range(num), "image_id": [f"{i:03d}" for i in range(num)], "class": labels}
-    )
-    table["class"] = table["class"].astype("Int64")
-    attributes = ["hair"] if classes else []
-    if classes:
-        table["hair"] = pd.Categorical([classes[i] for i in labels], categories=classes)
-    names = [[name] for name in classes]
-    return packed.Pack(images.astype(np.uint8), table, attributes, names, (2, 0, size - 2, size))
-
-
-def make_options(**changes):
-    preset_changes = {
-        "kimg": 0.064,
-        "batch": 8,
-        "channel_base": 128,
-        "channel_max": 8,
-        "z_dim": 8,
-        "w_dim": 8,
-        "mapping_layers": 1,
-    }
-    fields = {field.name for field in dataclasses.fields(Options)}
-    preset_changes |= {key: changes.pop(key) for key in list(changes) if key not in fields}
-    preset, _ = presets.resolve("auto", 16, **preset_changes)
-    options = Options(
-        preset=preset,
-        aug="ada",
-        p=0.0,
-        target=0.6,
-        augpipe="bgc",
-        ada_kimg=1,
-        mirror=True,
-        tick_kimg=0.032,
-        snap=1,
-        seed=3,
-    )
-    return dataclasses.replace(options, **changes)
+from stylegan2 import augment, checkpoint, cli, training
+from stylegan2.data import EndlessOrder, TrainingSet, one_hot
+from stylegan2.training import Statistics, Training
 
 
 @pytest.fixture
@@ -76,14 +31,14 @@ def test_order_is_the_reference(golden):
     cases = [case for case in golden.meta["sampler"] if case["window_size"] == 0.5]
     assert cases
     for case in cases:
-        order = endless_order(case["n"], case["seed"])
+        order = EndlessOrder(case["n"], case["seed"])
         expected = golden[case["key"]]
         shown = [next(order) for _ in range(len(expected) * case["num_replicas"])]
         assert shown[case["rank"] :: case["num_replicas"]] == expected.tolist(), case["key"]
 
 
 def test_order_shows_every_image_about_once_a_round():
-    order = endless_order(50, seed=0)
+    order = EndlessOrder(50, seed=0)
     shown = [next(order) for _ in range(50 * 40)]
     counts = np.bincount(shown, minlength=50)
     assert counts.min() >= 30 and counts.max() <= 50
@@ -183,7 +138,7 @@ def test_iterations_are_the_reference(golden, monkeypatch):
 
 
 def test_batch_follows_the_order_of_the_data(run):
-    order = endless_order(len(run.data), seed=3)
+    order = EndlessOrder(len(run.data), seed=3)
     first = [next(order) for _ in range(8)]
     batch = training.draw_batch(run)
     assert torch.equal(batch.real_img, run.data.images(first))
@@ -388,29 +343,6 @@ def test_ctrl_c_saves_a_snapshot(tmp_path, monkeypatch, caplog):
 
 
 # Commands.
-
-TRAIN = {
-    "cfg": "auto",
-    "kimg": 0.032,
-    "batch": 8,
-    "gamma": "auto",
-    "channel-base": 128,
-    "channel-max": 8,
-    "z-dim": 8,
-    "w-dim": 8,
-    "mapping-layers": "auto",
-    "lr": "auto",
-    "ema-kimg": "auto",
-    "aug": "ada",
-    "p": 0.0,
-    "target": 0.6,
-    "augpipe": "bgc",
-    "ada-kimg": 100,
-    "tick-kimg": 0.016,
-    "snap": 5,
-    "threads": 1,
-    "seed": 0,
-}
 
 
 def invoke(*arguments, **options):

@@ -1,0 +1,81 @@
+"""A tiny pack and the options of a tiny run on it."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import torch
+
+from facedata import packed
+from stylegan2 import presets
+from stylegan2.training import Options
+
+CPU = torch.device("cpu")
+
+
+def make_pack(num=24, classes=("red", "black", "grey"), size=16, seed=0):
+    """Noise with a class: images whose brightness says which."""
+    labels = np.arange(num) % max(len(classes), 1)
+    rng = np.random.default_rng(seed)
+    images = rng.integers(60, size=[num, size, size, 3]) + 60 * labels[:, None, None, None]
+    table = pd.DataFrame(
+        {"row": range(num), "image_id": [f"{i:03d}" for i in range(num)], "class": labels}
+    )
+    table["class"] = table["class"].astype("Int64")
+    attributes = ["hair"] if classes else []
+    if classes:
+        table["hair"] = pd.Categorical([classes[i] for i in labels], categories=classes)
+    names = [[name] for name in classes]
+    return packed.Pack(images.astype(np.uint8), table, attributes, names, (2, 0, size - 2, size))
+
+
+def make_options(**changes):
+    preset_changes = {
+        "kimg": 0.064,
+        "batch": 8,
+        "channel_base": 128,
+        "channel_max": 8,
+        "z_dim": 8,
+        "w_dim": 8,
+        "mapping_layers": 1,
+    }
+    fields = {field.name for field in dataclasses.fields(Options)}
+    preset_changes |= {key: changes.pop(key) for key in list(changes) if key not in fields}
+    preset, _ = presets.resolve("auto", 16, **preset_changes)
+    options = Options(
+        preset=preset,
+        aug="ada",
+        p=0.0,
+        target=0.6,
+        augpipe="bgc",
+        ada_kimg=1,
+        mirror=True,
+        tick_kimg=0.032,
+        snap=1,
+        seed=3,
+    )
+    return dataclasses.replace(options, **changes)
+
+
+TRAIN = {
+    "cfg": "auto",
+    "kimg": 0.032,
+    "batch": 8,
+    "gamma": "auto",
+    "channel-base": 128,
+    "channel-max": 8,
+    "z-dim": 8,
+    "w-dim": 8,
+    "mapping-layers": "auto",
+    "lr": "auto",
+    "ema-kimg": "auto",
+    "aug": "ada",
+    "p": 0.0,
+    "target": 0.6,
+    "augpipe": "bgc",
+    "ada-kimg": 100,
+    "tick-kimg": 0.016,
+    "snap": 5,
+    "threads": 1,
+    "seed": 0,
+}
