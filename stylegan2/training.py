@@ -340,17 +340,14 @@ def adjust_ada(run: Training) -> None:
 
 
 def check_losses(run: Training) -> None:
-    """Stop a run whose losses or weights are no numbers any more.
+    """Stop a run whose losses are no numbers any more.
 
     Raises:
         DataError: training has diverged.
     """
     wrong = run.statistics.not_finite()
     if wrong is not None:
-        raise DataError(
-            f"training has diverged after {run.cur_nimg / 1000:.1f} kimg: {wrong} is not finite;"
-            " try a lower --lr or a higher --gamma"
-        )
+        raise diverged(run, f"{wrong} is not finite")
 
 
 def check_weights(run: Training) -> None:
@@ -362,10 +359,15 @@ def check_weights(run: Training) -> None:
     for name, network in (("G", run.G), ("D", run.D)):
         for key, tensor in network.state_dict().items():
             if not torch.isfinite(tensor).all():
-                raise DataError(
-                    f"training has diverged after {run.cur_nimg / 1000:.1f} kimg: weights {key} of"
-                    f" {name} are not finite; try a lower --lr or a higher --gamma"
-                )
+                raise diverged(run, f"weights {key} of {name} are not finite")
+
+
+def diverged(run: Training, what: str) -> DataError:
+    """Return the error of a run that cannot go on like this."""
+    return DataError(
+        f"training has diverged after {run.cur_nimg / 1000:.1f} kimg: {what}; go on from the last"
+        " tick with a lower --lr or a higher --gamma and --allow-changes"
+    )
 
 
 def iterate(run: Training) -> None:

@@ -123,6 +123,23 @@ def test_changes_take_effect_where_they_are_allowed(stopped):
     assert losses(stopped)[-1]["Progress/augment"]["mean"] == 0.25
 
 
+def test_a_run_that_diverged_goes_on_from_its_last_good_state(tmp_path, monkeypatch):
+    original = training.check_losses
+
+    def diverge(run):
+        if run.iteration == 7:
+            run.statistics.add({"Loss/G/loss": float("nan")})
+        original(run)
+
+    monkeypatch.setattr(training, "check_losses", diverge)
+    with pytest.raises(DataError, match=r"Loss/G/loss is not finite; .* --allow-changes"):
+        training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
+    monkeypatch.undo()
+    assert state.latest(tmp_path).name == "state-0000000040.safetensors"
+    training.train(make_pack(), make_options(**OPTIONS, lr=1e-4), tmp_path, CPU, allow_changes=True)
+    assert (tmp_path / "network-final.safetensors").exists()
+
+
 def test_networks_of_another_size_are_refused_even_then(stopped):
     options = make_options(**OPTIONS, w_dim=4)
     with pytest.raises(DataError, match=r"does not fit this run \(.*size mismatch"):
