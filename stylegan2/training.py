@@ -274,7 +274,8 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
     Args:
         run: the state, changed in place.
         phase: what to train.
-        batch: of this iteration; goes through the networks in rounds whose losses are summed.
+        batch: of this iteration; goes through the networks in rounds whose losses are averaged,
+            so that their number does not scale the gradients.
         draws: where random numbers come from; None for the run's own.
     """
     if run.iteration % phase.interval:
@@ -282,7 +283,8 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
     draws = run.draws if draws is None else draws
     phase.optimizer.zero_grad(set_to_none=True)
     size = run.options.preset.batch_gpu
-    for i, start in enumerate(range(0, len(batch.real_img), size)):
+    starts = range(0, len(batch.real_img), size)
+    for i, start in enumerate(starts):
         rows = slice(start, start + size)
         stats = run.loss.accumulate(
             phase.name,
@@ -290,7 +292,7 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
             batch.real_c[rows],
             batch.gen_z[phase.name][rows],
             batch.gen_c[phase.name][rows],
-            gain=phase.interval,
+            gain=phase.interval / len(starts),
             draws=draws.within(f"r{i}/draw"),
         )
         run.statistics.add(stats)
