@@ -341,5 +341,27 @@ def generate(
         grid.write_png(grid.tile(np.concatenate(kept), num_columns), outdir / "grid.png")
 
 
+@main.command("import-official")
+@click.argument("pickle", type=command.IN_FILE)
+@click.option(
+    "--network", type=command.OUT_FILE, required=True, help="Output: generator (.safetensors)."
+)
+@command.recorded("network")
+def import_official(pickle: Path, network: Path) -> None:
+    """Read a snapshot (.pkl) of the original StyleGAN2-ADA; write its averaged generator.
+
+    Nothing in the file is executed; one that asks for more than data is refused.
+    """
+    import logging
+
+    from stylegan2 import checkpoint, official
+
+    generator, about = official.read_generator(pickle)
+    checkpoint.save_generator(generator, about, network)
+    logging.info(
+        "%s: %d px, %d classes -> %s", pickle, generator.img_resolution, generator.c_dim, network
+    )
+
+
 if __name__ == "__main__":
     main()

@@ -50,7 +50,11 @@ def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
 
 
 def to_uint8(img: Tensor) -> np.ndarray:
-    """Return images [N, 3, H, W] in about [-1, 1] as uint8 [N, H, W, 3]: -1 is 0, 1 is 255."""
+    """Return images [N, C, H, W] in about [-1, 1] as uint8 [N, H, W, 3]: -1 is 0, 1 is 255.
+
+    C is 3, or 1 for gray, which gives three equal channels.
+    """
+    img = img.expand(-1, 3, -1, -1)
     img = (img * 127.5 + 128).clamp(0, 255).to(torch.uint8)
     return img.permute(0, 2, 3, 1).cpu().numpy()
 
