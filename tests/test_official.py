@@ -232,6 +232,8 @@ def mutate(data, rng):
     """Return a pickle with flipped bits, spliced opcodes, cuts and hostile calls."""
     data = bytearray(data)
     for _ in range(rng.randint(1, 4)):
+        if not data:
+            break
         at = rng.randrange(len(data))
         kind = rng.randrange(5)
         if kind == 0:
