@@ -35,6 +35,7 @@ ALLOWED = (RECONSTRUCT, *DICTS, PARAMETER, TENSOR, LOAD, STORAGE, DTYPE, *SCALAR
 VERSION = 6  # of the original's persistence
 MAX_MODULES = 10_000  # of one network; hostile files may nest without end
 MAX_DIMENSIONS = 8
+MAX_ARGUMENTS = 50  # of a network, or of one of its parts
 MAX_SIZE = 2**20  # of any whole number among a network's arguments
 MAGIC = 0x1950A86A20F9469CFC6C  # of the old torch.save format
 PROTOCOL = 1001
@@ -185,9 +186,9 @@ LITERALS = {
     "EMPTY_SET": set,
 }
 VALUES = frozenset(
-    {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
-    | {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"}
-    | {"BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+    {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"}
+    | {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+    | {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 )
 
 
@@ -249,8 +250,9 @@ def _make(name: str, arguments: tuple) -> Any:
         return {_key(key): value for key, value in _expect(items, list)}
     if name == RECONSTRUCT:
         (meta,) = arguments
-        if _expect(meta, dict).get("type") != "class" or meta.get("version") != VERSION:
-            raise Refused(f"persistence {meta.get('type')!r} of version {meta.get('version')!r}")
+        kind, version = _expect(meta, dict).get("type"), meta.get("version")
+        if (type(kind), type(version)) != (str, int) or (kind, version) != ("class", VERSION):
+            raise Refused(f"persistence other than of classes in version {VERSION}")
         return _Object(_expect(meta["class_name"], str), _expect(meta["state"], dict))
     if name == PARAMETER:
         return _expect(arguments[0], Tensor)
@@ -280,8 +282,8 @@ class _Object:
 
 def _dtype(text: Any) -> np.dtype:
     """Return the type of a number."""
-    if text not in ("f2", "f4", "f8", "i4", "i8", "u1", "b1"):
-        raise Refused(f"number type {text!r}")
+    if _expect(text, str) not in ("f2", "f4", "f8", "i4", "i8", "u1", "b1"):
+        raise Refused(f"the number type {text[:20]}")
     return np.dtype(text).newbyteorder("<")
 
 
@@ -377,19 +379,26 @@ def read(path: Path) -> dict[str, Module]:
     return networks
 
 
-def _check_sizes(arguments: dict[str, Any], num_tensors: int) -> None:
-    """Refuse arguments of networks that would take for ever to build.
+def _check_arguments(arguments: dict[str, Any], num_tensors: int, depth: int = 0) -> None:
+    """Refuse arguments of networks that would take for ever to build, or even to tell of.
 
     Raises:
-        ValueError: a size beyond reason, or more layers than there are tensors.
+        ValueError: a value that is no number, word, list of numbers or dict of such, a size
+            beyond reason, or more layers than there are tensors.
     """
+    if depth > 2 or len(arguments) > MAX_ARGUMENTS:
+        raise ValueError("too many arguments")
     for name, value in arguments.items():
-        if isinstance(value, dict):
-            _check_sizes(value, num_tensors)
-        elif isinstance(value, int) and value > (
-            num_tensors if "layers" in str(name) else MAX_SIZE
-        ):
-            raise ValueError(f"{name} = {value} is too large")
+        name = str(name)[:50]
+        if type(value) is dict:
+            _check_arguments(value, num_tensors, depth + 1)
+        elif type(value) is list and all(type(x) in (int, float) for x in value):
+            continue
+        elif type(value) is int:
+            if value > (num_tensors if "layers" in name else MAX_SIZE):
+                raise ValueError(f"{name} = {value} is too large")
+        elif type(value) not in (str, float, bool, type(None)):
+            raise ValueError(f"{name} is a {type(value).__name__}")
 
 
 def build(module: Module, path: Path) -> Generator | Discriminator:
@@ -406,7 +415,7 @@ def build(module: Module, path: Path) -> Generator | Discriminator:
     if module.class_name not in kinds:
         raise DataError(f"{path}: a network of class {module.class_name[:100]!r}")
     try:
-        _check_sizes(module.arguments, len(module.tensors))
+        _check_arguments(module.arguments, len(module.tensors))
         with torch.device("meta"):  # nothing is allocated before the tensors are known to fit
             network = kinds[module.class_name](**module.arguments)
         expected = {key: tuple(x.shape) for key, x in network.state_dict().items()}

@@ -137,7 +137,7 @@ class Call:
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_other_names_are_refused(tmp_path, monkeypatch, thing, name, protocol):
     monkeypatch.chdir(tmp_path)
-    path = write(tmp_path, pickle.dumps({"G_ema": thing}, protocol))
+    path = write(tmp_path, pickle.dumps(thing, protocol))
     name = name.replace("builtins", "__builtin__" if protocol < 3 else "builtins")
     name = name.replace("_io", "io") if protocol < 3 else name
     with pytest.raises(DataError, match=f"refused: it asks for the name {name.lstrip('_')}|{name}"):
@@ -196,6 +196,26 @@ def test_arguments_that_do_not_fit_the_tensors_are_refused(tmp_path, changes, te
     module.arguments = {**module.arguments, **changes}
     with pytest.raises(DataError, match=text):
         official.build(module, path)
+
+
+def nested(depth=200):
+    """Return a list whose text would have 2 ** depth parts."""
+    thing = []
+    for _ in range(depth):
+        thing = [thing, thing]
+    return thing
+
+
+def test_values_without_an_end_are_not_told(tmp_path):
+    data, _ = official_pickle(SMALL)
+    path = write(tmp_path, data)
+    module = official.read(path)["G_ema"]
+    module.arguments = {**module.arguments, "synthesis_kwargs": {"architecture": nested()}}
+    with pytest.raises(DataError, match="Generator: architecture is a list"):
+        official.build(module, path)
+    meta = {"type": nested(), "version": 6, "class_name": "Generator", "state": {}}
+    with pytest.raises(official.Refused, match="persistence other than of classes in version 6"):
+        official._make(official.RECONSTRUCT, (meta,))
 
 
 def test_a_tensor_beyond_its_storage_is_refused():
