@@ -1,13 +1,13 @@
-"""How near generated images are to real ones: Fréchet distance and KID on packaged features.
+"""How near generated images are to real ones, and how much of them they cover.
 
 The features are those of an ImageNet EfficientNet-Lite0 whose weights are installed with the
-package. The formulas are those of FID and KID, the features are not Inception's: figures can be
-compared with each other, not with published ones. Hence the names `frechet_efficientnet_lite0`
-and `kid_efficientnet_lite0`.
+package. The formulas are those of FID, KID, precision and recall, the features are not Inception's:
+figures can be compared with each other, not with published ones. Hence names such as
+`frechet_efficientnet_lite0` and `kid_efficientnet_lite0`.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ BACKBONE = "tf_efficientnet_lite0"
 FEATURE_SIZE = 128  # pixels a side that images are scaled to; fewer make coarse features
 MIN_CLASS_IMAGES = 32  # real images below which a class gets no figures of its own
 KID_SUBSETS, KID_SUBSET_SIZE = 20, 500  # unbiased for any number and size of subsets
+PRECISION_NEIGHBOURS = 3  # arXiv:1904.06991
+DENSITY_NEIGHBOURS = 5  # arXiv:2002.09797
+FIGURES = ("frechet", "kid", "precision", "recall", "density", "coverage")
+BLOCK = 2048  # vectors whose distances to as many others are in memory at a time
 
 log = logging.getLogger(__name__)
 
@@ -129,14 +133,102 @@ def kernel_distance(
     return float(total / num_subsets / m)
 
 
-def distances(real: np.ndarray, generated: np.ndarray, seed: int) -> dict[str, float]:
-    """Return both distances of two sets of features under the names of metrics.json."""
+def squared_radii(
+    features: np.ndarray, neighbours: Sequence[int], device: torch.device | str = "cpu"
+) -> Tensor:
+    """Return squared distances of vectors to their nearest others, float32 [len(neighbours), N].
+
+    Args:
+        features: float32 [N, size], more than max(neighbours) of them; near the origin, since
+            differences of large numbers lose digits.
+        neighbours: 1 is the nearest other vector.
+        device: to work on.
+    """
+    most = max(neighbours) + 1  # a vector is its own nearest
+    found = []
+    for rows in _blocks(features, device):
+        nearest = torch.full([len(rows), most], torch.inf, device=device)
+        for columns in _blocks(features, device):
+            candidates = torch.cat([nearest, _squared_distances(rows, columns)], dim=1)
+            nearest = candidates.topk(most, dim=1, largest=False).values
+        found.append(nearest[:, list(neighbours)].T)
+    return torch.cat(found, dim=1)
+
+
+def coverage_figures(
+    real: np.ndarray,
+    generated: np.ndarray,
+    precision_neighbours: int = PRECISION_NEIGHBOURS,
+    density_neighbours: int = DENSITY_NEIGHBOURS,
+    device: torch.device | str = "cpu",
+) -> dict[str, float]:
+    """Return precision, recall, density and coverage of generated images.
+
+    The ball of a vector reaches to its k-th nearest other one of the same set. Precision: share of
+    generated vectors within a real ball. Recall: share of real vectors within a generated ball.
+    Density: mean number of real balls that a generated vector is in, over k. Coverage: share of
+    real balls with a generated vector in them.
+
+    Args:
+        real, generated: features, float32 [N, size] and [M, size], more of each than neighbours.
+        precision_neighbours: k of precision and recall.
+        density_neighbours: k of density and coverage.
+        device: to work on; distances are there block by block, never all at once.
+
+    Source: arXiv:1904.06991 (precision, recall), arXiv:2002.09797 (density, coverage).
+    """
+    center = moments(real).mean.astype(np.float32)
+    real, generated = real - center, generated - center
+    ks = [precision_neighbours, density_neighbours]
+    wide, dense = squared_radii(real, ks, device).split(1)  # [1, N] each
+    of_generated = squared_radii(generated, ks[:1], device)[0].split(BLOCK)
+
+    precise, num_within = 0, 0
+    recalled = torch.zeros(len(real), dtype=torch.bool, device=device)
+    nearest = torch.full([len(real)], torch.inf, device=device)
+    for rows, radii in zip(_blocks(generated, device), of_generated, strict=True):
+        is_precise = torch.zeros(len(rows), dtype=torch.bool, device=device)
+        for start, columns in zip(range(0, len(real), BLOCK), _blocks(real, device), strict=True):
+            here = slice(start, start + len(columns))
+            squared = _squared_distances(rows, columns)
+            is_precise |= (squared <= wide[:, here]).any(dim=1)
+            num_within += int((squared <= dense[:, here]).sum())
+            recalled[here] |= (squared <= radii[:, None]).any(dim=0)
+            nearest[here] = torch.minimum(nearest[here], squared.amin(dim=0))
+        precise += int(is_precise.sum())
     return {
-        "frechet_efficientnet_lite0": frechet_distance(moments(real), moments(generated)),
-        "kid_efficientnet_lite0": kernel_distance(
-            real, generated, KID_SUBSETS, KID_SUBSET_SIZE, seed
-        ),
+        "precision": precise / len(generated),
+        "recall": float(recalled.double().mean()),
+        "density": num_within / (density_neighbours * len(generated)),
+        "coverage": float((nearest <= dense[0]).double().mean()),
     }
+
+
+def _blocks(features: np.ndarray, device: torch.device | str) -> Iterator[Tensor]:
+    for start in range(0, len(features), BLOCK):
+        yield torch.from_numpy(features[start : start + BLOCK]).to(device)
+
+
+def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Return squared distances of vectors [n, size] and [m, size], [n, m]."""
+    lengths = a.square().sum(dim=1)[:, None] + b.square().sum(dim=1)
+    return torch.addmm(lengths, a, b.T, alpha=-2).clamp(min=0)
+
+
+def figures(
+    real: np.ndarray, generated: np.ndarray, seed: int, device: torch.device | str = "cpu"
+) -> dict[str, float | None]:
+    """Return all figures of two sets of features under the names of metrics.json.
+
+    Those that need more neighbours than there are vectors are None.
+    """
+    found = {
+        "frechet": frechet_distance(moments(real), moments(generated)),
+        "kid": kernel_distance(real, generated, KID_SUBSETS, KID_SUBSET_SIZE, seed),
+    }
+    if min(len(real), len(generated)) > max(PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS):
+        found |= coverage_figures(real, generated, device=device)
+    return {f"{name}_efficientnet_lite0": found.get(name) for name in FIGURES}
 
 
 def compare(
@@ -203,8 +295,8 @@ def compare(
         "kimg": about.kimg,
         "num_real": len(real),
         "num_generated": len(generated),
-        **distances(real, generated, seed),
-        "baseline_real_halves": distances(real[half[:cut]], real[half[cut:]], seed),
+        **figures(real, generated, seed, device),
+        "baseline_real_halves": figures(real[half[:cut]], real[half[cut:]], seed, device),
     }
     if pack.classes:
         result["classes"] = {
@@ -212,9 +304,9 @@ def compare(
                 "num_real": int(count),
                 "num_generated": len(x),
                 **(
-                    distances(real[labels == class_id], x, seed)
+                    figures(real[labels == class_id], x, seed, device)
                     if count >= MIN_CLASS_IMAGES
-                    else {"frechet_efficientnet_lite0": None, "kid_efficientnet_lite0": None}
+                    else dict.fromkeys(f"{name}_efficientnet_lite0" for name in FIGURES)
                 ),
             }
             for class_id, (name, count, x) in enumerate(

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import NearestNeighbors
 
 from facedata.errors import DataError
 from facedata.packed import Pack
@@ -11,7 +13,10 @@ from stylegan2 import metrics
 from stylegan2.checkpoint import About
 from stylegan2.networks import Generator
 
-NAMES = ("frechet_efficientnet_lite0", "kid_efficientnet_lite0")
+NAMES = tuple(
+    f"{name}_efficientnet_lite0"
+    for name in ("frechet", "kid", "precision", "recall", "density", "coverage")
+)
 
 
 @pytest.mark.golden("metrics")
@@ -38,6 +43,58 @@ def test_kid_is_the_reference(golden):
             assert kid == pytest.approx(float(golden[name]), rel=1e-4)
             found += 1
     assert found
+
+
+@pytest.mark.golden("metrics")
+def test_precision_and_recall_are_the_reference(golden):
+    real, generated = golden["real_features"], golden["gen_features"]
+    found = metrics.coverage_figures(real, generated, precision_neighbours=3)
+    # The reference rounded distances to 16 bits.
+    assert found["precision"] == pytest.approx(float(golden["precision_k3"]), abs=0.02)
+    assert found["recall"] == pytest.approx(float(golden["recall_k3"]), abs=0.02)
+
+
+def independent_figures(real, generated, k_precision, k_density):
+    """Precision, recall, density, coverage by scikit-learn and whole float64 matrices."""
+
+    def radii(x, k):
+        return NearestNeighbors(n_neighbors=k + 1).fit(x).kneighbors(x)[0][:, k]
+
+    real, generated = real.astype(np.float64), generated.astype(np.float64)
+    distances = pairwise_distances(real, generated)  # [N, M]
+    within = distances <= radii(real, k_density)[:, None]
+    return {
+        "precision": (distances <= radii(real, k_precision)[:, None]).any(axis=0).mean(),
+        "recall": (distances <= radii(generated, k_precision)).any(axis=1).mean(),
+        "density": within.sum(axis=0).mean() / k_density,
+        "coverage": within.any(axis=1).mean(),
+    }
+
+
+@pytest.mark.parametrize("block", [7, 64, 2048])
+@pytest.mark.parametrize(("spread", "shift"), [(1.0, 0.0), (0.5, 100.0), (2.0, 0.3)])
+def test_coverage_figures_are_those_of_whole_matrices(spread, shift, block, monkeypatch):
+    monkeypatch.setattr(metrics, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    real = (rng.standard_normal([150, 6]) + shift).astype(np.float32)
+    generated = (spread * rng.standard_normal([90, 6]) + shift).astype(np.float32)
+    found = metrics.coverage_figures(real, generated, 3, 5)
+    assert found == pytest.approx(independent_figures(real, generated, 3, 5), abs=1e-9)
+    assert 0 < found["density"] and 0 < found["recall"]
+
+
+def test_coverage_figures_tell_copies_and_strangers():
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal([60, 8]).astype(np.float32)
+    same = metrics.coverage_figures(real, real.copy())
+    assert same["precision"] == same["recall"] == same["coverage"] == 1
+    assert same["density"] >= 1
+    far = metrics.coverage_figures(real, real + 50)
+    assert far == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+    one = metrics.coverage_figures(
+        real, np.repeat(real[:1], 60, axis=0)
+    )  # one image again and again
+    assert one["precision"] == 1 and one["recall"] <= 1 / 60 and one["coverage"] < 0.5
 
 
 def test_distance_of_two_normals_by_hand():
@@ -125,8 +182,10 @@ def test_comparison_says_all_by_name(setting, monkeypatch):
     monkeypatch.setattr(metrics, "Features", MeanColors)
     result = metrics.compare(*setting, num_images=24, batch=16, seed=0)
     assert (result["num_real"], result["num_generated"], result["kimg"]) == (48, 24, 2.0)
-    for name in NAMES:
+    for name in NAMES[:2]:
         assert result[name] > result["baseline_real_halves"][name]
+    for name in (NAMES[2], *NAMES[4:]):
+        assert result[name] < result["baseline_real_halves"][name]
     assert result["classes"]["red"]["num_generated"] == metrics.MIN_CLASS_IMAGES
     assert result["classes"]["red"]["frechet_efficientnet_lite0"] > 0
     black = result["classes"]["black"]
