@@ -211,6 +211,11 @@ class _Window:
         return self.at - self.start
 
 
+def _plain(text: str, limit: int) -> str:
+    """Return the beginning of a text on one line, without signs that a terminal obeys."""
+    return "".join(x if x.isprintable() else " " for x in text[:limit])
+
+
 def _expect(value: Any, kind: type) -> Any:
     """Return a value that is of exactly this type."""
     if type(value) is not kind:
@@ -235,7 +240,7 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
 def _name(text: str) -> Name:
     """Return a global, if it is one that networks of the original name."""
     if text not in ALLOWED:
-        raise Refused(f"the name {'.'.join(text.split(' ')[:2])[:100]}")
+        raise Refused(f"the name {_plain('.'.join(text.split(' ', 1)), 100)}")
     return Name(text)
 
 
@@ -283,7 +288,7 @@ class _Object:
 def _dtype(text: Any) -> np.dtype:
     """Return the type of a number."""
     if _expect(text, str) not in ("f2", "f4", "f8", "i4", "i8", "u1", "b1"):
-        raise Refused(f"the number type {text[:20]}")
+        raise Refused(f"the number type {_plain(text, 20)}")
     return np.dtype(text).newbyteorder("<")
 
 
@@ -370,7 +375,7 @@ def read(path: Path) -> dict[str, Module]:
         ) from None
     # Whatever a broken file trips over: reading it has no effect but this error.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = _plain(str(error), 200)
         raise DataError(
             f"{path}: not a pickle of the original StyleGAN2-ADA ({type(error).__name__}: {reason})"
         ) from None
@@ -413,7 +418,7 @@ def build(module: Module, path: Path) -> Generator | Discriminator:
     """
     kinds = {"Generator": Generator, "Discriminator": Discriminator}
     if module.class_name not in kinds:
-        raise DataError(f"{path}: a network of class {module.class_name[:100]!r}")
+        raise DataError(f"{path}: a network of class {_plain(module.class_name, 100)}")
     try:
         _check_arguments(module.arguments, len(module.tensors))
         with torch.device("meta"):  # nothing is allocated before the tensors are known to fit
@@ -428,7 +433,7 @@ def build(module: Module, path: Path) -> Generator | Discriminator:
         }
         network.load_state_dict(tensors, assign=True)
     except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = _plain(str(error), 300)
         raise DataError(f"{path}: {module.class_name}: {reason}") from None
     return network.eval().requires_grad_(False)
 
