@@ -80,7 +80,7 @@ def test_coverage_figures_are_those_of_whole_matrices(spread, shift, block, monk
     generated = (spread * rng.standard_normal([90, 6]) + shift).astype(np.float32)
     found = metrics.coverage_figures(real, generated, 3, 5)
     assert found == pytest.approx(independent_figures(real, generated, 3, 5), abs=1e-9)
-    assert 0 < found["density"] and 0 < found["recall"]
+    assert found["density"] > 0 and found["recall"] > 0
 
 
 def test_coverage_figures_tell_copies_and_strangers():
