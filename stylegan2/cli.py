@@ -42,6 +42,31 @@ device_option = click.option(
 )
 
 
+class_option = click.option(
+    "--class", "class_name", help="Name or number of the class; conditional networks."
+)
+trunc_option = click.option(
+    "--trunc", type=NOT_NEGATIVE, default=1.0, help="Truncation psi; 1 is none.", show_default=True
+)
+noise_option = click.option(
+    "--noise-mode",
+    type=click.Choice(["const", "random", "none"]),
+    default="const",
+    help="Noise: one for all, the seed's own, or none.",
+    show_default=True,
+)
+draw_batch_option = click.option(
+    "--batch",
+    type=COUNT,
+    default=16,
+    show_default=True,
+    help="Images held at a time; changes no image.",
+)
+unpad_option = click.option(
+    "--unpad", is_flag=True, help="Cut off the padding of the training images."
+)
+
+
 @click.group(cls=command.Group)
 @click.version_option(package_name="evenface")
 def main() -> None:
@@ -282,62 +307,94 @@ def synth(
 
 @main.command()
 @network_option
-@click.option("--seeds", required=True, help="Such as 0-7,42: an image each.")
-@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: seed0000.png ...")
-@click.option("--class", "class_name", help="Name or number of the class; conditional networks.")
-@click.option("--trunc", type=NOT_NEGATIVE, default=1.0, help="Truncation psi.", show_default=True)
+@click.option("--seeds", help="Such as 0-7,42: an image each.")
 @click.option(
-    "--noise-mode",
-    type=click.Choice(["const", "random", "none"]),
-    default="const",
-    help="Noise: one for all, the seed's own, or none.",
-    show_default=True,
+    "--projected-w",
+    type=command.IN_FILE,
+    help="Styles of `stylegan2 project` (.npz), with their noise, instead of seeds.",
 )
-@click.option("--batch", type=COUNT, default=16, help="Images at a time; changes no image.")
+@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: seed0000.png ...")
+@class_option
+@trunc_option
+@noise_option
+@draw_batch_option
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["png", "jpg", "npz"]),
+    default="png",
+    show_default=True,
+    help="A file an image, or one images.npz with all of them and their seeds.",
+)
 @click.option("--grid", "with_grid", is_flag=True, help="Also write grid.png with all of them.")
-@click.option("--unpad", is_flag=True, help="Cut off the padding of the training images.")
+@unpad_option
 @device_option
 @command.recorded("outdir", name="run.json")
 def generate(
     network: Path,
-    seeds: str,
+    seeds: str | None,
+    projected_w: Path | None,
     outdir: Path,
     class_name: str | None,
     trunc: float,
     noise_mode: str,
     batch: int,
+    suffix: str,
     with_grid: bool,
     unpad: bool,
     device: str,
 ) -> None:
-    """Draw images; a seed gives the same image in any company."""
+    """Draw images; a seed gives the same image in any company.
+
+    \b
+    stylegan2 generate --network network-final.safetensors --seeds 0-7,42 \\
+        --class red --trunc 0.7 --grid --outdir faces
+    """
     import numpy as np
 
     from facedata import machine, progress
-    from stylegan2 import checkpoint, grid, sampling
+    from facedata.errors import DataError
+    from stylegan2 import checkpoint, grid, projected, sampling, saving
 
+    if (seeds is None) == (projected_w is None):
+        raise DataError("expected one of --seeds and --projected-w")
     machine.keep_memory()
-    numbers = sampling.parse_seeds(seeds)
     generator, about = checkpoint.load_generator(network, machine.find_device(device))
-    class_id = sampling.find_class(class_name, about)
-    classes = None if class_id is None else [class_id] * len(numbers)
-    drawn = sampling.images(
-        generator, numbers, classes, psi=trunc, noise_mode=noise_mode, batch=batch
-    )
+    options = {"noise_mode": noise_mode, "batch": batch}
+    if projected_w is not None:
+        if class_name is not None:
+            raise DataError("--class: the styles of --projected-w have theirs; leave it out")
+        ws, noise = projected.read(projected_w, generator)
+        projected.set_noise(generator, noise)
+        drawn = sampling.images_of_styles(
+            generator, sampling.truncate(generator, ws, trunc), **options
+        )
+        names, columns = [f"proj{i:02d}" for i in range(len(ws))], {}
+    else:
+        numbers = sampling.parse_seeds(seeds)
+        class_id = sampling.find_class(class_name, about)
+        classes = None if class_id is None else [class_id] * len(numbers)
+        drawn = sampling.images(generator, numbers, classes, psi=trunc, **options)
+        names = [f"seed{seed:04d}" for seed in numbers]
+        columns = {"seeds": np.array(numbers)}
+        if classes is not None:
+            columns["classes"] = np.array(classes)
+
+    if suffix == "npz":
+        saver = saving.image_archive(outdir / "images.npz", len(names), columns)
+    else:
+        saver = saving.image_files(outdir, names, suffix)
     kept = []
-    with progress.bar() as bar:
-        task = bar.add_task("images", total=len(numbers))
-        done = 0
+    with saver as save, progress.bar() as bar:
+        task = bar.add_task("images", total=len(names))
         for group in drawn:
             shown = sampling.crop(group, about.content_box) if unpad else group
-            for seed, image in zip(numbers[done : done + len(group)], shown, strict=True):
-                grid.write_png(image, outdir / f"seed{seed:04d}.png")
+            save(shown)
             if with_grid:
                 kept.append(shown)
-            done += len(group)
             bar.advance(task, len(group))
     if with_grid:
-        num_columns = min(len(numbers), max(8, round(len(numbers) ** 0.5)))
+        num_columns = min(len(names), max(8, round(len(names) ** 0.5)))
         grid.write_png(grid.tile(np.concatenate(kept), num_columns), outdir / "grid.png")
 
 

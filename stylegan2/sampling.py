@@ -80,36 +80,103 @@ def images(
         noise_mode: const (one fixed noise), random (drawn from the image's seed) or none.
         batch: images yielded at a time.
     """
-    rounds = _rounds(network, seeds, classes, psi, noise_mode)
-    each = itertools.chain.from_iterable(rounds)
-    while group := list(itertools.islice(each, batch)):
-        yield np.stack(group)
+    seeds = np.asarray(seeds, dtype=np.int64)
+    return _grouped(
+        (
+            _draw(network, _map(network, seeds, classes, rows, psi), seeds[rows], noise_mode)[:num]
+            for rows, num in _rounds(network, len(seeds))
+        ),
+        batch,
+    )
 
 
-def _rounds(
+def styles(
     network: Generator,
     seeds: Sequence[int] | np.ndarray,
     classes: Sequence[int] | np.ndarray | None,
-    psi: float,
-    noise_mode: str,
-) -> Iterator[np.ndarray]:
-    """Yield images in rounds of one size, the last one cut off."""
-    device = next(network.parameters()).device
-    size = round_size(network.img_resolution)
+    *,
+    psi: float = 1.0,
+) -> Tensor:
+    """Return the styles of each seed, float32 [N, num_ws, w_dim] on the CPU; as in `images`."""
     seeds = np.asarray(seeds, dtype=np.int64)
-    for start in range(0, len(seeds), size):
-        rows = np.arange(start, start + size).clip(max=len(seeds) - 1)  # the last one fills up
-        c = None if classes is None else one_hot(np.asarray(classes)[rows], network.c_dim)
-        with torch.inference_mode():
-            img = network(
-                latents(seeds[rows], network.z_dim).to(device, torch.float32),
-                None if c is None else c.to(device),
-                truncation_psi=psi,
-                noise_mode=noise_mode,
-                force_fp32=device.type == "cpu",
-                draws=ImageDraws(seeds[rows]),
-            )
-        yield to_uint8(img)[: len(seeds) - start]
+    found = [torch.zeros([0, network.num_ws, network.w_dim])]
+    for rows, num in _rounds(network, len(seeds)):
+        found.append(_map(network, seeds, classes, rows, psi)[:num].cpu())
+    return torch.cat(found)
+
+
+def truncate(network: Generator, ws: Tensor, psi: float) -> Tensor:
+    """Return styles [N, num_ws, w_dim] pulled towards the mean style; psi 1 leaves them."""
+    return ws if psi == 1 else network.mapping.w_avg.to(ws.device).lerp(ws, psi)
+
+
+def images_of_styles(
+    network: Generator,
+    ws: Tensor,
+    *,
+    noise_mode: str = "const",
+    noise_seeds: Sequence[int] | None = None,
+    batch: int,
+) -> Iterator[np.ndarray]:
+    """Yield the image of each style, uint8 [n, R, R, 3], in order; as `images` does of each seed.
+
+    Args:
+        network: in eval mode.
+        ws: float32 [N, num_ws, w_dim].
+        noise_mode: const, random or none.
+        noise_seeds: seed of each image's random noise; 0, 1, ... when None.
+        batch: images yielded at a time.
+    """
+    seeds = np.asarray(range(len(ws)) if noise_seeds is None else noise_seeds, dtype=np.int64)
+    device = next(network.parameters()).device
+    return _grouped(
+        (
+            _draw(network, ws[rows].to(device), seeds[rows], noise_mode)[:num]
+            for rows, num in _rounds(network, len(ws))
+        ),
+        batch,
+    )
+
+
+def _rounds(network: Generator, num: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the rows of each round, all of one size, and how many of them are not filling."""
+    size = round_size(network.img_resolution)
+    for start in range(0, num, size):
+        yield np.arange(start, start + size).clip(max=num - 1), min(size, num - start)
+
+
+def _map(
+    network: Generator,
+    seeds: np.ndarray,
+    classes: Sequence[int] | np.ndarray | None,
+    rows: np.ndarray,
+    psi: float,
+) -> Tensor:
+    """Return the styles of some seeds, on the network's device."""
+    device = next(network.parameters()).device
+    z = latents(seeds[rows], network.z_dim).to(device, torch.float32)
+    c = None if classes is None else one_hot(np.asarray(classes)[rows], network.c_dim).to(device)
+    with torch.inference_mode():
+        return network.mapping(z, c, truncation_psi=psi)
+
+
+def _draw(network: Generator, ws: Tensor, seeds: np.ndarray, noise_mode: str) -> np.ndarray:
+    """Return the images of styles, uint8 [n, R, R, 3]; random noise is that of the seeds."""
+    with torch.inference_mode():
+        img = network.synthesis(
+            ws,
+            noise_mode=noise_mode,
+            force_fp32=ws.device.type == "cpu",
+            draws=ImageDraws(seeds),
+        )
+    return to_uint8(img)
+
+
+def _grouped(rounds: Iterator[np.ndarray], batch: int) -> Iterator[np.ndarray]:
+    """Yield the images of rounds in groups of `batch`."""
+    each = itertools.chain.from_iterable(rounds)
+    while group := list(itertools.islice(each, batch)):
+        yield np.stack(group)
 
 
 def parse_seeds(text: str) -> list[int]:
