@@ -9,7 +9,7 @@ container: "evenface.sif"
 
 
 wildcard_constraints:
-    arm=r"[a-z_]+(@[0-9.]+)?",
+    arm=r"[a-z_0-9@.+]+",
     seed=r"[0-9]+",
     task=r"[A-Za-z][A-Za-z0-9_-]*",
 

@@ -12,15 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from classifiers.depthwise import replace_depthwise
-from classifiers.heads import Head, HeadLayer
+from classifiers.heads import Head, HeadLayer, LayerOptions
 from facedata.errors import DataError
 from facedata.weights import packaged_state_dict
 
 log = logging.getLogger(__name__)
 
+PLAIN = LayerOptions()
+
 
 class Classifier(nn.Module):
-    """A backbone and its heads: images float [N, 3, H, W] in [0, 1] -> outputs by head.
+    """A backbone and its heads: images float [N, 3, H, W] in [0, 1] -> outputs [N, D].
 
     Attributes:
         backbone: timm model without classifier, [N, 3, H, W] -> [N, num_features].
@@ -28,10 +30,17 @@ class Classifier(nn.Module):
         mean, std: of the colours that the backbone expects, [1, 3, 1, 1]; from its own config.
     """
 
-    def __init__(self, name: str, heads: Sequence[Head], height: int, width: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        heads: Sequence[Head],
+        height: int,
+        width: int,
+        layer: LayerOptions = PLAIN,
+    ) -> None:
         super().__init__()
         self.backbone = _create(name, height, width)
-        self.layer = HeadLayer(self.backbone.num_features, heads)
+        self.layer = HeadLayer(self.backbone.num_features, heads, layer)
         config = self.backbone.pretrained_cfg
         for key in ("mean", "std"):
             value = torch.tensor(config[key]).view(1, 3, 1, 1)
@@ -46,13 +55,19 @@ class Classifier(nn.Module):
         images = (images - self.mean) / self.std
         return self.backbone(images.contiguous(memory_format=torch.channels_last))
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return each head's logits [N, num_classes] or standardised value [N, 1], float32."""
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the outputs of all heads, float32 [N, D]; see `heads.columns_of`."""
         return self.layer(self.features(images))
 
 
 def build_classifier(
-    name: str, weights: str, heads: Sequence[Head], height: int, width: int, seed: int
+    name: str,
+    weights: str,
+    heads: Sequence[Head],
+    height: int,
+    width: int,
+    seed: int,
+    layer: LayerOptions = PLAIN,
 ) -> Classifier:
     """Return a classifier ready to train, on the CPU.
 
@@ -64,12 +79,13 @@ def build_classifier(
         height: of the images in pixels.
         width: of the images in pixels.
         seed: of random weights.
+        layer: how the heads are set on the backbone.
 
     Raises:
         DataError: no such model, or its weights cannot be had or do not fit.
     """
     torch.manual_seed(seed)
-    classifier = Classifier(name, heads, height, width)
+    classifier = Classifier(name, heads, height, width, layer)
     if weights != "none":
         state = _read_weights(name, weights, height, width)
         _load(classifier.backbone, name, state, weights)

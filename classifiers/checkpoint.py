@@ -1,6 +1,7 @@
 """Classifiers on disk: safetensors whose header says how to build the network again."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from classifiers.backbones import Classifier
 from classifiers.data import read_geometry
-from classifiers.heads import Head
+from classifiers.heads import Head, read_layer
 from facedata import files
 from facedata.errors import DataError
 
@@ -27,7 +28,8 @@ def save_classifier(classifier: Classifier, meta: dict[str, Any], path: Path) ->
     """
     state = {name: tensor.contiguous().cpu() for name, tensor in classifier.state_dict().items()}
     heads = [head.to_dict() for head in classifier.heads]
-    header = {KEY: json.dumps({**meta, "heads": heads}, sort_keys=True)}
+    layer = asdict(classifier.layer.options)
+    header = {KEY: json.dumps({**meta, "heads": heads, "head": layer}, sort_keys=True)}
     files.write_bytes(safetensors.torch.save(state, metadata=header), path)
 
 
@@ -47,7 +49,8 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
         raise DataError(f"{path}: not a readable safetensors file ({error})") from None
     heads = [Head.from_dict(values) for values in meta["heads"]]
     geometry = read_geometry(meta["geometry"])
-    classifier = Classifier(meta["backbone"], heads, geometry.height, geometry.width)
+    layer = read_layer(meta["head"])
+    classifier = Classifier(meta["backbone"], heads, geometry.height, geometry.width, layer)
     try:
         classifier.load_state_dict(state)
     except RuntimeError as error:

@@ -53,12 +53,18 @@ COMPUTE = options(
 @main.command()
 @DATA
 @click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
-@click.option("--arm", required=True, help="real, weighted_sampler, weighted_loss, synth@SHARE.")
+@click.option(
+    "--loss", type=JSON, required=True, help="{kind, numeric, weights, ..} of classify.loss."
+)
+@click.option(
+    "--arm", required=True, help="real, weighted_loss, focal, synth@SHARE, .. joined by +."
+)
 @click.option("--synth-images", type=IN_FILE, help="Generated images (arm synth@SHARE).")
 @click.option("--synth-samples", type=IN_FILE, help="Which of them were accepted.")
 @click.option("--deficits", type=IN_FILE, help="What each class lacks.")
 @click.option("--geometry", type=JSON, required=True, help="{height, width, fit} of the images.")
 @MODEL
+@click.option("--head", type=JSON, required=True, help="{hidden, batch_norm, dropout, samples}.")
 @click.option("--epochs", type=POSITIVE, required=True, help="Passes over the real train split.")
 @RECIPE
 @COMPUTE
@@ -70,6 +76,7 @@ def train(
     curated: Path,
     splits: Path,
     heads: list,
+    loss: dict,
     arm: str,
     synth_images: Path | None,
     synth_samples: Path | None,
@@ -77,6 +84,7 @@ def train(
     geometry: dict,
     backbone: str,
     weights: str,
+    head: dict,
     epochs: float,
     batch: int,
     lr: float,
@@ -92,7 +100,8 @@ def train(
     from classifiers import checkpoint, evaluate, predicting, samplers, synthetic, training
     from classifiers.backbones import build_classifier
     from classifiers.data import open_images, read_geometry, read_labelled
-    from classifiers.heads import read_heads
+    from classifiers.heads import read_heads, read_layer
+    from classifiers.losses import read_losses
     from facedata import machine, tables
     from facedata.errors import DataError
 
@@ -112,6 +121,8 @@ def train(
         raise DataError(f"{images}: {found} px, the geometry says {size.width}x{size.height}")
     train_table, val_table = (table[table["split"] == name] for name in ("train", "val"))
     task = read_heads(heads, train_table, str(curated))
+    losses = training.arm_losses(the_arm, read_losses(loss, heads, label_smoothing))
+    layer = training.layer_for(task, losses, read_layer(head))
     train_set = training.Examples.of(array, train_table, task)
     val_set = training.Examples.of(array, val_table, task)
     num_synthetic = 0
@@ -127,7 +138,6 @@ def train(
         batch=batch,
         lr=lr,
         weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
         precision=training.resolve_precision(precision, the_device),
         seed=seed,
     )
@@ -135,10 +145,10 @@ def train(
         "arm %s, seed %d: %d real and %d synthetic images, %s on %s",
         arm, seed, len(train_table), num_synthetic, recipe.precision, the_device,
     )  # fmt: skip
-    classifier = build_classifier(backbone, weights, task, size.height, size.width, seed)
+    classifier = build_classifier(backbone, weights, task, size.height, size.width, seed, layer)
     classifier = classifier.to(the_device)
     history = training.train_classifier(
-        classifier, train_set, val_set, the_arm, len(train_table), recipe, the_device
+        classifier, train_set, val_set, the_arm, losses, len(train_table), recipe, the_device
     )
 
     outputs = predicting.predict(classifier, val_set.pool, training.VAL_BATCH, the_device, "val")
@@ -328,6 +338,7 @@ def crossval(
     from classifiers.backbones import build_classifier
     from classifiers.data import ImagePool, open_images
     from classifiers.heads import read_heads
+    from classifiers.losses import Loss
     from facedata import machine, tables
 
     machine.tune(threads)
@@ -350,12 +361,12 @@ def crossval(
             batch=batch,
             lr=lr,
             weight_decay=weight_decay,
-            label_smoothing=label_smoothing,
             precision=training.resolve_precision(precision, the_device),
             seed=seed,
         )
+        loss = Loss(label_smoothing=label_smoothing)
         outputs = crossval.trained_outputs(
-            images, table, heads, targets, build, recipe, passes, the_device, threads
+            images, table, heads, targets, build, recipe, loss, passes, the_device, threads
         )
     else:
         pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
@@ -416,8 +427,8 @@ def compare(
     table = tables.read(curated, ["image_id"])
     by_name = {one.name: one for one in read_heads(heads, table, str(curated))}
     if head not in by_name or by_name[head].kind == "numeric":
-        names = [name for name, one in by_name.items() if one.kind == "categorical"]
-        raise DataError(f"head {head}: expected one of the task's categorical heads, {names}")
+        names = [name for name, one in by_name.items() if one.classes]
+        raise DataError(f"head {head}: expected one of the task's heads with classes, {names}")
     judged = by_name[head]
     runs = compare.read_runs(predictions, table, judged, baseline)
     records = compare.compare_arms(runs, judged, measure, confidence, num_bootstrap, seed)

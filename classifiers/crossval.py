@@ -17,6 +17,7 @@ from classifiers import training
 from classifiers.backbones import Classifier
 from classifiers.data import ImagePool
 from classifiers.heads import MISSING, Head, head_targets
+from classifiers.losses import Loss
 from classifiers.predicting import predict, prediction_columns
 from classifiers.samplers import draw_order, split_batches
 from facedata import labels, progress
@@ -101,6 +102,7 @@ def fit_folds(
     folds: np.ndarray,
     build: Callable[[int], Classifier],
     recipe: training.Recipe,
+    loss: Loss,
     device: torch.device,
     num_workers: int,
     description: str,
@@ -117,6 +119,7 @@ def fit_folds(
         folds: int64 [N].
         build: returns a new classifier for a seed; of a module's top level, or a partial of one.
         recipe: how each is trained; its seed is that of the first fold, the others follow.
+        loss: of all heads.
         device: to compute on.
         num_workers: folds at a time, on the CPU; the result does not depend on it.
         description: of the progress.
@@ -127,7 +130,7 @@ def fit_folds(
     outputs: Outputs = {}
     names = np.unique(folds)
     num_workers = min(num_workers, len(names)) if device.type == "cpu" else 1
-    fit_one = partial(_fit_fold, images, rows, targets, folds, build, recipe, device)
+    fit_one = partial(_fit_fold, images, rows, targets, folds, build, recipe, loss, device)
     found = ordered_map(fit_one, range(len(names)), num_workers, chunk=1)
     for place, (of_fold, loss) in enumerate(progress.track(found, description, len(names))):
         log.info("%s, fold %d/%d: loss %.3f", description, place + 1, len(names), loss)
@@ -144,6 +147,7 @@ def _fit_fold(
     folds: np.ndarray,
     build: Callable[[int], Classifier],
     recipe: training.Recipe,
+    loss: Loss,
     device: torch.device,
     place: int,
 ) -> tuple[Outputs, float]:
@@ -159,14 +163,15 @@ def _fit_fold(
         np.ones(np.count_nonzero(~is_held_out), dtype=np.float32),
     )
     classifier = build(recipe.seed).to(device)
-    loss = fit(classifier, examples, recipe, device)
-    return predict_twice(classifier, ImagePool([(array, rows[is_held_out])]), device), loss
+    found = fit(classifier, examples, recipe, loss, device)
+    return predict_twice(classifier, ImagePool([(array, rows[is_held_out])]), device), found
 
 
 def fit(
     classifier: Classifier,
     examples: training.Examples,
     recipe: training.Recipe,
+    loss: Loss,
     device: torch.device,
 ) -> float:
     """Train a classifier in place for all epochs of a recipe; return the mean loss.
@@ -178,13 +183,15 @@ def fit(
     order = draw_order(num_images, round(recipe.epochs * num_images), recipe.seed)
     batches = split_batches(order, recipe.batch)
     optimizer, schedule = training.make_schedule(classifier, recipe, len(batches))
+    losses = {head.name: loss for head in classifier.heads}
+    task_loss = training.make_loss(examples, classifier.heads, losses, device)
     steps = training.take_steps(
-        classifier, examples, batches, recipe, {}, optimizer, schedule, device
+        classifier, examples, batches, recipe, task_loss, optimizer, schedule, device
     )
-    loss = training.mean_loss(steps, [len(batch) for batch in batches], "images shown")
-    if not np.isfinite(loss):
-        raise DataError(f"the loss is {loss} after {len(order)} images; lower --lr")
-    return loss
+    mean = training.mean_loss(steps, [len(batch) for batch in batches], "images shown")
+    if not np.isfinite(mean):
+        raise DataError(f"the loss is {mean} after {len(order)} images; lower --lr")
+    return mean
 
 
 def predict_twice(classifier: Classifier, pool: ImagePool, device: torch.device) -> Outputs:
@@ -277,6 +284,7 @@ def trained_outputs(
     targets: Mapping[str, np.ndarray],
     build: Callable[[int], Classifier],
     recipe: training.Recipe,
+    loss: Loss,
     num_passes: int,
     device: torch.device,
     num_workers: int,
@@ -293,6 +301,7 @@ def trained_outputs(
         targets: by head, as of `head_targets`.
         build: as in `fit_folds`.
         recipe: how each is trained.
+        loss: of all heads.
         num_passes: over all folds, >= 1.
         device: to compute on.
         num_workers: as in `fit_folds`.
@@ -306,6 +315,8 @@ def trained_outputs(
             known = without_doubted(targets, mean, heads)
         seeded = replace(recipe, seed=recipe.seed + number * len(np.unique(folds)))
         what = f"pass {number + 1}/{num_passes}"
-        found = fit_folds(images, rows, known, folds, build, seeded, device, num_workers, what)
+        found = fit_folds(
+            images, rows, known, folds, build, seeded, loss, device, num_workers, what
+        )
         total = {name: total.get(name, 0) + values for name, values in found.items()}
     return {name: values / num_passes for name, values in total.items()}

@@ -40,7 +40,7 @@ def write_evaluation(
 ) -> dict[str, Any]:
     """Write metrics.json, report.txt, confusion.csv and confusion.svg; return the metrics.
 
-    Without a categorical head confusion.csv has no rows, and there is no figure.
+    Without a head with classes confusion.csv has no rows, and there is no figure.
 
     Args:
         heads: what was predicted.
@@ -66,7 +66,7 @@ def write_evaluation(
             ),
         )
         for head in heads
-        if head.kind == "categorical"
+        if head.classes
     ]
     tables.write(_confusion_table(confusions), outdir / "confusion.csv")
     if confusions:

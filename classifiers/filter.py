@@ -28,11 +28,7 @@ def checked_heads(heads: Sequence[Head], attributes: Sequence[str]) -> list[Head
     Raises:
         DataError: there is none.
     """
-    found = [
-        head
-        for head in heads
-        if head.kind == "categorical" and set(head.attributes) <= set(attributes)
-    ]
+    found = [head for head in heads if head.classes and set(head.attributes) <= set(attributes)]
     if not found:
         raise DataError(
             f"the teacher predicts {[head.name for head in heads]}, nothing of the generator's "

@@ -1,20 +1,21 @@
 """Heads: what a classifier predicts, targets from a table, the layer that computes them."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from facedata.errors import DataError
 from facedata.packed import class_name
 
-KINDS = ("categorical", "numeric")
-MISSING = -1  # target of a categorical head where the label is missing
+KINDS = ("categorical", "binary", "numeric")
+MISSING = -1  # target of a head with classes where the label is missing
 RESERVED = ("image_id", "arm", "seed", "fold", "row")  # other columns of the tables of predictions
 
 
@@ -25,7 +26,8 @@ class Head:
     Attributes:
         name: of the head; column of its predictions.
         attributes: the attribute it predicts, or several whose joint classes it predicts.
-        kind: `categorical` or `numeric`.
+        kind: `categorical` (one logit a class), `binary` (one logit, of the second of two classes)
+            or `numeric`.
         weight: of its loss, > 0.
         classes: names in order; of joint classes the values joined by `/`. Empty when numeric.
         mean: of a numeric attribute over the train split, in its own unit.
@@ -42,8 +44,8 @@ class Head:
 
     @property
     def num_outputs(self) -> int:
-        """Number of logits; 1 when numeric."""
-        return len(self.classes) or 1
+        """Number of outputs: one a class when categorical, else one."""
+        return len(self.classes) if self.kind == "categorical" else 1
 
     @property
     def columns(self) -> list[str]:
@@ -65,7 +67,8 @@ def read_heads(settings: Any, table: pd.DataFrame, source: str) -> list[Head]:
     """Return a task's heads from plain values and the table whose attributes they predict.
 
     Args:
-        settings: `[{name, attributes: [..], kind, weight}, ..]`.
+        settings: `[{name, attributes: [..], kind, weight}, ..]`; what else a head may have
+            (`loss`) is not looked at.
         table: images that may be trained on, with attributes as category columns (their
             categories are the classes) or float64 (numeric; mean and standard deviation are
             taken from here).
@@ -87,7 +90,7 @@ def read_heads(settings: Any, table: pd.DataFrame, source: str) -> list[Head]:
 
 def _read_head(values: Any, table: pd.DataFrame, source: str) -> Head:
     expected = {"name", "attributes", "kind", "weight"}
-    if not isinstance(values, dict) or set(values) != expected:
+    if not isinstance(values, dict) or set(values) - {"loss"} != expected:
         raise DataError(f"heads: found {values}, expected an object of {sorted(expected)}")
     name, attributes, kind = values["name"], values["attributes"], values["kind"]
     if kind not in KINDS or not attributes or not values["weight"] > 0:
@@ -112,6 +115,8 @@ def _read_head(values: Any, table: pd.DataFrame, source: str) -> Head:
     head = Head.from_dict({**head.to_dict(), "classes": classes})
     if len(classes) < 2 or (head_targets(head, table) == MISSING).all():
         raise DataError(f"{source}: head {name} needs two classes and labels, found {classes}")
+    if kind == "binary" and len(classes) > 2:
+        raise DataError(f"head {name}: binary, but {attributes} have {len(classes)} classes")
     return head
 
 
@@ -153,26 +158,124 @@ def class_counts(head: Head, target: np.ndarray) -> np.ndarray:
     return np.bincount(target[target != MISSING], minlength=len(head.classes))
 
 
-class HeadLayer(nn.Module):
-    """All heads as one linear layer: features [N, num_features] -> one tensor a head.
+def num_columns(heads: Sequence[Head]) -> int:
+    """Return how many outputs heads have together."""
+    return sum(head.num_outputs for head in heads)
 
-    Weights start at zero, so that every arm and seed begins with the same (uniform) prediction.
+
+def columns_of(heads: Sequence[Head]) -> list[slice]:
+    """Return where each head's outputs lie in the matrix of all of them."""
+    ends = np.cumsum([head.num_outputs for head in heads])
+    return [
+        slice(int(end) - head.num_outputs, int(end)) for head, end in zip(heads, ends, strict=True)
+    ]
+
+
+def split_outputs(heads: Sequence[Head], outputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what each head says, from the matrix of outputs.
+
+    Args:
+        heads: in the order of the outputs.
+        outputs: float64 [N, D].
+
+    Returns:
+        By head probabilities float64 [N, num_classes], or values float64 [N] in the attribute's
+        own unit where numeric.
+    """
+    found = {}
+    for head, place in zip(heads, columns_of(heads), strict=True):
+        part = outputs[:, place]
+        if head.kind == "numeric":
+            found[head.name] = part[:, 0] * head.std + head.mean
+        else:
+            # One logit is that of the second class beside 0.
+            logits = part if head.kind == "categorical" else np.pad(part, [(0, 0), (1, 0)])
+            found[head.name] = softmax(logits, axis=1)
+    return found
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """How heads are set on a backbone.
+
+    Attributes:
+        hidden: width of a hidden layer (with ReLU) before them; 0 for none.
+        batch_norm: normalise the hidden layer, or the features where there is none.
+        dropout: share of what the last layer sees that is dropped in training.
+        samples: how many dropouts of an image a step sees.
+        cosine: by name of head, the length of its logits: logits are that many times the cosine of
+            features and weights, as LDAM wants them. Other heads are linear.
     """
 
-    def __init__(self, num_features: int, heads: Sequence[Head]) -> None:
+    hidden: int = 0
+    batch_norm: bool = False
+    dropout: float = 0.0
+    samples: int = 1
+    cosine: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_layer(values: Any) -> LayerOptions:
+    """Return options from plain values, `{hidden, batch_norm, dropout, samples}`; more may lack.
+
+    Raises:
+        DataError: a key is missing or unknown, or a value is out of range.
+    """
+    needed = {"hidden", "batch_norm", "dropout", "samples"}
+    if not isinstance(values, Mapping) or set(values) - {"cosine"} != needed:
+        raise DataError(f"head: found {values}, expected an object of {sorted(needed)}")
+    options = LayerOptions(**values)
+    if options.hidden < 0 or not 0 <= options.dropout < 1 or options.samples < 1:
+        raise DataError(f"head: {values}: hidden is >= 0, dropout in [0, 1), samples >= 1")
+    if options.samples > 1 and not options.dropout:
+        raise DataError(f"head: {options.samples} samples, but no dropout that would differ")
+    return options
+
+
+class HeadLayer(nn.Module):
+    """All heads as one product: features [N, num_features] -> outputs [N, D].
+
+    The last layer's weights start at zero, so that every arm and seed begins with the same
+    (uniform) prediction; those of cosines, which zero has not, start random.
+    """
+
+    def __init__(self, num_features: int, heads: Sequence[Head], options: LayerOptions) -> None:
         super().__init__()
         self.heads = list(heads)
-        self.linear = nn.Linear(num_features, sum(head.num_outputs for head in heads))
-        nn.init.zeros_(self.linear.weight)
+        self.options = options
+        width = options.hidden or num_features
+        self.hidden = nn.Linear(num_features, width) if options.hidden else None
+        self.norm = nn.BatchNorm1d(width) if options.batch_norm else None
+        self.dropout = nn.Dropout(options.dropout)
+        self.linear = nn.Linear(width, num_columns(heads))
+        length = torch.zeros(num_columns(heads))
+        for head, place in zip(heads, columns_of(heads), strict=True):
+            length[place] = options.cosine.get(head.name, 0.0)
+        self.register_buffer("length", length, persistent=False)  # [D], 0 where linear
         nn.init.zeros_(self.linear.bias)
+        with torch.no_grad():
+            self.linear.weight *= (length > 0)[:, None]
 
-    def forward(self, features: Tensor) -> dict[str, Tensor]:
-        """Return logits float32 [N, num_classes] by head; numeric: standardised value [N, 1]."""
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits and standardised values of all heads, float32 [N, D]; see `columns_of`.
+
+        In training, where options.samples is S: [S * N, D], the batch S times, each with a dropout
+        of its own (arXiv:1905.09788).
+        """
         # In float32 also under autocast: a head is small, and its logits are what is judged.
         with torch.autocast(features.device.type, enabled=False):
-            outputs = self.linear(features.float())
-        sizes = [head.num_outputs for head in self.heads]
-        return {
-            head.name: part
-            for head, part in zip(self.heads, outputs.split(sizes, dim=1), strict=True)
-        }
+            features = features.float()
+            if self.hidden is not None:
+                features = self.hidden(features)
+            if self.norm is not None:
+                features = self.norm(features)
+            if self.hidden is not None:
+                features = features.relu()
+            if self.training and self.options.samples > 1:
+                features = features.repeat(self.options.samples, 1)
+            features = self.dropout(features)
+            outputs = self.linear(features)
+            if not self.options.cosine:
+                return outputs
+            norms = features.norm(dim=1, keepdim=True) * self.linear.weight.norm(dim=1)
+            cosines = (outputs - self.linear.bias) / norms.clamp(min=1e-6)
+            return torch.where(self.length > 0, self.length * cosines, outputs)

@@ -8,7 +8,7 @@ import torch
 
 from classifiers.backbones import Classifier
 from classifiers.data import ImagePool, to_batch
-from classifiers.heads import Head
+from classifiers.heads import Head, split_outputs
 from facedata import progress
 
 
@@ -36,29 +36,19 @@ def predict(
         own unit where numeric; `features` float32 [N, num_features].
     """
     classifier.eval()
-    parts: dict[str, list[np.ndarray]] = {head.name: [] for head in classifier.heads}
-    parts["features"] = []
+    parts: list[np.ndarray] = []
+    of_features: list[np.ndarray] = []
     starts = range(0, len(pool), batch)
     for start in progress.track(starts, description):
         numbers = np.arange(start, min(start + batch, len(pool)))
         features = classifier.features(to_batch(pool.take(numbers), device))
-        for name, output in classifier.layer(features).items():
-            parts[name].append(output.double().cpu().numpy())
+        parts.append(classifier.layer(features).double().cpu().numpy())
         if with_features:
-            parts["features"].append(features.float().cpu().numpy())
-    found = {
-        head.name: _outputs(head, np.concatenate(parts[head.name])) for head in classifier.heads
-    }
+            of_features.append(features.float().cpu().numpy())
+    found = split_outputs(classifier.heads, np.concatenate(parts))
     if with_features:
-        found["features"] = np.concatenate(parts["features"])
+        found["features"] = np.concatenate(of_features)
     return found
-
-
-def _outputs(head: Head, logits: np.ndarray) -> np.ndarray:
-    if head.kind == "numeric":
-        return logits[:, 0] * head.std + head.mean
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 def prediction_columns(
@@ -66,7 +56,7 @@ def prediction_columns(
 ) -> dict[str, pd.Series]:
     """Return columns of a table of predictions by name.
 
-    For each categorical head `name`, the most probable class (category), and `name:class`, its
+    For each head with classes `name`, the most probable class (category), and `name:class`, its
     probability; for a numeric head `name`, its value.
     """
     columns: dict[str, pd.Series] = {}

@@ -1,15 +1,21 @@
 """Arms, and the order in which each arm shows its images."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from classifiers.heads import MISSING
+from classifiers.losses import Loss
 from facedata.errors import DataError
 
-PLAIN_ARMS = ("real", "weighted_sampler", "weighted_loss")
 SYNTH = "synth@"
+REAL = "real"
+SAMPLERS = ("weighted_sampler",)
+WEIGHTED_LOSS = "weighted_loss"
+LOSSES = ("focal", "ldam", "soft_f1", "asymmetric")  # by their kind
+JOIN = "+"
 
 
 @dataclass(frozen=True)
@@ -17,30 +23,59 @@ class Arm:
     """A way to treat imbalance.
 
     Attributes:
-        name: `real`, `weighted_sampler`, `weighted_loss` or `synth@SHARE`.
+        name: `real`, or one of SAMPLERS, LOSSES, `weighted_loss` and `synth@SHARE`, or several of
+            them joined by `+`.
         share: of each class's deficit that synthetic images fill, in (0, 1]; 0 for other arms.
+        sampler: one of SAMPLERS; None shows all images alike.
+        loss: one of LOSSES; None leaves the task's.
+        weigh: whether classes weigh inversely to their frequency.
     """
 
     name: str
     share: float = 0.0
+    sampler: str | None = None
+    loss: str | None = None
+    weigh: bool = False
+
+    def adjust(self, loss: Loss) -> Loss:
+        """Return a head's loss in this arm."""
+        if self.loss:
+            loss = replace(loss, kind=self.loss)
+        return replace(loss, weights="inverse") if self.weigh else loss
 
 
 def read_arm(name: str) -> Arm:
     """Return the arm of that name.
 
     Raises:
-        DataError: no such arm.
+        DataError: no such arm, or two parts of one kind.
     """
-    if name in PLAIN_ARMS:
-        return Arm(name)
-    if name.startswith(SYNTH):
+    found: dict[str, Any] = {}
+    for part in [] if name == REAL else name.split(JOIN):
+        key, value = _read_part(part)
+        if key is None or key in found:
+            known = ", ".join([WEIGHTED_LOSS, *SAMPLERS, *LOSSES, f"{SYNTH}SHARE in (0, 1]"])
+            raise DataError(
+                f"arm {name!r}: expected {REAL}, or one or several of {known}, joined by {JOIN};"
+                " no two samplers, losses or shares"
+            )
+        found[key] = value
+    return Arm(name, **found)
+
+
+def _read_part(part: str) -> tuple[str | None, Any]:
+    """Return the attribute of an arm that a part of its name sets, and the value."""
+    if part.startswith(SYNTH):
         try:
-            share = float(name.removeprefix(SYNTH))
+            share = float(part.removeprefix(SYNTH))
         except ValueError:
             share = math.nan
-        if 0 < share <= 1:
-            return Arm(name, share)
-    raise DataError(f"arm {name!r}: expected {', '.join(PLAIN_ARMS)} or {SYNTH}SHARE in (0, 1]")
+        return ("share", share) if 0 < share <= 1 else (None, None)
+    if part == WEIGHTED_LOSS:
+        return "weigh", True
+    if part in SAMPLERS:
+        return "sampler", part
+    return ("loss", part) if part in LOSSES else (None, None)
 
 
 def sampling_weights(target: np.ndarray, num_classes: int) -> np.ndarray:

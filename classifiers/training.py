@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from classifiers.augment import augment
 from classifiers.backbones import Classifier
 from classifiers.data import ImagePool, to_batch
-from classifiers.heads import Head, class_counts, head_targets
-from classifiers.losses import inverse_frequency, task_loss
+from classifiers.heads import Head, LayerOptions, class_counts, head_targets
+from classifiers.losses import Loss, TaskLoss, encode_targets
 from classifiers.metrics import head_metrics
 from classifiers.predicting import predict
 from classifiers.samplers import Arm, draw_order, sampling_weights, split_batches
@@ -41,7 +41,6 @@ class Recipe:
         batch: images a step.
         lr: largest learning rate of the one-cycle schedule.
         weight_decay: of AdamW, on weights of two and more dimensions.
-        label_smoothing: share of the target given to all classes alike.
         precision: `fp32` or `bf16` (autocast).
         seed: of order and augmentation.
     """
@@ -50,7 +49,6 @@ class Recipe:
     batch: int
     lr: float
     weight_decay: float
-    label_smoothing: float
     precision: str
     seed: int
 
@@ -119,7 +117,7 @@ def train_order(
         DataError: the sampler is weighted by classes, but the first head is numeric.
     """
     weights = None
-    if arm.name == "weighted_sampler":
+    if arm.sampler == "weighted_sampler":
         first = heads[0]
         if first.kind == "numeric":
             raise DataError(f"arm {arm.name}: the first head, {first.name}, has no classes")
@@ -127,15 +125,31 @@ def train_order(
     return draw_order(len(train.pool), num_shown, seed, weights)
 
 
-def loss_weights(arm: Arm, train: Examples, heads: Sequence[Head]) -> dict[str, np.ndarray]:
-    """Return class weights by categorical head; none but in the arm `weighted_loss`."""
-    if arm.name != "weighted_loss":
-        return {}
-    return {
-        head.name: inverse_frequency(class_counts(head, train.targets[head.name]))
+def arm_losses(arm: Arm, losses: Mapping[str, Loss]) -> dict[str, Loss]:
+    """Return each head's loss in an arm."""
+    return {name: arm.adjust(loss) for name, loss in losses.items()}
+
+
+def layer_for(
+    heads: Sequence[Head], losses: Mapping[str, Loss], layer: LayerOptions
+) -> LayerOptions:
+    """Return the options of the heads' layer with cosines where a loss wants them."""
+    cosine = {
+        head.name: losses[head.name].ldam_scale
         for head in heads
-        if head.kind == "categorical"
+        if head.classes and losses[head.name].kind == "ldam"
     }
+    return replace(layer, cosine=cosine)
+
+
+def make_loss(
+    train: Examples, heads: Sequence[Head], losses: Mapping[str, Loss], device: torch.device
+) -> TaskLoss:
+    """Return the loss of a task; classes are weighed as they are frequent in train."""
+    counts = {
+        head.name: class_counts(head, train.targets[head.name]) for head in heads if head.classes
+    }
+    return TaskLoss(heads, losses, counts, device)
 
 
 def make_optimizer(classifier: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
@@ -165,34 +179,49 @@ def epoch_ends(num_batches: int, epochs: float) -> list[int]:
     return sorted({end for end in ends if 0 < end < num_batches} | {num_batches})
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Images to take a step by.
+
+    Attributes:
+        images: augmented, float32 [N, 3, H, W].
+        targets: float32 [N, D] as of `encode_targets`.
+        trust: how much each image's labels are trusted, float32 [N].
+    """
+
+    images: Tensor
+    targets: Tensor
+    trust: Tensor
+
+
 def draw_batch(
-    train: Examples, numbers: np.ndarray, generator: torch.Generator, device: torch.device
-) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-    """Return augmented images float32 [N, 3, H, W], targets by head and weights [N]."""
+    train: Examples,
+    encoded: np.ndarray,
+    numbers: np.ndarray,
+    generator: torch.Generator,
+    device: torch.device,
+) -> Batch:
+    """Return the images of these numbers, augmented; `encoded` holds the targets of all."""
     images = augment(to_batch(train.pool.take(numbers), device), generator)
-    targets = {}
-    for name, target in train.targets.items():
-        tensor = torch.from_numpy(target[numbers])
-        targets[name] = (tensor if target.dtype == np.int64 else tensor.float()).to(device)
-    return images, targets, torch.from_numpy(train.weights[numbers]).to(device)
+    targets = torch.from_numpy(encoded[numbers]).to(device)
+    return Batch(images, targets, torch.from_numpy(train.weights[numbers]).to(device))
 
 
 def take_step(
     classifier: Classifier,
     optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    targets: Mapping[str, Tensor],
-    image_weights: Tensor,
+    batch: Batch,
     recipe: Recipe,
-    weights: Mapping[str, Tensor],
+    task_loss: TaskLoss,
+    done: float,
 ) -> Tensor:
-    """Change the weights by one batch; return its loss, detached."""
+    """Change the weights by one batch; return its loss, detached. `done`: share of the training."""
     use_bf16 = recipe.precision == "bf16"
-    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=use_bf16):
-        outputs = classifier(images)
-    loss = task_loss(
-        classifier.heads, outputs, targets, recipe.label_smoothing, weights, image_weights
-    )
+    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16, enabled=use_bf16):
+        outputs = classifier(batch.images)
+    samples = len(outputs) // len(batch.images)  # of dropout
+    targets, trust = batch.targets.repeat(samples, 1), batch.trust.repeat(samples)
+    loss = task_loss(outputs, targets, trust, done)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
@@ -204,17 +233,18 @@ def take_steps(
     train: Examples,
     batches: Sequence[np.ndarray],
     recipe: Recipe,
-    weights: Mapping[str, Tensor],
+    task_loss: TaskLoss,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     device: torch.device,
 ) -> Iterator[Tensor]:
     """Take a step for each batch and yield its loss."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    for numbers in batches:
+    encoded = encode_targets(classifier.heads, train.targets)
+    for step, numbers in enumerate(batches):
         classifier.train()
-        images, targets, image_weights = draw_batch(train, numbers, generator, device)
-        yield take_step(classifier, optimizer, images, targets, image_weights, recipe, weights)
+        batch = draw_batch(train, encoded, numbers, generator, device)
+        yield take_step(classifier, optimizer, batch, recipe, task_loss, step / len(batches))
         schedule.step()
 
 
@@ -242,6 +272,7 @@ def train_classifier(
     train: Examples,
     val: Examples,
     arm: Arm,
+    losses: Mapping[str, Loss],
     num_real: int,
     recipe: Recipe,
     device: torch.device,
@@ -252,7 +283,8 @@ def train_classifier(
         classifier: on `device`.
         train: images to learn from, the real ones first.
         val: images to choose the epoch by.
-        arm: how images are drawn and weighed.
+        arm: how images are drawn.
+        losses: by head, as of `arm_losses`.
         num_real: real images of train; every arm is shown epochs * num_real images.
         recipe: the same for every arm.
         device: to compute on.
@@ -267,12 +299,9 @@ def train_classifier(
     heads = classifier.heads
     order = train_order(arm, train, heads, round(recipe.epochs * num_real), recipe.seed)
     batches = split_batches(order, recipe.batch)
-    weights = {
-        name: torch.from_numpy(values).float().to(device)
-        for name, values in loss_weights(arm, train, heads).items()
-    }
+    task_loss = make_loss(train, heads, losses, device)
     optimizer, schedule = make_schedule(classifier, recipe, len(batches))
-    steps = take_steps(classifier, train, batches, recipe, weights, optimizer, schedule, device)
+    steps = take_steps(classifier, train, batches, recipe, task_loss, optimizer, schedule, device)
 
     history, best, num_shown, start = [], None, 0, 0
     for end in epoch_ends(len(batches), recipe.epochs):

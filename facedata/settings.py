@@ -138,8 +138,10 @@ def _check_tasks(config: Mapping[str, Any], classes: Mapping[str, Any]) -> None:
             is_numeric = [classes[name] is None for name in head["attributes"]]
             if head["kind"] == "numeric" and is_numeric != [True]:
                 raise DataError(f"config: {place}: a numeric head takes one numeric attribute")
-            if head["kind"] == "categorical" and any(is_numeric):
+            if head["kind"] != "numeric" and any(is_numeric):
                 raise DataError(f"config: {place}: numeric; make classes of it by bins")
+            if head["kind"] == "binary":
+                _check_binary(place, head["attributes"], classes)
         judged = task["verdict"]["head"]
         if judged not in heads:
             raise DataError(
@@ -152,7 +154,7 @@ def _check_tasks(config: Mapping[str, Any], classes: Mapping[str, Any]) -> None:
         raise DataError(
             f"config: compare.baseline: {baseline} is no arm of the run, found {config['arms']}"
         )
-    synthetic = [arm for arm in config["arms"] if arm.startswith("synth@")]
+    synthetic = [arm for arm in config["arms"] if "synth@" in arm]
     if synthetic and "real" not in config["arms"]:
         raise DataError(
             f"config: arms: {synthetic[0]} needs real, whose classifier checks the generated images"
@@ -161,11 +163,16 @@ def _check_tasks(config: Mapping[str, Any], classes: Mapping[str, Any]) -> None:
         _check_teacher(config["tasks"][0], config["gan"]["condition"], synthetic[0])
 
 
+def _check_binary(place: str, names: Sequence[str], classes: Mapping[str, Any]) -> None:
+    if len(names) > 1 or len(classes[names[0]]) not in (0, 2):  # 0: known later
+        raise DataError(f"config: {place}: a binary head takes one attribute of two classes")
+
+
 def _check_teacher(task: Mapping[str, Any], condition: Sequence[str], arm: str) -> None:
     """Check that the first task's classifier can judge what the GAN was told to draw."""
     if not condition:
         raise DataError(f"config: gan.condition: empty, but {arm} needs images by class")
-    heads = [head for head in task["heads"] if head["kind"] == "categorical"]
+    heads = [head for head in task["heads"] if head["kind"] != "numeric"]
     if not any(set(head["attributes"]) <= set(condition) for head in heads):
         raise DataError(
             f"config: tasks[0].heads: none predicts {condition} (gan.condition), so that {arm}'s"

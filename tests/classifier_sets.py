@@ -14,6 +14,16 @@ HEADS = [
     {"name": "color", "attributes": ["color"], "kind": "categorical", "weight": 1.0},
     {"name": "bright", "attributes": ["bright"], "kind": "categorical", "weight": 0.5},
 ]
+LOSS = {
+    "kind": "cross_entropy",
+    "numeric": "smooth_l1",
+    "weights": "none",
+    "beta": 0.99,
+    "focal": {"gamma": 2.0, "alpha": None},
+    "ldam": {"max_margin": 0.3, "scale": 30.0, "defer": 0.5},
+    "asymmetric": {"gamma_positive": 1.0, "gamma_negative": 2.0, "clip": 0.05},
+}
+HEAD = {"hidden": 0, "batch_norm": False, "dropout": 0.0, "samples": 1}
 BACKBONE = "test_efficientnet"  # timm's smallest with depthwise convolutions
 
 
@@ -77,6 +87,8 @@ class DataSet:
     def train_options(self, outdir, arm="real", **changed):
         values = {
             "heads": HEADS,
+            "loss": LOSS,
+            "head": HEAD,
             "arm": arm,
             "geometry": GEOMETRY,
             "backbone": BACKBONE,

@@ -12,7 +12,16 @@ from torch import nn
 from classifiers import augment, backbones, checkpoint, losses, metrics, samplers, training
 from classifiers.data import ImagePool
 from classifiers.depthwise import replace_depthwise
-from classifiers.heads import MISSING, Head, HeadLayer, head_targets, read_heads
+from classifiers.heads import (
+    MISSING,
+    Head,
+    HeadLayer,
+    LayerOptions,
+    head_targets,
+    read_heads,
+    read_layer,
+    split_outputs,
+)
 from classifiers.training import epoch_ends, resolve_precision, score
 from facedata.errors import DataError
 
@@ -76,59 +85,96 @@ def test_unknown_class_is_refused():
         head_targets(COLOR, pd.DataFrame({"color": category(["pink"], ["pink"])}))
 
 
-def test_head_layer_is_one_product_and_starts_even():
-    layer = HeadLayer(8, [COLOR, AGE])
-    out = layer(torch.randn(5, 8))
-    assert out["color"].shape == (5, 3) and out["age"].shape == (5, 1)
-    assert not out["color"].any()
-    assert layer.linear.out_features == 4
+def test_binary_head_has_one_logit_and_two_classes():
+    values = {"name": "light", "attributes": ["bright"], "kind": "binary", "weight": 1}
+    (head,) = read_heads([values], make_table(), "curated")
+    assert (head.classes, head.num_outputs) == (("no", "yes"), 1)
+    with pytest.raises(DataError, match="binary, but"):
+        read_heads([{**values, "attributes": ["color"]}], make_table(), "curated")
 
 
-# --- Losses
+def test_outputs_become_probabilities_and_values():
+    hat = Head("hat", ("hat",), "binary", 1.0, ("no", "yes"))
+    outputs = np.array([[1.0, 2.0, 3.0, -1.5, 0.5], [0.0, 0.0, 700.0, 800.0, -2.0]])
+    found = split_outputs([COLOR, hat, AGE], outputs)
+    np.testing.assert_allclose(found["color"][0], np.exp([1, 2, 3]) / np.exp([1, 2, 3]).sum())
+    np.testing.assert_allclose(found["color"][1], [0, 0, 1], atol=1e-12)
+    assert found["hat"][0] == pytest.approx([1 / (1 + np.exp(-1.5)), 1 / (1 + np.exp(1.5))])
+    np.testing.assert_allclose(found["hat"][1], [0, 1], atol=1e-12)
+    np.testing.assert_allclose(found["age"], [45, 20])
 
 
-def test_loss_leaves_missing_labels_out():
+def layer(heads=(COLOR, AGE), num_features=8, **options):
     torch.manual_seed(0)
-    logits = torch.randn(6, 3, requires_grad=True)
-    target = torch.tensor([0, MISSING, 2, MISSING, 1, 1])
-    loss = losses.head_loss(COLOR, logits, target, 0.1, None)
-    known = target != MISSING
-    expected = F.cross_entropy(logits[known], target[known], label_smoothing=0.1)
-    torch.testing.assert_close(loss, expected)
-    loss.backward()
-    assert not logits.grad[~known].any()
+    return HeadLayer(num_features, heads, LayerOptions(**options))
 
 
-def test_loss_without_any_label_is_zero():
-    target = torch.full((4,), MISSING)
-    assert losses.head_loss(COLOR, torch.randn(4, 3), target, 0.0, None) == 0
+def test_head_layer_is_one_product_and_starts_even():
+    heads = [Head(f"a{i}", (f"a{i}",), "binary", 1.0, ("no", "yes")) for i in range(40)]
+    one = layer([COLOR, AGE, *heads])
+    assert [type(part) for part in one.children()] == [nn.Dropout, nn.Linear]
+    out = one(torch.randn(5, 8))
+    assert out.shape == (5, 3 + 1 + 40)
+    assert not out.any()
 
 
-def test_numeric_loss_by_hand():
-    target = torch.tensor([40.0, 60.0, float("nan")])
-    output = torch.tensor([[0.5], [0.0], [9.0]])
-    # Standardised targets 0 and 2: 0.5 * 0.5 ** 2 and 2 - 0.5.
-    loss = losses.head_loss(AGE, output, target, 0.0, None)
-    assert loss.item() == pytest.approx((0.125 + 1.5) / 2)
+def test_hidden_layer_by_hand():
+    one = layer(hidden=6, batch_norm=True, dropout=0.7)
+    nn.init.normal_(one.linear.weight)
+    one.norm.running_mean.uniform_()
+    x = torch.randn(5, 8)
+    hidden = x @ one.hidden.weight.T + one.hidden.bias
+    scaled = (hidden - one.norm.running_mean) / (one.norm.running_var + one.norm.eps).sqrt()
+    torch.testing.assert_close(one.eval()(x), scaled.clamp(min=0) @ one.linear.weight.T)
+    trained = one.train()(x)
+    assert not torch.equal(trained, one(x))  # another dropout
 
 
-def test_class_weights_multiply_each_image():
-    logits, target = torch.randn(4, 3), torch.tensor([0, 0, 1, 2])
-    weights = torch.tensor([0.5, 1.0, 2.0])
-    each = F.cross_entropy(logits, target, reduction="none")
-    loss = losses.head_loss(COLOR, logits, target, 0.0, weights)
-    torch.testing.assert_close(loss, (each * weights[target]).mean())
+def test_several_dropouts_of_an_image():
+    one = layer(dropout=0.5, samples=3)
+    nn.init.ones_(one.linear.weight)
+    x = torch.rand(4, 8) + 1
+    out = one.train()(x)
+    assert out.shape == (12, 4)
+    parts = out.view(3, 4, 4)
+    assert not torch.equal(parts[0], parts[1])
+    many = layer(dropout=0.5, samples=4000).train()
+    nn.init.ones_(many.linear.weight)
+    mean = many(x).view(4000, 4, 4).mean(dim=0)
+    torch.testing.assert_close(mean, one.eval()(x), rtol=0.03, atol=0)
 
 
-def test_image_weights_say_how_much_labels_are_trusted():
-    logits = torch.randn(4, 3, requires_grad=True)
-    target = torch.tensor([0, MISSING, 1, 2])
-    trust = torch.tensor([1.0, 1.0, 0.0, 0.25])
-    each = F.cross_entropy(logits, target.clamp(min=0), reduction="none")
-    loss = losses.head_loss(COLOR, logits, target, 0.0, None, trust)
-    torch.testing.assert_close(loss, (each[0] + 0.25 * each[3]) / 3)
-    loss.backward()
-    assert not logits.grad[1:3].any()
+def test_cosine_heads_by_hand():
+    one = layer(cosine={"color": 30.0})
+    nn.init.normal_(one.linear.weight[3:])
+    nn.init.ones_(one.linear.bias)
+    x = torch.randn(5, 8)
+    weight = one.linear.weight
+    rows = weight[:3].detach()
+    cosines = [[float(one @ w / (one.norm() * w.norm())) for w in rows] for one in x]
+    out = one(x)
+    torch.testing.assert_close(out[:, :3], 30 * torch.tensor(cosines), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(out[:, 3:], x @ weight[3:].T + 1)
+    assert one(torch.zeros(1, 8)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hidden": -1}, "hidden is >= 0"),
+        ({"dropout": 1.0}, "dropout in"),
+        ({"samples": 4}, "no dropout that would differ"),
+        ({"width": 3}, "expected an object"),
+    ],
+)
+def test_bad_layers_are_refused(change, words):
+    plain = {"hidden": 0, "batch_norm": False, "dropout": 0.0, "samples": 1}
+    assert read_layer(plain) == LayerOptions()
+    with pytest.raises(DataError, match=words):
+        read_layer({**plain, **change})
+
+
+# --- Images and labels
 
 
 def test_examples_take_the_weights_of_a_table():
@@ -138,37 +184,43 @@ def test_examples_take_the_weights_of_a_table():
     assert plain.weights.tolist() == [1.0, 1.0]
     weighed = training.Examples.of(images, table.assign(weight=[0.25, 1.0]), [COLOR])
     assert (weighed + plain).weights.tolist() == [0.25, 1.0, 1.0, 1.0]
-    _, _, weights = training.draw_batch(
-        weighed, np.array([1, 0]), torch.Generator(), torch.device("cpu")
+    encoded = losses.encode_targets([COLOR], weighed.targets)
+    batch = training.draw_batch(
+        weighed, encoded, np.array([1, 0]), torch.Generator(), torch.device("cpu")
     )
-    assert weights.tolist() == [1.0, 0.25]
-
-
-def test_inverse_frequency_has_mean_one_over_images():
-    counts = np.array([60, 30, 0, 10])
-    weights = losses.inverse_frequency(counts)
-    assert weights[2] == 0
-    assert (weights * counts).sum() == pytest.approx(counts.sum())
-    np.testing.assert_allclose((weights * counts)[[0, 1, 3]], counts.sum() / 3)
-
-
-def test_task_loss_weighs_heads():
-    logits, target = torch.randn(4, 3), torch.tensor([0, 0, 1, 2])
-    double = Head("two", ("color",), "categorical", 2.0, tuple(COLORS))
-    one = losses.head_loss(COLOR, logits, target, 0.0, None)
-    both = losses.task_loss(
-        [COLOR, double], {"color": logits, "two": logits}, {"color": target, "two": target}, 0, {}
-    )
-    torch.testing.assert_close(both, 3 * one)
+    assert batch.trust.tolist() == [1.0, 0.25]
+    assert batch.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
 # --- Samplers
 
 
-@pytest.mark.parametrize("name", ["focal", "synth@0", "synth@1.5", "synth@x", "synth@nan"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "huber",
+        "synth@0",
+        "synth@1.5",
+        "synth@x",
+        "synth@nan",
+        "real+focal",
+        "focal+ldam",
+        "focal+",
+        "",
+    ],
+)
 def test_unknown_arms_are_refused(name):
     with pytest.raises(DataError, match="arm"):
         samplers.read_arm(name)
+
+
+def test_arms_are_joined_of_parts():
+    arm = samplers.read_arm("focal+weighted_loss+synth@0.5+weighted_sampler")
+    assert (arm.share, arm.sampler, arm.loss, arm.weigh) == (0.5, "weighted_sampler", "focal", True)
+    given = losses.Loss(label_smoothing=0.1, weights="effective")
+    adjusted = arm.adjust(given)
+    assert (adjusted.kind, adjusted.weights, adjusted.label_smoothing) == ("focal", "inverse", 0.1)
+    assert samplers.read_arm("real").adjust(given) == given
 
 
 def test_sampler_draws_all_classes_alike():
@@ -257,7 +309,7 @@ def test_backbone_normalises_by_its_own_config():
 
 def test_vision_transformer_takes_other_sizes():
     model = backbones.build_classifier("test_vit", "none", [COLOR], 48, 32, 0).eval()
-    assert model(torch.rand(2, 3, 48, 32))["color"].shape == (2, 3)
+    assert model(torch.rand(2, 3, 48, 32)).shape == (2, 3)
 
 
 def test_same_seed_same_random_weights():

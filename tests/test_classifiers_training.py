@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import safetensors
 import torch
-from classifier_sets import BACKBONE, COLORS, HEADS, DataSet, as_options
+from classifier_sets import BACKBONE, COLORS, HEAD, HEADS, LOSS, DataSet, as_options
 from click.testing import CliRunner
 
 from classifiers import checkpoint, filter, synthetic, training
@@ -15,7 +15,8 @@ from classifiers.backbones import build_classifier
 from classifiers.cli import main
 from classifiers.data import ImagePool, read_labelled
 from classifiers.heads import MISSING, Head, read_heads
-from classifiers.samplers import Arm, read_arm
+from classifiers.losses import Loss
+from classifiers.samplers import read_arm
 from facedata import files, tables
 from facedata.errors import DataError
 from facedata.geometry import Geometry
@@ -151,13 +152,15 @@ def shown_by_arm(data, name, epochs=2):
         )
         train += training.Examples.of_synthetic(images, chosen, heads)
     recorder = Recorder(train.pool.parts)
-    recipe = training.Recipe(epochs, 16, 0.005, 0.01, 0.05, "fp32", 0)
+    recipe = training.Recipe(epochs, 16, 0.005, 0.01, "fp32", 0)
+    each = training.arm_losses(arm, {head.name: Loss(label_smoothing=0.05) for head in heads})
     classifier = build_classifier(BACKBONE, "none", heads, 32, 24, 0)
     history = training.train_classifier(
         classifier,
         training.Examples(recorder, train.targets, train.weights),
         training.Examples.of(data.array, val_table, heads),
         arm,
+        each,
         len(train_table),
         recipe,
         torch.device("cpu"),
@@ -186,10 +189,14 @@ def test_weighted_loss_only_changes_the_loss(trained):
     _, _, weighted = shown_by_arm(trained, "weighted_loss")
     assert weighted["loss"].iloc[0] != plain["loss"].iloc[0]
     heads = [Head("color", ("color",), "categorical", 1.0, tuple(COLORS))]
-    weights = training.loss_weights(Arm("weighted_loss"), train, heads)["color"]
     counts = np.bincount(train.targets["color"][train.targets["color"] != MISSING])
-    np.testing.assert_allclose(weights * counts, counts.sum() / 3)
-    assert training.loss_weights(Arm("real"), train, heads) == {}
+    for name, expected in (("weighted_loss", counts.sum() / 3), ("real", None)):
+        each = training.arm_losses(read_arm(name), {"color": Loss()})
+        (part,) = training.make_loss(train, heads, each, torch.device("cpu")).parts
+        if expected is None:
+            assert part.class_weights is None
+        else:
+            np.testing.assert_allclose(part.class_weights.numpy() * counts, expected, rtol=1e-6)
 
 
 def test_synthetic_images_carry_the_labels_the_generator_was_told(trained):
@@ -210,6 +217,26 @@ def test_synth_arm_through_the_command(trained, tmp_path):
     assert meta_of(tmp_path)["num_synthetic"] == 10
     predictions = tables.read(tmp_path / "predictions.parquet")
     assert set(predictions["arm"]) == {"synth@0.5"}
+
+
+@pytest.mark.parametrize("arm", ["ldam", "focal+weighted_sampler", "asymmetric", "soft_f1"])
+def test_arms_with_other_losses_learn(trained, tmp_path, arm):
+    heads = [HEADS[0], {**HEADS[1], "kind": "binary", "loss": {"kind": "cross_entropy"}}]
+    head = {"hidden": 16, "batch_norm": True, "dropout": 0.2, "samples": 2}
+    run(trained.train_options(tmp_path, arm, heads=heads, head=head, label_smoothing=0.0))
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert history["loss"].iloc[-1] < 0.9 * history["loss"].iloc[0]
+    assert history["color.accuracy"].max() > 0.6
+    meta = meta_of(tmp_path)
+    assert meta["head"]["cosine"] == ({"color": 30.0, "bright": 30.0} if arm == "ldam" else {})
+    classifier, _ = checkpoint.load_classifier(tmp_path / "model.safetensors")
+    prob = tables.read(tmp_path / "predictions.parquet")[["bright:no", "bright:yes"]]
+    np.testing.assert_allclose(prob.sum(axis=1), 1)
+    val = trained.table[trained.table["split"] == "val"]
+    images = torch.from_numpy(trained.array[val["row"].to_numpy(dtype=int)[:5]])
+    with torch.inference_mode():
+        logits = classifier(images.permute(0, 3, 1, 2).float() / 255)[:, 3]
+    np.testing.assert_allclose(torch.sigmoid(logits), prob["bright:yes"][:5], atol=1e-4)
 
 
 def test_numeric_and_joint_heads_in_bf16_with_part_of_an_epoch(trained, tmp_path):
@@ -235,7 +262,9 @@ def test_numeric_and_joint_heads_in_bf16_with_part_of_an_epoch(trained, tmp_path
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"arm": "focal"}, "arm 'focal'"),
+        ({"arm": "huber"}, "arm 'huber'"),
+        ({"loss": {**LOSS, "kind": "hinge"}}, "kind 'hinge'"),
+        ({"head": {**HEAD, "samples": 2}}, "no dropout"),
         ({"arm": "synth@1.0"}, "needs --synth-images"),
         ({"geometry": {"height": 48, "width": 48, "fit": "pad"}}, "24x32 px"),
         ({"geometry": {"height": 48}}, "expected height, width and fit"),
@@ -278,7 +307,7 @@ def test_saved_classifier_predicts_the_same(trained):
     with torch.inference_mode():
         one = classifier(images)
         two = checkpoint.load_classifier(trained.model / "model.safetensors")[0](images)
-    assert all(torch.equal(one[name], two[name]) for name in ("color", "bright"))
+    assert torch.equal(one, two)
     assert meta["geometry"] == {"height": 32, "width": 24, "fit": "pad"}
 
 

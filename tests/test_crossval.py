@@ -16,12 +16,13 @@ from classifiers import crossval, training
 from classifiers.backbones import build_classifier
 from classifiers.cli import main
 from classifiers.heads import MISSING, Head, read_heads
+from classifiers.losses import Loss
 from facedata import labels, tables
 from facedata.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=17.0)
-RECIPE = training.Recipe(3, 16, 0.01, 0.01, 0.0, "fp32", 0)
+RECIPE = training.Recipe(3, 16, 0.01, 0.01, "fp32", 0)
 
 
 def run(arguments, code=0):
@@ -135,6 +136,7 @@ def test_trained_models_never_see_their_own_fold(screened):
             crossval.all_targets(labelled, heads),
             partial(build_classifier, BACKBONE, "none", heads, 32, 24),
             RECIPE,
+            Loss(),
             1,
             torch.device("cpu"),
             num_workers=1,

@@ -27,12 +27,15 @@ rule classify:
         lr=setting("classify/lr"),
         weight_decay=setting("classify/weight_decay"),
         label_smoothing=setting("classify/label_smoothing"),
+        loss=setting("classify/loss"),
+        head=setting("classify/head"),
         precision=setting("classify/precision"),
         code=code_digest("classifiers train"),
     shell:
         "classifiers train --images {input.images} --curated {input.curated}"
-        " --splits {input.splits} --heads {params.heads:q} --arm {wildcards.arm} {params.synth}"
-        " --geometry {params.geometry:q} --backbone {params.backbone}"
+        " --splits {input.splits} --heads {params.heads:q} --loss {params.loss:q}"
+        " --arm {wildcards.arm} {params.synth}"
+        " --geometry {params.geometry:q} --backbone {params.backbone} --head {params.head:q}"
         " --weights {params.weights:q} --epochs {params.epochs} --batch {params.batch}"
         " --lr {params.lr} --weight-decay {params.weight_decay}"
         " --label-smoothing {params.label_smoothing} --precision {params.precision}"

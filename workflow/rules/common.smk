@@ -124,7 +124,7 @@ def teacher():
 
 def synth_inputs(wildcards):
     """Synthetic images, for the arms that learn from them."""
-    if not wildcards.arm.startswith("synth@"):
+    if "synth@" not in wildcards.arm:
         return {}
     return {
         "synth_images": synth("images.npy"),
@@ -134,7 +134,7 @@ def synth_inputs(wildcards):
 
 
 def synth_options(wildcards, input):
-    if not wildcards.arm.startswith("synth@"):
+    if "synth@" not in wildcards.arm:
         return ""
     return (
         f"--synth-images {input.synth_images} --synth-samples {input.synth_samples}"
