@@ -1,4 +1,4 @@
-"""Packed pictures on disk: .npy files of uint8, one row a picture, mapped into memory when read."""
+"""Arrays on disk, one row a picture (uint8) or its features: mapped into memory when read."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -15,28 +15,31 @@ THUMB_SHAPE = (32, 32)  # of the gray thumbnails, height and width in pixels
 
 
 @contextmanager
-def appending(path: Path, shape: Sequence[int]) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that appends pictures to a new .npy file, whose number need not be known.
+def appending(
+    path: Path, shape: Sequence[int], dtype: np.typing.DTypeLike = np.uint8
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that appends rows to a new .npy file, whose number need not be known.
 
     Args:
         path: the file, `.npy`; there whole after the block, or not at all.
-        shape: of one picture, such as (H, W, 3).
+        shape: of one row, such as (H, W, 3) of a picture.
+        dtype: of the numbers.
 
-    The function yielded takes uint8 [n, *shape]; any n, also 0.
+    The function yielded takes arrays of this type, [n, *shape]; any n, also 0.
     """
-    num_pictures = 0
+    num_rows = 0
     with files.replacing(Path(path)) as part, part.open("wb") as file:
 
-        def append(pictures: np.ndarray) -> None:
-            nonlocal num_pictures
-            _check_rows(pictures, shape, path)
-            file.write(np.ascontiguousarray(pictures).data)
-            num_pictures += len(pictures)
+        def append(rows: np.ndarray) -> None:
+            nonlocal num_rows
+            _check_rows(rows, shape, path, dtype)
+            file.write(np.ascontiguousarray(rows).data)
+            num_rows += len(rows)
 
-        _write_header(file, (0, *shape))
+        _write_header(file, (0, *shape), dtype)
         yield append
         file.seek(0)
-        _write_header(file, (num_pictures, *shape))
+        _write_header(file, (num_rows, *shape), dtype)
 
 
 def create(path: Path, shape: Sequence[int]) -> None:
@@ -72,17 +75,21 @@ def write_rows(path: Path, first: int, pictures: np.ndarray) -> None:
             os.posix_fadvise(file.fileno(), start, pictures.size, os.POSIX_FADV_DONTNEED)
 
 
-def _write_header(file: BinaryIO, shape: Sequence[int]) -> None:
+def _write_header(
+    file: BinaryIO, shape: Sequence[int], dtype: np.typing.DTypeLike = np.uint8
+) -> None:
     # numpy pads the header for a growing first axis: its length never changes.
     shape = tuple(int(side) for side in shape)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _check_rows(pictures: np.ndarray, shape: Sequence[int], path: Path) -> None:
-    if pictures.dtype != np.uint8 or pictures.shape[1:] != tuple(shape):
-        found = f"{pictures.dtype} {list(pictures.shape)}"
-        raise ValueError(f"{path}: pictures are {found}, not uint8 {['n', *shape]}")
+def _check_rows(
+    rows: np.ndarray, shape: Sequence[int], path: Path, dtype: np.typing.DTypeLike = np.uint8
+) -> None:
+    if rows.dtype != dtype or rows.shape[1:] != tuple(shape):
+        found = f"{rows.dtype} {list(rows.shape)}"
+        raise ValueError(f"{path}: rows are {found}, not {np.dtype(dtype)} {['n', *shape]}")
 
 
 def read_images(path: Path) -> np.ndarray:
@@ -109,6 +116,19 @@ def read_thumbs(path: Path) -> np.ndarray:
         found = f"{thumbs.dtype} {list(thumbs.shape)}"
         raise DataError(f"{path}: found {found}, expected uint8 {['N', *THUMB_SHAPE]}")
     return thumbs
+
+
+def read_features(path: Path, size: int) -> np.ndarray:
+    """Map features of pictures into memory: float32 [N, size], read only.
+
+    Raises:
+        DataError: no such file, or not an array of such features.
+    """
+    features = _map_array(path)
+    if features.dtype != np.float32 or features.ndim != 2 or features.shape[1] != size:
+        found = f"{features.dtype} {list(features.shape)}"
+        raise DataError(f"{path}: found {found}, expected float32 {['N', size]}")
+    return features
 
 
 def _map_array(path: Path) -> np.ndarray:

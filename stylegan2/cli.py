@@ -217,6 +217,11 @@ def train(
 @threads_option
 @click.option("--seed", type=command.SEED, required=True, help="Seed of the latents.")
 @click.option("--metrics", type=command.OUT_FILE, required=True, help="Output: JSON.")
+@click.option(
+    "--cache",
+    type=command.OUT_DIR,
+    help="Folder that keeps the features of real images; by default that of --data.",
+)
 @device_option
 @command.recorded("metrics")
 def metrics(
@@ -227,16 +232,29 @@ def metrics(
     threads: int,
     seed: int,
     metrics: Path,
+    cache: Path | None,
     device: str,
 ) -> None:
-    """Compare generated images with real ones: Fréchet distance and KID, overall and by class."""
+    """Compare generated images with real ones, overall and by class.
+
+    Fréchet distance, KID, precision, recall, density and coverage.
+    """
     from facedata import files, machine, packed
-    from stylegan2 import checkpoint
-    from stylegan2.metrics import compare
+    from stylegan2 import checkpoint, evaluate, features
 
     machine.tune(threads)
-    generator, about = checkpoint.load_generator(network, machine.find_device(device))
-    result = compare(generator, about, packed.read_pack(data), num_images, batch, seed)
+    where = machine.find_device(device)
+    generator, about = checkpoint.load_generator(network, where)
+    result = evaluate.compare(
+        generator,
+        about,
+        packed.read_pack(data),
+        features.load_extractor("efficientnet_lite0", None, where),
+        num_images=num_images,
+        batch=batch,
+        seed=seed,
+        cache=(cache or data.parent) / data.stem,
+    )
     files.write_json(result, metrics)
 
 

@@ -52,9 +52,7 @@ class TrainingSet:
     def digest(self) -> str:
         """Digest of the pack's images, labels and classes."""
         pack = self.pack
-        digest = xxhash.xxh3_128()
-        for start in range(0, self.num_images, HASHED_ROWS):
-            digest.update(np.ascontiguousarray(pack.images[start : start + HASHED_ROWS]))
+        digest = hash_images(pack.images)
         digest.update(np.ascontiguousarray(pack.labels, np.int64))
         names = [list(pack.images.shape), pack.attributes, pack.classes]
         digest.update(json.dumps(names).encode())
@@ -76,6 +74,14 @@ class TrainingSet:
         """Return labels as float32 one-hot [N, num_classes]."""
         rows = np.asarray(indices) % self.num_images
         return one_hot(self.pack.labels[rows], self.num_classes)
+
+
+def hash_images(images: np.ndarray) -> xxhash.xxh3_128:
+    """Return the hash of all pixels of images [N, ...], read some at a time."""
+    digest = xxhash.xxh3_128()
+    for start in range(0, len(images), HASHED_ROWS):
+        digest.update(np.ascontiguousarray(images[start : start + HASHED_ROWS]))
+    return digest
 
 
 def one_hot(classes: Sequence[int] | np.ndarray, num_classes: int) -> Tensor:

@@ -9,14 +9,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from facedata.errors import DataError
 from facedata.packed import Pack
-from stylegan2 import metrics
+from stylegan2 import evaluate, features, metrics, vectors
 from stylegan2.checkpoint import About
+from stylegan2.features import EfficientNetLite0
 from stylegan2.networks import Generator
 
-NAMES = tuple(
-    f"{name}_efficientnet_lite0"
-    for name in ("frechet", "kid", "precision", "recall", "density", "coverage")
-)
+FIGURES = ("frechet", "kid", "precision", "recall", "density", "coverage")
 
 
 @pytest.mark.golden("metrics")
@@ -74,7 +72,7 @@ def independent_figures(real, generated, k_precision, k_density):
 @pytest.mark.parametrize("block", [7, 64, 2048])
 @pytest.mark.parametrize(("spread", "shift"), [(1.0, 0.0), (0.5, 100.0), (2.0, 0.3)])
 def test_coverage_figures_are_those_of_whole_matrices(spread, shift, block, monkeypatch):
-    monkeypatch.setattr(metrics, "BLOCK", block)
+    monkeypatch.setattr(vectors, "BLOCK", block)
     rng = np.random.default_rng(0)
     real = (rng.standard_normal([150, 6]) + shift).astype(np.float32)
     generated = (spread * rng.standard_normal([90, 6]) + shift).astype(np.float32)
@@ -124,19 +122,19 @@ def test_kid_of_one_distribution_is_about_zero():
 
 
 def test_images_are_shared_out_in_proportion():
-    assert metrics.proportional(10, np.array([50, 30, 20])) == [5, 3, 2]
-    assert metrics.proportional(10, np.array([1, 1, 1])) == [4, 3, 3]
-    assert sum(metrics.proportional(997, np.array([7, 11, 2, 0]))) == 997
+    assert evaluate.proportional(10, np.array([50, 30, 20])) == [5, 3, 2]
+    assert evaluate.proportional(10, np.array([1, 1, 1])) == [4, 3, 3]
+    assert sum(evaluate.proportional(997, np.array([7, 11, 2, 0]))) == 997
 
 
 def test_features_are_those_of_the_scaled_image():
     images = torch.from_numpy(
         np.random.default_rng(0).integers(256, size=[2, 16, 16, 3], dtype=np.uint8)
     )
-    features = metrics.Features()
+    extractor = EfficientNetLite0()
     with torch.no_grad():
-        found = features(images)
-        smooth = features(images.repeat_interleave(8, 1).repeat_interleave(8, 2))
+        found = extractor(images)
+        smooth = extractor(images.repeat_interleave(8, 1).repeat_interleave(8, 2))
     assert found.shape == (2, 1280) and found.dtype == torch.float32
     assert not torch.allclose(found, smooth)  # scaled smoothly, not by repeating pixels
     assert not torch.allclose(found[0], found[1])
@@ -167,38 +165,158 @@ def setting():
 class MeanColors(torch.nn.Module):
     """Quick features: the mean colour of each quarter of an image."""
 
-    size = 12
-
-    def __init__(self):
-        super().__init__()
-        self.unused = torch.nn.Parameter(torch.zeros(1))
+    name, size, version, kid_subsets = "mean_colors", 12, "1", (20, 500)
 
     def forward(self, images):
+        self.num_seen = getattr(self, "num_seen", 0) + len(images)
         quarters = images.float().unflatten(1, (2, -1)).unflatten(3, (2, -1)) / 255
         return quarters.mean(dim=[2, 4]).flatten(1)
 
 
-def test_comparison_says_all_by_name(setting, monkeypatch):
-    monkeypatch.setattr(metrics, "Features", MeanColors)
-    result = metrics.compare(*setting, num_images=24, batch=16, seed=0)
+def compare(network, about, pack, cache, extractor=None, num_images=24, seed=0, batch=16):
+    extractor = extractor or MeanColors()
+    return evaluate.compare(network, about, pack, extractor, num_images, batch, seed, cache)
+
+
+def test_comparison_says_all_by_name(setting, tmp_path):
+    result = compare(*setting, tmp_path / "train")
     assert (result["num_real"], result["num_generated"], result["kimg"]) == (48, 24, 2.0)
-    for name in NAMES[:2]:
-        assert result[name] > result["baseline_real_halves"][name]
-    for name in (NAMES[2], *NAMES[4:]):
-        assert result[name] < result["baseline_real_halves"][name]
-    assert result["classes"]["red"]["num_generated"] == metrics.MIN_CLASS_IMAGES
-    assert result["classes"]["red"]["frechet_efficientnet_lite0"] > 0
+    names = [f"{name}_mean_colors" for name in FIGURES]
+    baseline = result["baseline_real_halves"]
+    assert set(baseline) == set(names) < set(result)
+    assert all(result[name] > baseline[name] for name in names[:2])
+    assert all(result[name] < baseline[name] for name in (names[2], *names[4:]))
+    assert result["classes"]["red"]["num_generated"] == evaluate.MIN_CLASS_IMAGES
+    assert result["classes"]["red"]["frechet_mean_colors"] > 0
     black = result["classes"]["black"]
-    assert black == {"num_real": 8, "num_generated": 4, **dict.fromkeys(NAMES)}
-    assert metrics.compare(*setting, num_images=24, batch=16, seed=0) == result
-    assert metrics.compare(*setting, num_images=24, batch=16, seed=1) != result
+    assert black == {"num_real": 8, "num_generated": 4, **dict.fromkeys(names)}
+    assert compare(*setting, tmp_path / "train", batch=7) == result
+    assert compare(*setting, tmp_path / "train", seed=1) != result
 
 
-def test_packs_of_other_networks_are_refused(setting):
+def test_figures_are_named_after_the_features():
+    assert evaluate.figure_name("frechet", "efficientnet_lite0") == "frechet_efficientnet_lite0"
+    assert evaluate.figure_name("recall", "inception") == "recall_inception"
+    assert [evaluate.figure_name(name, "inception") for name in FIGURES[:2]] == ["fid", "kid"]
+
+
+class Watched:
+    """Features that remember how many were asked for at a time."""
+
+    def __init__(self, features):
+        self.features, self.shape, self.most = features, features.shape, 0
+
+    def __len__(self):
+        return len(self.features)
+
+    def __getitem__(self, key):
+        found = self.features[key]
+        self.most = max(self.most, len(found))
+        return found
+
+
+def test_no_more_than_a_block_of_features_is_in_memory(monkeypatch):
+    monkeypatch.setattr(vectors, "BLOCK", 10)
+    rng = np.random.default_rng(0)
+    real, generated = rng.standard_normal([2, 95, 12]).astype(np.float32)
+    extractor = MeanColors()
+    extractor.kid_subsets = (3, 10)
+    watched = Watched(real), Watched(generated)
+    found = evaluate.figures(*watched, extractor, seed=0, device="cpu")
+    assert [each.most for each in watched] == [10, 10]
+    monkeypatch.undo()
+    whole = evaluate.figures(real, generated, extractor, seed=0, device="cpu")
+    assert found == pytest.approx(whole, rel=1e-5)
+
+
+def test_few_vectors_have_no_neighbours():
+    few = np.random.default_rng(0).standard_normal([5, 12]).astype(np.float32)
+    found = evaluate.figures(few, few, MeanColors(), seed=0, device="cpu")
+    assert [name for name, value in found.items() if value is None] == [
+        f"{name}_mean_colors" for name in FIGURES[2:]
+    ]
+
+
+def test_packs_of_other_networks_are_refused(setting, tmp_path):
     network, about, pack = setting
     other = Pack(pack.images, pack.table, ["hair"], [["red"], ["blond"]], pack.content_box)
     with pytest.raises(DataError, match="not what the network was trained on"):
-        metrics.compare(network, about, other, num_images=24, batch=16, seed=0)
+        compare(network, about, other, tmp_path / "train")
     small = Pack(pack.images[:3], pack.table[:3], ["hair"], pack.classes, pack.content_box)
     with pytest.raises(DataError, match="3 real images"):
-        metrics.compare(network, about, small, num_images=24, batch=16, seed=0)
+        compare(network, about, small, tmp_path / "train")
+
+
+# Features of real images are kept.
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(256, size=[20, 16, 16, 3], dtype=np.uint8)
+
+
+def real_features(images, cache, extractor=None):
+    """Features of images, and of how many of them they had to be computed."""
+    extractor = extractor or MeanColors()
+    extractor.num_seen = 0
+    found = features.of_real_images(extractor, images, 8, cache, "cpu")
+    with torch.no_grad():
+        expected = MeanColors()(torch.from_numpy(np.array(images))).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    return extractor.num_seen
+
+
+def test_features_are_computed_once(images, tmp_path):
+    cache = tmp_path / "new" / "train"
+    assert [real_features(images, cache) for _ in range(2)] == [20, 0]
+    assert [path.name.startswith("train.mean_colors-") for path in cache.parent.iterdir()] == [True]
+
+
+def test_changed_images_get_features_of_their_own(images, tmp_path):
+    np.save(tmp_path / "train.npy", images)
+    for change in ("none", "one pixel", "order", "fewer", "shape"):
+        if change == "one pixel":
+            images[7, 3, 3, 0] ^= 1
+        elif change == "order":
+            images[[0, 1]] = images[[1, 0]]
+        elif change == "fewer":
+            images = images[:-1]
+        elif change == "shape":  # the same bytes
+            images = images.reshape(19, 32, 8, 3)
+        np.save(tmp_path / "train.npy", images)  # in place, under the same name
+        mapped = np.load(tmp_path / "train.npy", mmap_mode="r")
+        assert real_features(mapped, tmp_path / "train") == len(images), change
+        assert real_features(mapped, tmp_path / "train") == 0
+
+
+def test_other_weights_get_features_of_their_own(images, tmp_path):
+    other = MeanColors()
+    other.version = "2"
+    counts = [real_features(images, tmp_path / "a", each) for each in (None, other, other)]
+    assert counts == [20, 20, 0]
+
+
+@pytest.mark.parametrize("damage", [b"", b"rubbish", b"cut"])
+def test_damaged_files_are_made_again(images, tmp_path, damage):
+    real_features(images, tmp_path / "train")
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-40] if damage == b"cut" else damage)
+    assert [real_features(images, tmp_path / "train") for _ in range(2)] == [20, 0]
+
+
+def test_a_stopped_extraction_leaves_nothing(images, tmp_path):
+    class Stopping(MeanColors):
+        def forward(self, images):
+            if self.num_seen:
+                raise KeyboardInterrupt
+            return super().forward(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        real_features(images, tmp_path / "train", Stopping())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(images, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"file/train.*cannot be kept there.*--cache"):
+        real_features(images, tmp_path / "file" / "train")
