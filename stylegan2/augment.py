@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stylegan2.checks import check_choice, check_shape
+from stylegan2.distributed import Group
 from stylegan2.draws import DRAWS, Draws
 from stylegan2.ops.upfirdn2d import downsample2d, setup_filter, upsample2d
 
@@ -446,6 +447,22 @@ class AdaController:
         """Take in logits of real images, of any shape; every pass over real images counts."""
         self.sign_sum = self.sign_sum + real_logits.detach().sign().sum().to(torch.float64)
         self.sign_count += real_logits.numel()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next step adjusts p."""
+        return (self.iteration + 1) % self.interval == 0
+
+    def merge(self, group: Group) -> None:
+        """Take in what the other processes observed: the first one keeps the sums of all.
+
+        At the iteration that adjusts p every process keeps them, since each has a p of its own.
+        """
+        if group.size == 1:
+            return
+        sums = group.sum([float(self.sign_sum), self.sign_count])
+        keeps = group.is_lead or self.is_due
+        self.sign_sum, self.sign_count = (sums[0], int(sums[1])) if keeps else (0.0, 0)
 
     def step(self) -> bool:
         """End an iteration; return whether p was adjusted, as every `interval`-th time."""

@@ -85,6 +85,12 @@ def main() -> None:
 @click.option("--kimg", type=OrAuto(POSITIVE), required=True, help="Thousands of images shown.")
 @click.option("--batch", type=OrAuto(COUNT), required=True, help="Images an iteration.")
 @click.option(
+    "--batch-gpu",
+    type=OrAuto(COUNT),
+    required=True,
+    help="Images that go through the networks at a time; less needs less memory.",
+)
+@click.option(
     "--gamma",
     type=OrAuto(NOT_NEGATIVE),
     required=True,
@@ -144,6 +150,7 @@ def train(
     cfg: str,
     kimg: float | str,
     batch: int | str,
+    batch_gpu: int | str,
     gamma: float | str,
     channel_base: int | str,
     channel_max: int | str,
@@ -168,43 +175,51 @@ def train(
     """Train a generator on a pack of images; a pack with classes gives a conditional one.
 
     A run that was stopped in --outdir, at any moment, goes on from its last state.
+
+    Several GPUs: `torchrun --nproc-per-node 4 --no-python stylegan2 train ...`; the processes
+    share each batch.
     """
     import logging
 
     from facedata import machine, packed
-    from stylegan2 import presets, training
+    from stylegan2 import distributed, presets, training
 
     machine.tune(threads)
-    pack = packed.read_pack(data)
-    preset, derived = presets.resolve(
-        cfg,
-        pack.images.shape[2],
-        kimg=kimg,
-        batch=batch,
-        r1_gamma=gamma,
-        channel_base=channel_base,
-        channel_max=channel_max,
-        z_dim=z_dim,
-        w_dim=w_dim,
-        mapping_layers=mapping_layers,
-        lr=lr,
-        ema_kimg=ema_kimg,
-    )
-    for line in derived:
-        logging.info("%s: %s", cfg, line)
-    options = training.Options(
-        preset=preset,
-        aug=aug,
-        p=p,
-        target=target,
-        augpipe=augpipe,
-        ada_kimg=ada_kimg,
-        mirror=mirror,
-        tick_kimg=tick_kimg,
-        snap=snap,
-        seed=seed,
-    )
-    training.train(pack, options, outdir, machine.find_device(device), allow_changes)
+    with distributed.joined(machine.find_device(device)) as (group, own_device):
+        if not group.is_lead:
+            logging.getLogger().setLevel(logging.WARNING)
+        pack = packed.read_pack(data)
+        preset, derived = presets.resolve(
+            cfg,
+            pack.images.shape[2],
+            num_gpus=group.size,
+            kimg=kimg,
+            batch=batch,
+            batch_gpu=batch_gpu,
+            r1_gamma=gamma,
+            channel_base=channel_base,
+            channel_max=channel_max,
+            z_dim=z_dim,
+            w_dim=w_dim,
+            mapping_layers=mapping_layers,
+            lr=lr,
+            ema_kimg=ema_kimg,
+        )
+        for line in derived:
+            logging.info("%s: %s", cfg, line)
+        options = training.Options(
+            preset=preset,
+            aug=aug,
+            p=p,
+            target=target,
+            augpipe=augpipe,
+            ada_kimg=ada_kimg,
+            mirror=mirror,
+            tick_kimg=tick_kimg,
+            snap=snap,
+            seed=seed,
+        )
+        training.train(pack, options, outdir, own_device, allow_changes, group)
 
 
 @main.command()

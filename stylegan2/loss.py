@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from stylegan2.augment import AugmentPipe
 from stylegan2.checks import check_choice
+from stylegan2.distributed import ALONE, Group
 from stylegan2.draws import DRAWS, Draws
 from stylegan2.ops.convolve import image_gradients_only
 
@@ -35,6 +36,7 @@ class Loss:
         pl_weight: float = 2,
         noise_mode: str = "random",
         debug_percentile: float | None = None,
+        group: Group = ALONE,
     ) -> None:
         """Hold the networks and the weights of their losses.
 
@@ -48,6 +50,7 @@ class Loss:
             pl_weight: weight of the path length penalty; 0 leaves it out.
             noise_mode: of the generator; const for tests.
             debug_percentile: of the augmentation; for tests.
+            group: processes that share a batch; pl_mean follows them in their order.
         """
         self.G = G
         self.D = D
@@ -59,6 +62,7 @@ class Loss:
         self.pl_weight = pl_weight
         self.noise_mode = noise_mode
         self.debug_percentile = debug_percentile
+        self.group = group
         self.pl_mean = torch.zeros([], device=next(G.parameters()).device)
 
     def accumulate(
@@ -157,8 +161,11 @@ class Loss:
         lengths = grads.square().sum(dim=2).mean(dim=1).sqrt()  # [num]
 
         # They are drawn to their running mean, through which the gradient passes.
-        pl_mean = self.pl_mean.lerp(lengths.mean(), self.pl_decay)
-        self.pl_mean.copy_(pl_mean.detach())
+        mean = lengths.mean()
+        for rank, other in enumerate(self.group.gather(mean.detach())):
+            if rank == self.group.rank:
+                pl_mean = self.pl_mean.lerp(mean, self.pl_decay)
+            self.pl_mean.lerp_(other, self.pl_decay)
         penalty = (lengths - pl_mean).square()
         stats["Loss/pl_penalty"] = penalty.detach()
         stats["Loss/G/reg"] = penalty.detach() * self.pl_weight

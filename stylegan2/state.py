@@ -43,7 +43,6 @@ def save(run: "Training", outdir: Path, clock: dict[str, float], stats: bytes) -
             for i, values in optimizer.state_dict()["state"].items()
             for key, value in values.items()
         },
-        "draws": run.draws.generator.get_state(),
         "stats": torch.from_numpy(np.frombuffer(stats, np.uint8).copy()),
     }
     header = {
@@ -161,10 +160,12 @@ def _load(run: "Training", header: dict[str, Any], tensors: dict[str, Tensor]) -
     if run.ada is not None and header["ada"] is not None:  # else p is as the options say
         run.ada.load_state_dict(header["ada"])
         run.augment.p.copy_(tensors["p"])
-    run.draws.generator.set_state(tensors["draws"])
     run.order.load_state_dict(header["order"])
     run.labels_rng.bit_generator.state = header["labels_rng"]
-    run.statistics.load_state_dict(header["statistics"])
+    if run.group.is_lead:
+        run.statistics.load_state_dict(header["statistics"])
+    elif run.ada is not None:  # the first process has the sums of all
+        run.ada.sign_sum, run.ada.sign_count = 0.0, 0
     for name, value in header["counters"].items():
         setattr(run, name, value)
 

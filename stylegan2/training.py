@@ -13,8 +13,8 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from stylegan2 import checkpoint, grid, sampling, state
 from stylegan2.augment import AdaController, AugmentPipe
 from stylegan2.checkpoint import About
 from stylegan2.data import EndlessOrder, TrainingSet
+from stylegan2.distributed import ALONE, Group
 from stylegan2.draws import Draws
 from stylegan2.loss import Loss
 from stylegan2.networks import Discriminator, Generator
@@ -112,26 +113,30 @@ class Statistics:
     """Number, mean and deviation of what was measured since the last report, by name."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, np.ndarray] = {}  # num, sum, sum of squares
+        self._sums: dict[str, Tensor] = {}  # num, sum, sum of squares; where it was measured
 
     def add(self, values: dict[str, Tensor | float]) -> None:
         """Take in tensors of any shape, or numbers."""
         for name, value in values.items():
             x = torch.as_tensor(value, dtype=torch.float64).detach().flatten()
-            sums = np.array([x.numel(), *torch.stack([x.sum(), x.square().sum()]).tolist()])
+            sums = torch.stack([torch.ones_like(x).sum(), x.sum(), x.square().sum()])
             self._sums[name] = self._sums.get(name, 0) + sums
 
     def not_finite(self) -> str | None:
         """Return the name of something measured that is no finite number, if there is one."""
-        for name, sums in self._sums.items():
-            if not np.isfinite(sums).all():
-                return name
+        devices = {x.device for x in self._sums.values()}  # each is waited for once
+        for device in devices:
+            there = {name: x for name, x in self._sums.items() if x.device == device}
+            finite = torch.stack(list(there.values())).isfinite().all(dim=1).tolist()
+            for name, is_finite in zip(there, finite, strict=True):
+                if not is_finite:
+                    return name
         return None
 
     def take(self) -> dict[str, dict[str, float]]:
         """Return {name: {num, mean, std}} and begin anew."""
         result = {}
-        for name, (num, total, squares) in sorted(self._sums.items()):
+        for name, (num, total, squares) in sorted(self.state_dict().items()):
             mean = total / num
             std = math.sqrt(max(squares / num - mean**2, 0))
             result[name] = {"num": int(num), "mean": mean, "std": std}
@@ -144,14 +149,33 @@ class Statistics:
 
     def load_state_dict(self, sums: dict[str, list[float]]) -> None:
         """Go on from a `state_dict`."""
-        self._sums = {name: np.array(values) for name, values in sums.items()}
+        self._sums = {
+            name: torch.tensor(values, dtype=torch.float64) for name, values in sums.items()
+        }
+
+    def merge(self, group: Group) -> None:
+        """Collect what all processes measured in the first one; the others begin anew."""
+        if group.size == 1:
+            return
+        names = sorted(self._sums)
+        values = [x for name in names for x in self._sums[name].tolist()]
+        sums = np.reshape(group.sum(values), [-1, 3]).tolist()
+        self.load_state_dict(dict(zip(names, sums, strict=True)) if group.is_lead else {})
 
 
 class Training:
     """The state of a run: networks, optimisers, order of the images, random numbers, counters."""
 
-    def __init__(self, pack: Pack, options: Options, device: torch.device) -> None:
+    def __init__(
+        self, pack: Pack, options: Options, device: torch.device, group: Group = ALONE
+    ) -> None:
         """Begin at 0 kimg.
+
+        Args:
+            pack: the images.
+            options: what to do with them.
+            device: to work on.
+            group: the processes that share each batch, round by round in turn.
 
         Raises:
             DataError: options or images that the networks cannot work with.
@@ -159,10 +183,10 @@ class Training:
         preset = options.preset
         self.options = options
         self.device = device
+        self.group = group
         self.data = TrainingSet(pack, options.mirror)
         self.order = EndlessOrder(len(self.data), options.seed)
         self.labels_rng = np.random.default_rng([options.seed, 1])
-        self.draws = Draws(torch.Generator(device).manual_seed(options.seed))
         self.cur_nimg = 0
         self.iteration = 0
         self.tick = 0
@@ -215,6 +239,7 @@ class Training:
             style_mixing_prob=preset.style_mixing_prob,
             r1_gamma=preset.r1_gamma,
             pl_weight=preset.pl_weight,
+            group=group,
         )
         self.phases = [*phases("G", self.G, preset.lr), *phases("D", self.D, preset.lr)]
 
@@ -229,6 +254,16 @@ class Training:
             content_box=tuple(pack.content_box),
             kimg=self.cur_nimg / 1000,
         )
+
+    def draws(self, *what: int) -> Draws:
+        """Return the random numbers of this iteration for something given by numbers.
+
+        They depend on seed, iteration and `what` alone: not on what was drawn before, nor on the
+        process that draws.
+        """
+        seeds = np.random.SeedSequence([self.options.seed, self.iteration, *what])
+        seed = int(seeds.generate_state(1, np.uint64)[0])
+        return Draws(torch.Generator(self.device).manual_seed(seed))
 
     @property
     def p(self) -> float:
@@ -254,17 +289,22 @@ def phases(name: str, network: nn.Module, lr: float) -> list[Phase]:
 
 
 def draw_batch(run: Training) -> Batch:
-    """Return the next images in order, and latents and labels for every phase."""
-    num = run.options.preset.batch
-    rows = [next(run.order) for _ in range(num)]
+    """Return the next images in order, and latents and labels for every phase.
+
+    Each of several processes gets the rounds that are its own.
+    """
+    num, size = run.options.preset.batch, run.options.preset.batch_gpu
+    rows = np.array([next(run.order) for _ in range(num)])
+    own = np.arange(num) // size % run.group.size == run.group.rank
     shape = [num, run.options.preset.z_dim]
     names = [phase.name for phase in run.phases]
     gen_rows = {name: run.labels_rng.integers(len(run.data), size=num) for name in names}
+    draws = run.draws(len(names))
     return Batch(
-        real_img=run.data.images(rows).to(run.device),
-        real_c=run.data.labels(rows).to(run.device),
-        gen_z={name: run.draws.normal("gen_z", shape, run.device) for name in names},
-        gen_c={name: run.data.labels(gen_rows[name]).to(run.device) for name in names},
+        real_img=run.data.images(rows[own]).to(run.device),
+        real_c=run.data.labels(rows[own]).to(run.device),
+        gen_z={name: draws.normal("gen_z", shape, run.device)[own] for name in names},
+        gen_c={name: run.data.labels(gen_rows[name][own]).to(run.device) for name in names},
     )
 
 
@@ -276,16 +316,21 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
         phase: what to train.
         batch: of this iteration; goes through the networks in rounds whose losses are averaged,
             so that their number does not scale the gradients.
-        draws: where random numbers come from; None for the run's own.
+        draws: where recorded random numbers come from; None for the run's own.
     """
     if run.iteration % phase.interval:
         return
-    draws = run.draws if draws is None else draws
     phase.optimizer.zero_grad(set_to_none=True)
     size = run.options.preset.batch_gpu
     starts = range(0, len(batch.real_img), size)
     for i, start in enumerate(starts):
         rows = slice(start, start + size)
+        number = i * run.group.size + run.group.rank  # of the round, in all processes
+        if draws is None:
+            own = run.draws(run.phases.index(phase), number)
+        else:
+            own = draws.within(f"r{number}/draw")
+        w_avg = run.G.mapping.w_avg.clone()
         stats = run.loss.accumulate(
             phase.name,
             batch.real_img[rows],
@@ -293,13 +338,31 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
             batch.gen_z[phase.name][rows],
             batch.gen_c[phase.name][rows],
             gain=phase.interval / len(starts),
-            draws=draws.within(f"r{i}/draw"),
+            draws=own,
         )
+        share_w_avg(run, w_avg)
         run.statistics.add(stats)
         if run.ada is not None and "Loss/scores/real" in stats:
             run.ada.observe(stats["Loss/scores/real"])
+    run.group.average_gradients(phase.network)
     mend_gradients(phase.network)
     phase.optimizer.step()
+
+
+def share_w_avg(run: Training, before: Tensor) -> None:
+    """Move w_avg as if the rounds of all processes had moved it one after the other.
+
+    Args:
+        run: in which it was moved by this process's round, by lerp(mean, w_avg, beta).
+        before: w_avg at the beginning of the round, [w_dim].
+    """
+    mapping = run.G.mapping
+    if run.group.size == 1:
+        return
+    now = before
+    for moved in run.group.gather(mapping.w_avg):
+        now = moved + mapping.w_avg_beta * (now - before)
+    mapping.w_avg.copy_(now)
 
 
 def mend_gradients(network: nn.Module) -> None:
@@ -337,7 +400,11 @@ def ema_beta(preset: Preset, cur_nimg: int) -> float:
 
 def adjust_ada(run: Training) -> None:
     """Set the strength of the augmentation, every few iterations."""
-    if run.ada is not None and run.ada.step():
+    if run.ada is None:
+        return
+    if run.ada.is_due:
+        run.ada.merge(run.group)
+    if run.ada.step():
         run.augment.p.fill_(run.ada.p)
 
 
@@ -348,8 +415,8 @@ def check_losses(run: Training) -> None:
         DataError: training has diverged.
     """
     wrong = run.statistics.not_finite()
-    if wrong is not None:
-        raise diverged(run, f"{wrong} is not finite")
+    if run.group.any(wrong is not None):
+        raise diverged(run, f"{wrong or 'a loss of another process'} is not finite")
 
 
 def check_weights(run: Training) -> None:
@@ -522,7 +589,12 @@ class Reporter:
 
 
 def train(
-    pack: Pack, options: Options, outdir: Path, device: torch.device, allow_changes: bool = False
+    pack: Pack,
+    options: Options,
+    outdir: Path,
+    device: torch.device,
+    allow_changes: bool = False,
+    group: Group = ALONE,
 ) -> Path:
     """Train, from the beginning or from where a stopped run was, and return the final network.
 
@@ -540,48 +612,36 @@ def train(
         outdir: made if it is missing.
         device: to work on.
         allow_changes: go on with other options or images than the stopped run had.
+        group: the processes of the run; the first one writes.
 
     Raises:
         DataError: bad options or images, other ones than the stopped run's, or training has
             diverged.
         KeyboardInterrupt: the user stopped the run.
     """
-    run = Training(pack, options, device)
+    run = Training(pack, options, device, group)
     outdir.mkdir(parents=True, exist_ok=True)
     begun = state.latest(outdir)
-    clock, stats, changes = None, b"", []
+    beginning = Beginning()
     if begun is not None:
-        clock, stats, changes = state.restore(run, begun, allow_changes)
-    else:
+        beginning = Beginning(begun, *state.restore(run, begun, allow_changes))
+    if not group.is_lead:
+        with stop_signals() as stopped:
+            loop(run, None, outdir, stopped)
+        return outdir / "network-final.safetensors"
+
+    if begun is None:
         for pattern in MADE:
             for path in outdir.glob(pattern):
                 path.unlink()
     with log_file(outdir / "log.txt", "w" if begun is None else "a"):
-        describe(run, outdir)
-        write_reals(pack, options.seed, outdir / "reals.png")
-        if begun is None:
-            write_fakes(run, outdir / "fakes000000.png")
-        else:
-            log.info("going on from %s at %.1f kimg", begun, run.cur_nimg / 1000)
-        for change in changes:
-            log.warning("changed since: %s", change)
-        total = round(options.preset.kimg * 1000)
+        begin(run, outdir, beginning)
         with (
-            Reporter(outdir, clock, stats) as reporter,
-            progress.bar() as bar,
+            Reporter(outdir, beginning.clock, beginning.stats) as reporter,
             stop_signals() as stopped,
         ):
-            task = bar.add_task("images shown", total=total)
             try:
-                while run.cur_nimg < total:
-                    iterate(run)
-                    bar.update(task, completed=min(run.cur_nimg, total))
-                    due = (run.tick + 1) * options.tick_kimg * 1000
-                    if run.cur_nimg >= min(due, total):
-                        end_tick(run, reporter, outdir, is_last=run.cur_nimg >= total)
-                    if stopped.is_set() and run.cur_nimg < total:
-                        save_state(run, reporter, outdir)
-                        raise KeyboardInterrupt
+                loop(run, reporter, outdir, stopped)
             except KeyboardInterrupt:
                 path = snapshot_path(run, outdir)
                 save(run, path)
@@ -593,21 +653,76 @@ def train(
     return outdir / "network-final.safetensors"
 
 
-def end_tick(run: Training, reporter: Reporter, outdir: Path, is_last: bool) -> None:
+@dataclass(frozen=True)
+class Beginning:
+    """Where a run begins: at a state that was restored, or anew.
+
+    Attributes:
+        path: of the state; None = anew.
+        clock, stats, changes: as `state.restore` returns them.
+    """
+
+    path: Path | None = None
+    clock: dict[str, float] | None = None
+    stats: bytes = b""
+    changes: Sequence[str] = ()
+
+
+def begin(run: Training, outdir: Path, beginning: Beginning) -> None:
+    """Tell what is trained, and draw the first sheets."""
+    describe(run, outdir)
+    write_reals(run.data.pack, run.options.seed, outdir / "reals.png")
+    if beginning.path is None:
+        write_fakes(run, outdir / "fakes000000.png")
+    else:
+        log.info("going on from %s at %.1f kimg", beginning.path, run.cur_nimg / 1000)
+    for change in beginning.changes:
+        log.warning("changed since: %s", change)
+
+
+def loop(run: Training, reporter: Reporter | None, outdir: Path, stopped: threading.Event) -> None:
+    """Train to the end; the process with a reporter writes.
+
+    Raises:
+        KeyboardInterrupt: `stopped` was set in one of the processes.
+    """
+    total = round(run.options.preset.kimg * 1000)
+    with progress.bar() if reporter else nullcontext() as bar:
+        task = bar.add_task("images shown", total=total) if bar else None
+        while run.cur_nimg < total:
+            iterate(run)
+            if bar:
+                bar.update(task, completed=min(run.cur_nimg, total))
+            due = (run.tick + 1) * run.options.tick_kimg * 1000
+            if run.cur_nimg >= min(due, total):
+                end_tick(run, reporter, outdir, is_last=run.cur_nimg >= total)
+            if run.group.any(stopped.is_set()) and run.cur_nimg < total:
+                save_state(run, reporter, outdir)
+                raise KeyboardInterrupt
+
+
+def end_tick(run: Training, reporter: Reporter | None, outdir: Path, is_last: bool) -> None:
     """Report a tick, draw its sheet, keep the state, and a snapshot when it is time for one."""
     run.tick += 1
-    reporter.report(run)
+    run.statistics.merge(run.group)
     check_weights(run)
-    write_fakes(run, outdir / f"fakes{run.cur_nimg // 1000:06d}.png")
-    if run.tick % run.options.snap == 0 and not is_last:
-        save(run, snapshot_path(run, outdir))
-    save_state(run, reporter, outdir)
-    reporter.next_tick(run)
+    if reporter is not None:
+        reporter.report(run)
+        write_fakes(run, outdir / f"fakes{run.cur_nimg // 1000:06d}.png")
+        if run.tick % run.options.snap == 0 and not is_last:
+            save(run, snapshot_path(run, outdir))
+    save_state(run, reporter, outdir)  # all take part: it collects what each has measured
+    if reporter is not None:
+        reporter.next_tick(run)
 
 
-def save_state(run: Training, reporter: Reporter, outdir: Path) -> None:
-    """Keep all that a run needs to go on from here."""
-    state.save(run, outdir, reporter.clock(run), reporter.path.read_bytes())
+def save_state(run: Training, reporter: Reporter | None, outdir: Path) -> None:
+    """Keep all that a run needs to go on from here; the process with a reporter writes."""
+    run.statistics.merge(run.group)
+    if run.ada is not None:
+        run.ada.merge(run.group)
+    if reporter is not None:
+        state.save(run, outdir, reporter.clock(run), reporter.path.read_bytes())
 
 
 @contextmanager

@@ -61,6 +61,7 @@ TRAIN = {
     "cfg": "auto",
     "kimg": 0.032,
     "batch": 8,
+    "batch-gpu": "auto",
     "gamma": "auto",
     "channel-base": 128,
     "channel-max": 8,

@@ -23,6 +23,7 @@ rule gan:
         cfg=setting("gan/cfg"),
         kimg=setting("gan/kimg"),
         batch=setting("gan/batch"),
+        batch_gpu=setting("gan/batch_gpu"),
         gamma=setting("gan/gamma"),
         channel_base=setting("gan/channel_base"),
         channel_max=setting("gan/channel_max"),
@@ -43,7 +44,8 @@ rule gan:
         code=code_digest("stylegan2 train"),
     shell:
         "stylegan2 train --data {input.data} --outdir {params.outdir} --cfg {params.cfg}"
-        " --kimg {params.kimg} --batch {params.batch} --gamma {params.gamma}"
+        " --kimg {params.kimg} --batch {params.batch} --batch-gpu {params.batch_gpu}"
+        " --gamma {params.gamma}"
         " --channel-base {params.channel_base} --channel-max {params.channel_max}"
         " --z-dim {params.z_dim} --w-dim {params.w_dim} --mapping-layers {params.mapping_layers}"
         " --lr {params.lr} --ema-kimg {params.ema_kimg} --aug {params.aug} --p {params.p}"
