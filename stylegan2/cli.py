@@ -16,6 +16,17 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 NOT_NEGATIVE = click.FloatRange(min=0)
 
 
+class OrNone(click.ParamType):
+    """A value, or `none`."""
+
+    def __init__(self, of: click.ParamType) -> None:
+        self.of = of
+        self.name = f"{of.name}|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return None if value == "none" else self.of.convert(value, param, ctx)
+
+
 class OrAuto(click.ParamType):
     """A number, or `auto` for what the base configuration says."""
 
@@ -130,7 +141,23 @@ def main() -> None:
 )
 @click.option("--augpipe", type=click.Choice(PIPES), required=True, help="Kinds of augmentation.")
 @click.option(
-    "--ada-kimg", type=POSITIVE, required=True, help="Thousands of images in which p moves by 1."
+    "--ada-kimg",
+    type=OrAuto(POSITIVE),
+    required=True,
+    help="Thousands of images in which p moves by 1; auto: 500, with --resume 100.",
+)
+@click.option(
+    "--resume",
+    type=OrNone(command.IN_FILE),
+    required=True,
+    help="Begin with the weights of this network of `stylegan2 train`, or of this snapshot (.pkl)"
+    " of the original; none: with random ones.",
+)
+@click.option(
+    "--freezed",
+    type=click.IntRange(min=0),
+    required=True,
+    help="Layers of the discriminator, from the image on, that are not trained.",
 )
 @click.option("--mirror/--no-mirror", required=True, help="Also show mirror images.")
 @click.option("--tick-kimg", type=POSITIVE, required=True, help="Thousands of images a report.")
@@ -163,7 +190,9 @@ def train(
     p: float,
     target: float,
     augpipe: str,
-    ada_kimg: float,
+    ada_kimg: float | str,
+    resume: Path | None,
+    freezed: int,
     mirror: bool,
     tick_kimg: float,
     snap: int,
@@ -182,30 +211,36 @@ def train(
     import logging
 
     from facedata import machine, packed
-    from stylegan2 import distributed, presets, training
+    from stylegan2 import distributed, presets, training, transfer
 
     machine.tune(threads)
     with distributed.joined(machine.find_device(device)) as (group, own_device):
         if not group.is_lead:
             logging.getLogger().setLevel(logging.WARNING)
         pack = packed.read_pack(data)
-        preset, derived = presets.resolve(
-            cfg,
-            pack.images.shape[2],
-            num_gpus=group.size,
-            kimg=kimg,
-            batch=batch,
-            batch_gpu=batch_gpu,
-            r1_gamma=gamma,
-            channel_base=channel_base,
-            channel_max=channel_max,
-            z_dim=z_dim,
-            w_dim=w_dim,
-            mapping_layers=mapping_layers,
-            lr=lr,
-            ema_kimg=ema_kimg,
-        )
-        for line in derived:
+        given = {
+            "kimg": kimg,
+            "batch": batch,
+            "batch_gpu": batch_gpu,
+            "r1_gamma": gamma,
+            "channel_base": channel_base,
+            "channel_max": channel_max,
+            "z_dim": z_dim,
+            "w_dim": w_dim,
+            "mapping_layers": mapping_layers,
+            "lr": lr,
+            "ema_kimg": ema_kimg,
+        }
+        source, taken = None, []
+        if resume is not None:
+            source = transfer.read(resume)
+            given, taken = transfer.sizes(source, given)
+            given["ema_rampup"] = None  # trained weights are worth averaging at once
+        preset, derived = presets.resolve(cfg, pack.images.shape[2], num_gpus=group.size, **given)
+        if ada_kimg == AUTO:
+            ada_kimg = transfer.ADA_KIMG if source else transfer.ADA_KIMG_ANEW
+            derived.append(f"ada_kimg {ada_kimg} {'with' if source else 'without'} --resume")
+        for line in [*taken, *derived]:
             logging.info("%s: %s", cfg, line)
         options = training.Options(
             preset=preset,
@@ -218,8 +253,10 @@ def train(
             tick_kimg=tick_kimg,
             snap=snap,
             seed=seed,
+            resume=None if resume is None else str(resume),
+            freezed=freezed,
         )
-        training.train(pack, options, outdir, own_device, allow_changes, group)
+        training.train(pack, options, outdir, own_device, allow_changes, group, source)
 
 
 @main.command()

@@ -877,6 +877,7 @@ class Discriminator(nn.Module):
             )
             setattr(self, f"b{resolution}", block)
             num_layers += block.num_layers
+        self.num_block_layers = num_layers
         if c_dim == 0:
             cmap_dim = 0
         elif cmap_dim is None:

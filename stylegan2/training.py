@@ -26,7 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 from facedata import files, progress
 from facedata.errors import DataError
 from facedata.packed import Pack
-from stylegan2 import checkpoint, grid, sampling, state
+from stylegan2 import checkpoint, grid, sampling, state, transfer
 from stylegan2.augment import AdaController, AugmentPipe
 from stylegan2.checkpoint import About
 from stylegan2.data import EndlessOrder, TrainingSet
@@ -35,6 +35,7 @@ from stylegan2.draws import Draws
 from stylegan2.loss import Loss
 from stylegan2.networks import Discriminator, Generator
 from stylegan2.presets import Preset
+from stylegan2.transfer import Source
 
 INTERVALS = {"G": 4, "D": 16}  # iterations from one regularisation of a network to the next
 ADA_INTERVAL = 4  # iterations from one adjustment of the augmentation to the next
@@ -68,6 +69,8 @@ class Options:
         tick_kimg: thousands of images from one report to the next.
         snap: ticks from one snapshot to the next.
         seed: of everything random.
+        resume: file whose weights the run begins with; None = random ones.
+        freezed: layers of the discriminator that are not trained, from the image on.
     """
 
     preset: Preset
@@ -80,6 +83,8 @@ class Options:
     tick_kimg: float
     snap: int
     seed: int
+    resume: str | None = None
+    freezed: int = 0
 
 
 @dataclass(frozen=True)
@@ -216,10 +221,16 @@ class Training:
                     architecture=preset.architecture,
                     **channels,
                     **precision,
+                    block_kwargs={"freeze_layers": options.freezed},
                     epilogue_kwargs={"mbstd_group_size": preset.mbstd_group},
                 ).to(device)
             except ValueError as error:
                 raise DataError(f"these networks cannot be built: {error}") from None
+        if options.freezed > self.D.num_block_layers:
+            raise DataError(
+                f"--freezed {options.freezed}: the discriminator has {self.D.num_block_layers}"
+                " layers that can be frozen"
+            )
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
 
         # Augmentation, loss, phases.
@@ -595,6 +606,7 @@ def train(
     device: torch.device,
     allow_changes: bool = False,
     group: Group = ALONE,
+    source: Source | None = None,
 ) -> Path:
     """Train, from the beginning or from where a stopped run was, and return the final network.
 
@@ -613,6 +625,7 @@ def train(
         device: to work on.
         allow_changes: go on with other options or images than the stopped run had.
         group: the processes of the run; the first one writes.
+        source: weights that a run without a state begins with.
 
     Raises:
         DataError: bad options or images, other ones than the stopped run's, or training has
@@ -623,6 +636,8 @@ def train(
     outdir.mkdir(parents=True, exist_ok=True)
     begun = state.latest(outdir)
     beginning = Beginning()
+    if begun is None and source is not None:
+        beginning = Beginning(taken=transfer.load(run, source))
     if begun is not None:
         beginning = Beginning(begun, *state.restore(run, begun, allow_changes))
     if not group.is_lead:
@@ -660,17 +675,21 @@ class Beginning:
     Attributes:
         path: of the state; None = anew.
         clock, stats, changes: as `state.restore` returns them.
+        taken: what `transfer.load` tells.
     """
 
     path: Path | None = None
     clock: dict[str, float] | None = None
     stats: bytes = b""
     changes: Sequence[str] = ()
+    taken: Sequence[str] = ()
 
 
 def begin(run: Training, outdir: Path, beginning: Beginning) -> None:
     """Tell what is trained, and draw the first sheets."""
     describe(run, outdir)
+    for line in beginning.taken:
+        log.info(line)
     write_reals(run.data.pack, run.options.seed, outdir / "reals.png")
     if beginning.path is None:
         write_fakes(run, outdir / "fakes000000.png")

@@ -29,6 +29,16 @@ def make_pack(num=24, classes=("red", "black", "grey"), size=16, seed=0):
     return packed.Pack(images.astype(np.uint8), table, attributes, names, (2, 0, size - 2, size))
 
 
+def write_pack(folder):
+    """Write the pack to a folder; return its path."""
+    pack = make_pack()
+    path = folder / "train.npy"
+    packed.write_pack(
+        path, pack.images, pack.table, pack.attributes, pack.classes, pack.content_box
+    )
+    return path
+
+
 def make_options(**changes):
     preset_changes = {
         "kimg": 0.064,
@@ -75,6 +85,8 @@ TRAIN = {
     "target": 0.6,
     "augpipe": "bgc",
     "ada-kimg": 100,
+    "resume": "none",
+    "freezed": 0,
     "tick-kimg": 0.016,
     "snap": 5,
     "threads": 1,

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from gan_runs import CPU, TRAIN, make_options, make_pack
+from gan_runs import CPU, TRAIN, make_options, make_pack, write_pack
 
-from facedata import packed
 from facedata.errors import DataError
 from stylegan2 import cli, presets, state, training
 from stylegan2.data import EndlessOrder
@@ -170,15 +169,6 @@ def test_settings_name_every_option():
     names = {field.name for field in dataclasses.fields(training.Options)} - {"preset"}
     names |= {field.name for field in dataclasses.fields(presets.Preset)}
     assert state.settings(run).keys() == names | {"images"}
-
-
-def write_pack(folder):
-    pack = make_pack()
-    path = folder / "train.npy"
-    packed.write_pack(
-        path, pack.images, pack.table, pack.attributes, pack.classes, pack.content_box
-    )
-    return path
 
 
 @pytest.mark.slow

@@ -101,6 +101,16 @@ def gan(path):
     return results(f"gan/{config['gan']['run']}/{path}")
 
 
+def resume_path():
+    """The network that the GAN begins with, or `none`."""
+    return config["gan"]["resume"]
+
+
+def resume_list():
+    """The network that the GAN begins with, where there is one."""
+    return [] if resume_path() == "none" else [resume_path()]
+
+
 def synth(path):
     """Put the synthetic images' folder before a path."""
     return results(f"synth/{config['synth']['run']}/{path}")

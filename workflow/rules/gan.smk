@@ -3,6 +3,7 @@ rule gan:
         data=results("packs/train.npy"),
         table=results("packs/train.parquet"),
         meta=results("packs/train.json"),
+        resume=resume_list(),
     output:
         network=gan("network-final.safetensors"),
         stats=gan("stats.jsonl"),
@@ -37,6 +38,8 @@ rule gan:
         target=setting("gan/target"),
         augpipe=setting("gan/augpipe"),
         ada_kimg=setting("gan/ada_kimg"),
+        resume=resume_path(),
+        freezed=setting("gan/freezed"),
         mirror="--mirror" if config["gan"]["mirror"] else "--no-mirror",
         tick_kimg=setting("gan/tick_kimg"),
         snap=setting("gan/snap"),
@@ -50,6 +53,7 @@ rule gan:
         " --z-dim {params.z_dim} --w-dim {params.w_dim} --mapping-layers {params.mapping_layers}"
         " --lr {params.lr} --ema-kimg {params.ema_kimg} --aug {params.aug} --p {params.p}"
         " --target {params.target} --augpipe {params.augpipe} --ada-kimg {params.ada_kimg}"
+        " --resume {params.resume:q} --freezed {params.freezed}"
         " {params.mirror} --tick-kimg {params.tick_kimg} --snap {params.snap}"
         " --threads {threads} --seed {params.seed} 2> {log}"
 
