@@ -490,5 +490,53 @@ def import_official(pickle: Path, network: Path) -> None:
     )
 
 
+@main.command()
+@network_option
+@click.option(
+    "--state-dict",
+    type=command.OUT_FILE,
+    help="Output: all tensors by the original's names (.safetensors); arguments beside it (.json).",
+)
+@click.option(
+    "--onnx",
+    type=command.OUT_FILE,
+    help="Output: synthesis network, ws [N, num_ws, w_dim] -> img [N, C, R, R].",
+)
+@click.option(
+    "--onnx-mapping",
+    type=command.OUT_FILE,
+    help="Output: mapping network, z [N, z_dim], c [N, c_dim] if conditional, psi -> ws.",
+)
+def export(
+    network: Path, state_dict: Path | None, onnx: Path | None, onnx_mapping: Path | None
+) -> None:
+    """Write a generator for other programs.
+
+    ONNX files take any batch and are compared with the network by ONNX Runtime; one that differs by
+    more than 1e-4 is not written. Noise is the constant one.
+
+    \b
+    stylegan2 export --network network-final.safetensors --state-dict G.safetensors \\
+        --onnx synthesis.onnx --onnx-mapping mapping.onnx
+    """
+    import logging
+
+    from facedata import runs
+    from facedata.errors import DataError
+    from stylegan2 import checkpoint
+    from stylegan2 import export as exporting
+
+    outputs = [path for path in (state_dict, onnx, onnx_mapping) if path is not None]
+    if not outputs:
+        raise DataError("expected --state-dict, --onnx or --onnx-mapping")
+    values = {"network": network, "state_dict": state_dict, "onnx": onnx}
+    with runs.record(runs.run_path(outputs[0]), values | {"onnx_mapping": onnx_mapping}):
+        generator, about = checkpoint.load_generator(network)
+        if state_dict is not None:
+            exporting.save_state_dict(generator, about, state_dict)
+        for path, difference in exporting.save_onnx(generator, about, onnx, onnx_mapping).items():
+            logging.info("%s: differs from the network by %.1e", path, difference)
+
+
 if __name__ == "__main__":
     main()

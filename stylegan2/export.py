@@ -1,0 +1,116 @@
+"""Generators for other programs: a plain state dict, and the synthesis network as ONNX."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from facedata import files
+from facedata.errors import DataError
+from stylegan2 import sampling
+from stylegan2.checkpoint import About
+from stylegan2.data import one_hot
+from stylegan2.networks import Generator
+from stylegan2.onnx_graph import mapping_model, synthesis_model
+
+TOLERANCE = 1e-4  # of an ONNX file's results, in the range of the network's own
+BATCHES = (1, 3)  # that it is tried on
+Probes = Iterator[tuple[dict[str, Any], Tensor]]  # inputs by name, expected result
+
+
+def save_state_dict(network: Generator, about: About, path: Path) -> None:
+    """Write the tensors under the original's names, and beside them a .json of the arguments.
+
+    Args:
+        network: whose parameters and buffers are written, float32.
+        about: what its file says.
+        path: safetensors; its .json holds `class_name` and `arguments`, from which the original's
+            code or ours builds the network, and attributes, classes, content_box and kimg.
+    """
+    tensors = {
+        name: x.detach().to("cpu", torch.float32).contiguous()
+        for name, x in network.state_dict().items()
+    }
+    files.write_json({"class_name": "Generator", **asdict(about)}, path.with_suffix(".json"))
+    with files.replacing(path) as part:
+        save_file(tensors, part, metadata={"format": "pt"})
+
+
+def save_onnx(
+    network: Generator, about: About, synthesis: Path | None, mapping: Path | None = None
+) -> dict[str, float]:
+    """Write networks as ONNX, each checked against its original; return the differences.
+
+    Args:
+        network: on the CPU.
+        about: what its file says; goes into the files' metadata under `evenface`, as JSON.
+        synthesis: file of the synthesis network, ws -> img.
+        mapping: file of the mapping network, z, c (if conditional), psi -> ws.
+
+    Returns:
+        By file, the largest difference between ONNX Runtime and the network, relative to the
+        largest value (at least 1).
+
+    Raises:
+        DataError: that is more than 1e-4; the file is then not there.
+    """
+    metadata = {"evenface": json.dumps(asdict(about))}
+    differences = {}
+    if synthesis is not None:
+        model = synthesis_model(network.synthesis, metadata)
+        differences[str(synthesis)] = _save_checked(model, _probes(network), synthesis)
+    if mapping is not None:
+        model = mapping_model(network.mapping, metadata)
+        differences[str(mapping)] = _save_checked(model, _mapping_probes(network), mapping)
+    return differences
+
+
+def _save_checked(model: onnx.ModelProto, probes: Probes, path: Path) -> float:
+    """Write a model if it gives what it should; return how far it is off."""
+    with files.replacing(path) as part:
+        onnx.save(model, part)
+        session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
+        worst = 0.0
+        for inputs, expected in probes:
+            values = {name: np.asarray(x, np.float32) for name, x in inputs.items()}
+            (found,) = session.run(None, values)
+            expected = expected.numpy()
+            difference = np.abs(found - expected).max() / max(np.abs(expected).max(), 1)
+            worst = max(worst, float(np.nan_to_num(difference, nan=np.inf)))
+        if worst > TOLERANCE:
+            raise DataError(
+                f"{path}: not written: ONNX Runtime differs from the network by {worst:.1e},"
+                f" expected at most {TOLERANCE:.0e}"
+            )
+    return worst
+
+
+def _probes(network: Generator) -> Probes:
+    """Yield styles and their images, for batches of several sizes."""
+    for num in BATCHES:
+        seeds = np.arange(num)
+        ws = sampling.styles(network, seeds, seeds % network.c_dim if network.c_dim else None)
+        with torch.inference_mode():
+            img = network.synthesis(ws, noise_mode="const", force_fp32=True)
+        yield {"ws": ws}, img
+
+
+def _mapping_probes(network: Generator) -> Probes:
+    """Yield latents, labels and truncations and their styles, for batches of several sizes."""
+    for num, psi in zip(BATCHES, (0.7, 1), strict=True):
+        inputs = {"z": sampling.latents(range(num), network.z_dim)}
+        if network.c_dim:
+            inputs["c"] = one_hot(np.arange(num) % network.c_dim, network.c_dim)
+        if hasattr(network.mapping, "w_avg"):
+            inputs["psi"] = psi
+        with torch.inference_mode():
+            ws = network.mapping(inputs["z"], inputs.get("c"), inputs.get("psi", 1))
+        yield inputs, ws
