@@ -422,7 +422,13 @@ class AdaController:
     """
 
     def __init__(
-        self, target: float, interval: int, kimg: float, batch: int, p: float = 0.0
+        self,
+        target: float,
+        interval: int,
+        kimg: float,
+        batch: int,
+        p: float = 0.0,
+        p_max: float = math.inf,
     ) -> None:
         """Start at `p`.
 
@@ -432,7 +438,10 @@ class AdaController:
             kimg: thousands of real images over which p could go from 0 to 1.
             batch: real images an iteration.
             p: first strength.
+            p_max: largest strength. Above 1 nothing more happens to an image, but p would take as
+                long to come back.
         """
+        self.p_max = p_max
         self.target = target
         self.interval = interval
         self.kimg = kimg
@@ -471,7 +480,8 @@ class AdaController:
             return False
         self.rt = float(self.sign_sum) / self.sign_count
         speed = self.batch * self.interval / (self.kimg * 1000)
-        self.p = max(0.0, self.p + float(np.sign(self.rt - self.target)) * speed)
+        p = self.p + float(np.sign(self.rt - self.target)) * speed
+        self.p = min(max(0.0, p), self.p_max)
         self.sign_sum = 0.0
         self.sign_count = 0
         return True

@@ -162,6 +162,12 @@ def main() -> None:
 @click.option("--mirror/--no-mirror", required=True, help="Also show mirror images.")
 @click.option("--tick-kimg", type=POSITIVE, required=True, help="Thousands of images a report.")
 @click.option("--snap", type=COUNT, required=True, help="Ticks a snapshot.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    required=True,
+    help="Snapshots kept, the last ones; 0: all.",
+)
 @threads_option
 @click.option("--seed", type=command.SEED, required=True, help="Seed of everything random.")
 @click.option(
@@ -196,6 +202,7 @@ def train(
     mirror: bool,
     tick_kimg: float,
     snap: int,
+    keep: int,
     threads: int,
     seed: int,
     allow_changes: bool,
@@ -253,6 +260,7 @@ def train(
             tick_kimg=tick_kimg,
             snap=snap,
             seed=seed,
+            keep=keep,
             resume=None if resume is None else str(resume),
             freezed=freezed,
         )

@@ -39,6 +39,7 @@ from stylegan2.transfer import Source
 
 INTERVALS = {"G": 4, "D": 16}  # iterations from one regularisation of a network to the next
 ADA_INTERVAL = 4  # iterations from one adjustment of the augmentation to the next
+P_MAX = 1.0  # strength at which every transform fires
 BETAS, EPS = (0.0, 0.99), 1e-8  # of Adam
 PREVIEW_COLUMNS, PREVIEW_ROWS = 16, 16  # a conditional network has a row a class, at most so many
 PREVIEW_SIDE = 64  # pixels a side that small images are enlarged to on sheets
@@ -69,6 +70,7 @@ class Options:
         tick_kimg: thousands of images from one report to the next.
         snap: ticks from one snapshot to the next.
         seed: of everything random.
+        keep: snapshots kept, the last ones; 0 = all.
         resume: file whose weights the run begins with; None = random ones.
         freezed: layers of the discriminator that are not trained, from the image on.
     """
@@ -83,6 +85,7 @@ class Options:
     tick_kimg: float
     snap: int
     seed: int
+    keep: int = 0
     resume: str | None = None
     freezed: int = 0
 
@@ -241,7 +244,7 @@ class Training:
         self.ada = None
         if options.aug == "ada":
             self.ada = AdaController(
-                options.target, ADA_INTERVAL, options.ada_kimg, preset.batch, options.p
+                options.target, ADA_INTERVAL, options.ada_kimg, preset.batch, options.p, P_MAX
             )
         self.loss = Loss(
             self.G,
@@ -356,7 +359,8 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
         if run.ada is not None and "Loss/scores/real" in stats:
             run.ada.observe(stats["Loss/scores/real"])
     run.group.average_gradients(phase.network)
-    mend_gradients(phase.network)
+    is_mended = mend_gradients(phase.network)
+    run.statistics.add({"Progress/mended_steps": float(is_mended)})
     phase.optimizer.step()
 
 
@@ -376,13 +380,15 @@ def share_w_avg(run: Training, before: Tensor) -> None:
     mapping.w_avg.copy_(now)
 
 
-def mend_gradients(network: nn.Module) -> None:
-    """Replace NaN by 0 and infinity by 1e5 in a network's gradients."""
+def mend_gradients(network: nn.Module) -> bool:
+    """Replace NaN by 0 and infinity by 1e5 in a network's gradients; return whether any was."""
     gradients = [x.grad for x in network.parameters() if x.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
-    if not torch.isfinite(norm):
-        for gradient in gradients:
-            torch.nan_to_num(gradient, nan=0.0, posinf=1e5, neginf=-1e5, out=gradient)
+    if torch.isfinite(norm) or all(x.isfinite().all() for x in gradients):  # the norm overflows
+        return False
+    for gradient in gradients:
+        torch.nan_to_num(gradient, nan=0.0, posinf=1e5, neginf=-1e5, out=gradient)
+    return True
 
 
 @torch.no_grad()
@@ -567,6 +573,13 @@ class Reporter:
         for name, value in taken.items():
             self.writer.add_scalar(name, value["mean"], global_step=run.cur_nimg)
         self.writer.flush()
+        mended = taken["Progress/mended_steps"]
+        if mended["mean"]:
+            log.warning(
+                "%d of %d steps had gradients with NaN or infinity, which were replaced",
+                round(mended["mean"] * mended["num"]),
+                mended["num"],
+            )
         minutes, rest = divmod(round(self.tick_end - self.begin), 60)
         log.info(
             "tick %d  kimg %.1f  time %dm %02ds  sec/tick %.1f  sec/kimg %.2f  maintenance %.1f"
@@ -730,9 +743,17 @@ def end_tick(run: Training, reporter: Reporter | None, outdir: Path, is_last: bo
         write_fakes(run, outdir / f"fakes{run.cur_nimg // 1000:06d}.png")
         if run.tick % run.options.snap == 0 and not is_last:
             save(run, snapshot_path(run, outdir))
+            prune(outdir, run.options.keep)
     save_state(run, reporter, outdir)  # all take part: it collects what each has measured
     if reporter is not None:
         reporter.next_tick(run)
+
+
+def prune(outdir: Path, keep: int) -> None:
+    """Remove all but the last snapshots; 0 keeps all."""
+    if keep:
+        for path in sorted(outdir.glob("network-snapshot-*.safetensors"))[:-keep]:
+            path.unlink()
 
 
 def save_state(run: Training, reporter: Reporter | None, outdir: Path) -> None:

@@ -89,6 +89,7 @@ TRAIN = {
     "freezed": 0,
     "tick-kimg": 0.016,
     "snap": 5,
+    "keep": 2,
     "threads": 1,
     "seed": 0,
 }

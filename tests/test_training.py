@@ -204,7 +204,8 @@ def test_broken_gradients_are_mended():
     layer = torch.nn.Linear(2, 2)
     layer.weight.grad = torch.tensor([[float("nan"), 1.0], [float("inf"), -float("inf")]])
     layer.bias.grad = torch.tensor([1e30, -2.0])
-    training.mend_gradients(layer)
+    assert training.mend_gradients(layer)
+    assert not training.mend_gradients(layer)
     assert layer.weight.grad.tolist() == [[0, 1], [1e5, -1e5]]
     torch.testing.assert_close(layer.bias.grad, torch.tensor([1e30, -2.0]))
 
@@ -316,6 +317,41 @@ def test_a_run_leaves_its_files(tmp_path, caplog):
         assert sheet.height == 3 * 64 and sheet.width > 16 * 64
     options = json.loads((outdir / "training_options.json").read_text())
     assert options["data"]["classes"] == {"red": 8, "black": 8, "grey": 8}
+
+
+def test_the_last_snapshots_are_kept(tmp_path, monkeypatch):
+    def path_by_images(run, outdir):
+        return outdir / f"network-snapshot-{run.cur_nimg:06d}.safetensors"
+
+    monkeypatch.setattr(training, "snapshot_path", path_by_images)
+    for keep, expected in ((2, ["000032", "000048"]), (0, ["000016", "000032", "000048"])):
+        options = make_options(tick_kimg=0.016, keep=keep)
+        training.train(make_pack(), options, tmp_path, CPU)
+        names = sorted(path.name[17:23] for path in tmp_path.glob("network-snapshot-*"))
+        assert names == expected
+
+
+def test_mended_gradients_are_told(tmp_path, monkeypatch, caplog):
+    accumulate = training.Loss.accumulate
+
+    def break_once(self, phase, *arguments, **named):
+        stats = accumulate(self, phase, *arguments, **named)
+        if phase == "Dreg":
+            self.D.b4.out.weight.grad.fill_(float("nan"))
+        return stats
+
+    monkeypatch.setattr(training.Loss, "accumulate", break_once)
+    training.train(make_pack(), make_options(), tmp_path, CPU)
+    assert "1 of 10 steps had gradients with NaN or infinity" in caplog.text
+    line = json.loads((tmp_path / "stats.jsonl").read_text().splitlines()[0])
+    assert line["Progress/mended_steps"]["mean"] == 0.1
+
+
+def test_p_has_an_upper_end():
+    run = Training(make_pack(), make_options(p=0.99, target=-1.5, ada_kimg=0.1), CPU)
+    for _ in range(4):
+        training.iterate(run)
+    assert run.p == 1
 
 
 def test_same_seed_same_network(tmp_path):

@@ -43,6 +43,7 @@ rule gan:
         mirror="--mirror" if config["gan"]["mirror"] else "--no-mirror",
         tick_kimg=setting("gan/tick_kimg"),
         snap=setting("gan/snap"),
+        keep=setting("gan/keep"),
         seed=setting("seed"),
         code=code_digest("stylegan2 train"),
     shell:
@@ -55,6 +56,7 @@ rule gan:
         " --target {params.target} --augpipe {params.augpipe} --ada-kimg {params.ada_kimg}"
         " --resume {params.resume:q} --freezed {params.freezed}"
         " {params.mirror} --tick-kimg {params.tick_kimg} --snap {params.snap}"
+        " --keep {params.keep}"
         " --threads {threads} --seed {params.seed} 2> {log}"
 
 
