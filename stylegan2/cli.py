@@ -11,6 +11,7 @@ from stylegan2.presets import AUTO, NAMES
 # The names of stylegan2.augment.PRESETS, which is slow to import.
 PIPES = ["blit", "geom", "color", "filter", "noise", "cutout"]
 PIPES += ["bg", "bgc", "bgcf", "bgcfn", "bgcfnc"]
+EXTRACTORS = ["efficientnet_lite0", "inception"]  # of stylegan2.features
 COUNT = click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NOT_NEGATIVE = click.FloatRange(min=0)
@@ -278,6 +279,18 @@ def train(
 @click.option("--seed", type=command.SEED, required=True, help="Seed of the latents.")
 @click.option("--metrics", type=command.OUT_FILE, required=True, help="Output: JSON.")
 @click.option(
+    "--extractor",
+    type=click.Choice(EXTRACTORS),
+    default=EXTRACTORS[0],
+    show_default=True,
+    help="Features to compare; those of inception, and none else, give FID and KID as published.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of inception's weights, inception-2015-12-05.pt; by default in torch's hub cache.",
+)
+@click.option(
     "--cache",
     type=command.OUT_DIR,
     help="Folder that keeps the features of real images; by default that of --data.",
@@ -292,6 +305,8 @@ def metrics(
     threads: int,
     seed: int,
     metrics: Path,
+    extractor: str,
+    weights: Path | None,
     cache: Path | None,
     device: str,
 ) -> None:
@@ -309,7 +324,7 @@ def metrics(
         generator,
         about,
         packed.read_pack(data),
-        features.load_extractor("efficientnet_lite0", None, where),
+        features.load_extractor(extractor, weights, where),
         num_images=num_images,
         batch=batch,
         seed=seed,

@@ -7,6 +7,7 @@ computed with.
 """
 
 import logging
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -99,10 +100,14 @@ class Inception(nn.Module):
                 f" --weights, or fetch it beforehand: curl --create-dirs -o {path} {INCEPTION_URL}"
             )
         try:
-            self.model = torch.jit.load(path, map_location="cpu").eval()
-            found = self(torch.zeros([2, 32, 32, 3], dtype=torch.uint8))
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.filterwarnings(
+                    "ignore", r"`torch\.jit\.load` is deprecated", FutureWarning
+                )
+                self.model = torch.jit.load(path, map_location="cpu").eval()
+                found = self(torch.zeros([2, 32, 32, 3], dtype=torch.uint8))
         except (RuntimeError, AttributeError) as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().split("\n")[0][:200]
             raise DataError(
                 f"{path}: not the TorchScript network {INCEPTION_FILE} ({reason}); it is at"
                 f" {INCEPTION_URL}"
@@ -163,7 +168,7 @@ def extract(
     with progress.bar() as bar:
         task = bar.add_task(name, total=num_images)
         for images in batches:
-            with torch.inference_mode():
+            with torch.no_grad():  # TorchScript fails in inference mode
                 found = extractor(torch.from_numpy(images).to(device))
             yield found.cpu().numpy()
             bar.advance(task, len(images))

@@ -19,29 +19,29 @@ Vectors = np.ndarray | Selected
 
 
 class Moments:
-    """Mean and covariance of vectors that come in batches."""
+    """Mean and covariance of vectors that come in batches, in float64."""
 
     def __init__(self, size: int) -> None:
         self.num = 0
-        self._sum = np.zeros(size)
-        self._outer = np.zeros([size, size])
+        self._sum = torch.zeros(size, dtype=torch.float64)
+        self._outer = torch.zeros(size, size, dtype=torch.float64)
 
     def add(self, features: np.ndarray) -> None:
         """Take in a batch, [n, size]."""
-        features = features.astype(np.float64)
-        self.num += len(features)
-        self._sum += features.sum(axis=0)
-        self._outer += features.T @ features
+        x = torch.from_numpy(features.astype(np.float64))
+        self.num += len(x)
+        self._sum += x.sum(dim=0)
+        self._outer.addmm_(x.T, x)
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Tensor:
         """float64 [size]."""
         return self._sum / self.num
 
     @property
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> Tensor:
         """float64 [size, size], divided by the number of vectors."""
-        return self._outer / self.num - np.outer(self.mean, self.mean)
+        return self._outer / self.num - torch.outer(self.mean, self.mean)
 
 
 def moments(features: Vectors) -> Moments:
@@ -60,11 +60,11 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
     Source: arXiv:1706.08500, equation 6.
     """
-    values, vectors = np.linalg.eigh(a.covariance)
-    root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-    product = np.linalg.eigvalsh(root @ b.covariance @ root)
-    trace = np.trace(a.covariance) + np.trace(b.covariance) - 2 * np.sqrt(product.clip(min=0)).sum()
-    return float(np.square(a.mean - b.mean).sum() + trace)
+    values, vectors = torch.linalg.eigh(a.covariance)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    product = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0)
+    trace = a.covariance.trace() + b.covariance.trace() - 2 * product.sqrt().sum()
+    return float((a.mean - b.mean).square().sum() + trace)
 
 
 def kernel_distance(
@@ -85,12 +85,14 @@ def kernel_distance(
     m = min(len(real), len(generated), subset_size)
     total = 0.0
     for _ in range(num_subsets):
-        x = generated[rng.choice(len(generated), m, replace=False)].astype(np.float64)
-        y = real[rng.choice(len(real), m, replace=False)].astype(np.float64)
+        x, y = (
+            torch.from_numpy(z[rng.choice(len(z), m, replace=False)].astype(np.float64))
+            for z in (generated, real)
+        )
         within = (x @ x.T / size + 1) ** 3 + (y @ y.T / size + 1) ** 3
         across = (x @ y.T / size + 1) ** 3
-        total += (within.sum() - np.trace(within)) / (m - 1) - across.sum() * 2 / m
-    return float(total / num_subsets / m)
+        total += float((within.sum() - within.trace()) / (m - 1) - across.sum() * 2 / m)
+    return total / num_subsets / m
 
 
 def coverage_figures(
@@ -115,7 +117,8 @@ def coverage_figures(
 
     Source: arXiv:1904.06991 (precision, recall), arXiv:2002.09797 (density, coverage).
     """
-    center = moments(real).mean.astype(np.float32)
+    center = sum(block.sum(axis=0, dtype=np.float64) for block in blocks(real)) / len(real)
+    center = center.astype(np.float32)
     ks = [precision_neighbours, density_neighbours]
     wide, dense = _squared_radii(real, ks, center, device)
     (of_generated,) = _squared_radii(generated, ks[:1], center, device)

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
+from facedata import files, packed
 from facedata.errors import DataError
 from facedata.packed import Pack
-from stylegan2 import evaluate, features, metrics, vectors
+from stylegan2 import checkpoint, cli, evaluate, features, metrics, vectors
 from stylegan2.checkpoint import About
 from stylegan2.features import EfficientNetLite0
 from stylegan2.networks import Generator
@@ -320,3 +322,138 @@ def test_a_folder_that_cannot_be_written_is_named(images, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"file/train.*cannot be kept there.*--cache"):
         real_features(images, tmp_path / "file" / "train")
+
+
+# Inception: its file cannot be fetched by a test, so a small network of the same interface stands
+# in for it.
+
+
+class Stand(torch.nn.Module):
+    """Takes images in 0..255 and scales them itself, as the network of 2015-12-05 does."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.spread = torch.nn.Parameter(torch.linspace(0, 1, size // 2))
+        self.out = torch.nn.Linear(size, 10)
+
+    def forward(self, x: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        x = torch.nn.functional.interpolate(x, size=[4, 4], mode="bilinear")
+        brightness = x.mean(dim=[1, 2, 3])[:, None] * self.spread
+        features = torch.cat([brightness, x.std(dim=[1, 2, 3])[:, None] * self.spread], dim=1)
+        return features if return_features else self.out(features)
+
+
+class Plain(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def save_script(module, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.jit.script(module).save(str(path))
+    return path
+
+
+def test_inception_takes_0_to_255_and_gives_its_features(images, tmp_path):
+    path = save_script(Stand(2048), tmp_path / "weights.pt")
+    extractor = features.load_extractor("inception", path, "cpu")
+    assert (extractor.name, extractor.size) == ("inception", 2048)
+    found = features.of_real_images(extractor, images, 8, tmp_path / "train", "cpu")
+    small = torch.nn.functional.interpolate(
+        torch.from_numpy(images).permute(0, 3, 1, 2).float(), size=[4, 4], mode="bilinear"
+    )
+    np.testing.assert_allclose(found[:, 1023], small.mean(dim=[1, 2, 3]), rtol=1e-5)
+    np.testing.assert_allclose(found[:, 2047], small.std(dim=[1, 2, 3]), rtol=1e-5)
+
+
+def test_other_inception_weights_get_features_of_their_own(images, tmp_path):
+    torch.manual_seed(0)
+    for name in ("a.pt", "b.pt"):  # two files of different weights
+        path = save_script(Stand(2048), tmp_path / name)
+        extractor = features.load_extractor("inception", path, "cpu")
+        features.of_real_images(extractor, images, 8, tmp_path / "train", "cpu")
+    assert len(list(tmp_path.glob("train.inception-*.npy"))) == 2
+
+
+def test_inception_is_looked_for_in_the_hub_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "hub" / "checkpoints" / "inception-2015-12-05.pt"
+    with pytest.raises(DataError) as caught:
+        features.load_extractor("inception", None, "cpu")
+    assert str(caught.value).startswith(f"{path}: no such file")
+    assert "--weights" in str(caught.value) and f"-o {path} https://" in str(caught.value)
+    save_script(Stand(2048), path)
+    assert features.load_extractor("inception", None, "cpu").name == "inception"
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "state dict", "other network", "other size"])
+def test_files_that_are_not_inception_are_refused(tmp_path, kind):
+    path = tmp_path / "weights.pt"
+    if kind == "text":
+        path.write_text("not a network")
+    elif kind == "state dict":
+        torch.save({"weight": torch.zeros(3)}, path)
+    elif kind == "other network":
+        save_script(Plain(), path)
+    elif kind == "other size":
+        save_script(Stand(64), path)
+    with pytest.raises(DataError, match=r"inception-2015-12-05\.pt") as caught:
+        features.load_extractor("inception", path, "cpu")
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+def test_packaged_weights_take_no_file(tmp_path):
+    with pytest.raises(DataError, match="efficientnet_lite0 brings its own"):
+        features.load_extractor("efficientnet_lite0", tmp_path / "weights.pt", "cpu")
+
+
+def invoke(**options):
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    return CliRunner().invoke(cli.main, ["metrics", *arguments])
+
+
+@pytest.fixture
+def arguments(setting, tmp_path):
+    """Options of the command for a network and a pack on disk."""
+    network, about, pack = setting
+    checkpoint.save_generator(network, about, tmp_path / "network.safetensors")
+    table = pack.table.assign(image_id=[f"{i}.png" for i in range(48)])
+    table["hair"] = [["red", "black"][label] for label in pack.labels]
+    packed.write_pack(
+        tmp_path / "packs" / "train.npy", pack.images, table, ["hair"], pack.classes, [0, 0, 16, 16]
+    )
+    return {
+        "network": tmp_path / "network.safetensors",
+        "data": tmp_path / "packs" / "train.npy",
+        "num-images": 24,
+        "batch": 16,
+        "threads": 1,
+        "seed": 0,
+        "metrics": tmp_path / "metrics.json",
+    }
+
+
+def test_command_names_the_figures_after_the_features(arguments, tmp_path):
+    assert list(features.EXTRACTORS) == cli.EXTRACTORS
+    result = invoke(**arguments)
+    assert result.exit_code == 0, result.output
+    found = files.read_json(arguments["metrics"])
+    assert found["extractor"] == "efficientnet_lite0"
+    assert found["frechet_efficientnet_lite0"] > 0 and "fid" not in found
+    assert len(list((tmp_path / "packs").glob("train.efficientnet_lite0-*.npy"))) == 1
+
+    weights = save_script(Stand(2048), tmp_path / "weights.pt")
+    options = {"extractor": "inception", "weights": weights, "cache": tmp_path / "cache"}
+    result = invoke(**arguments, **options)
+    assert result.exit_code == 0, result.output
+    found = files.read_json(arguments["metrics"])
+    names = {"fid", "kid", *(f"{name}_inception" for name in FIGURES[2:])}
+    assert names < set(found) and not any("efficientnet" in name for name in found)
+    assert names < set(found["classes"]["black"])
+    assert len(list((tmp_path / "cache").glob("train.inception-*.npy"))) == 1
+
+
+def test_command_says_which_weights_are_missing(arguments, tmp_path):
+    result = invoke(**arguments, extractor="inception", weights=tmp_path / "no.pt")
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1 and f"error: {tmp_path}/no.pt" in result.stderr
