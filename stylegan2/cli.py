@@ -491,6 +491,177 @@ def generate(
         grid.write_png(grid.tile(np.concatenate(kept), num_columns), outdir / "grid.png")
 
 
+@main.command()
+@network_option
+@click.option("--rows", required=True, help="Seeds of the rows, such as 85,100-102.")
+@click.option("--cols", required=True, help="Seeds of the columns.")
+@click.option(
+    "--styles",
+    help="Layers taken from the column, such as 0-6; the first half if not given. Low ones decide"
+    " about pose and shape, high ones about colours.",
+)
+@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: 85-55.png, grid.png.")
+@class_option
+@click.option("--col-class", help="Class of the columns; that of --class if not given.")
+@trunc_option
+@noise_option
+@draw_batch_option
+@unpad_option
+@device_option
+@command.recorded("outdir", name="run.json")
+def mix(
+    network: Path,
+    rows: str,
+    cols: str,
+    styles: str | None,
+    outdir: Path,
+    class_name: str | None,
+    col_class: str | None,
+    trunc: float,
+    noise_mode: str,
+    batch: int,
+    unpad: bool,
+    device: str,
+) -> None:
+    """Mix styles: images of the row's seed with some layers of the column's.
+
+    On the sheet grid.png the first column shows the rows' own images, the first row the columns'.
+
+    \b
+    stylegan2 mix --network network-final.safetensors --rows 85,100 --cols 55,821 \\
+        --styles 0-3 --class red --col-class black --outdir mixed
+    """
+    import numpy as np
+    import torch
+
+    from facedata import machine
+    from stylegan2 import checkpoint, grid, sampling
+    from stylegan2 import styles as making
+
+    machine.keep_memory()
+    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    num_ws = generator.num_ws
+    layers = sampling.parse_seeds(styles or f"0-{num_ws // 2 - 1}", "--styles", num_ws)
+    ends = []
+    for option, text, name in (
+        ("--rows", rows, class_name),
+        ("--cols", cols, col_class or class_name),
+    ):
+        seeds = sampling.parse_seeds(text, option)
+        class_id = sampling.find_class(name, about)
+        classes = None if class_id is None else [class_id] * len(seeds)
+        ends.append((seeds, sampling.styles(generator, seeds, classes, psi=trunc)))
+    (row_seeds, row_ws), (col_seeds, col_ws) = ends
+    mixed = making.mix(row_ws, col_ws, layers)  # [R, C, num_ws, w_dim]
+    noise_seeds = [*col_seeds]
+    ws = [col_ws]
+    for seed, own, others in zip(row_seeds, row_ws, mixed, strict=True):
+        noise_seeds += [seed] * (1 + len(col_seeds))
+        ws += [own[None], others]
+    images = np.concatenate(
+        list(
+            sampling.images_of_styles(
+                generator,
+                torch.cat(ws),
+                noise_mode=noise_mode,
+                noise_seeds=noise_seeds,
+                batch=batch,
+            )
+        )
+    )
+    images = sampling.crop(images, about.content_box) if unpad else images
+    sheet = np.concatenate([np.full_like(images[:1], 255), images])
+    grid.write_png(grid.tile(sheet, 1 + len(col_seeds)), outdir / "grid.png")
+    sheet = sheet.reshape(1 + len(row_seeds), 1 + len(col_seeds), *sheet.shape[1:])
+    for i, row_seed in enumerate(row_seeds, start=1):
+        for j, col_seed in enumerate(col_seeds, start=1):
+            grid.write_png(sheet[i, j], outdir / f"{row_seed}-{col_seed}.png")
+
+
+@main.command()
+@network_option
+@click.option("--seeds", required=True, help="Seeds of the keyframes, such as 0-5.")
+@click.option(
+    "--video",
+    type=command.OUT_FILE,
+    required=True,
+    help="Output: .gif, or .mp4 (needs `pip install av`).",
+)
+@click.option(
+    "--class",
+    "class_names",
+    multiple=True,
+    help="Class of all keyframes, or once for each; conditional networks.",
+)
+@click.option(
+    "--frames", type=COUNT, default=60, show_default=True, help="From a keyframe to the next."
+)
+@click.option("--fps", type=click.IntRange(1, 100), default=30, show_default=True, help="Speed.")
+@trunc_option
+@click.option(
+    "--noise-mode",
+    type=click.Choice(["const", "none"]),
+    default="const",
+    show_default=True,
+    help="Noise: the same in all frames, or none.",
+)
+@draw_batch_option
+@unpad_option
+@device_option
+@command.recorded("video")
+def interpolate(
+    network: Path,
+    seeds: str,
+    video: Path,
+    class_names: tuple[str, ...],
+    frames: int,
+    fps: int,
+    trunc: float,
+    noise_mode: str,
+    batch: int,
+    unpad: bool,
+    device: str,
+) -> None:
+    """Draw a smooth loop from seed to seed and back to the first.
+
+    The way is a periodic cubic spline through the styles of the seeds. With one seed and several
+    classes it leads from class to class.
+
+    \b
+    stylegan2 interpolate --network network-final.safetensors --seeds 0-5 \\
+        --class red --trunc 0.7 --video loop.gif
+    """
+    from facedata import machine, progress
+    from facedata.errors import DataError
+    from stylegan2 import checkpoint, sampling, styles
+    from stylegan2 import video as moving
+
+    moving.check_path(video)
+    numbers = sampling.parse_seeds(seeds)
+    names = list(class_names) or [None]
+    if len(numbers) == 1:
+        numbers *= len(names)
+    if len(names) == 1:
+        names *= len(numbers)
+    if len(names) != len(numbers) or len(numbers) < 2:
+        raise DataError(
+            f"{len(numbers)} seeds and {len(class_names)} times --class: expected at least two"
+            " keyframes, and --class once or once for each"
+        )
+    machine.keep_memory()
+    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    ids = [sampling.find_class(name, about) for name in names]
+    classes = None if ids[0] is None else ids
+    way = styles.loop(sampling.styles(generator, numbers, classes, psi=trunc), frames)
+    drawn = sampling.images_of_styles(generator, way, noise_mode=noise_mode, batch=batch)
+    images = (
+        image
+        for group in drawn
+        for image in (sampling.crop(group, about.content_box) if unpad else group)
+    )
+    moving.write(progress.track(images, "frames", len(way)), video, fps)
+
+
 @main.command("import-official")
 @click.argument("pickle", type=command.IN_FILE)
 @click.option(

@@ -179,11 +179,16 @@ def _grouped(rounds: Iterator[np.ndarray], batch: int) -> Iterator[np.ndarray]:
         yield np.stack(group)
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Return the seeds of a list such as `0-7,42`, in order, ranges with both ends.
+def parse_seeds(text: str, option: str = "--seeds", end: int = NUM_SEEDS) -> list[int]:
+    """Return the numbers of a list such as `0-7,42`, in order, ranges with both ends.
+
+    Args:
+        text: the list.
+        option: that errors name.
+        end: what each number is below.
 
     Raises:
-        DataError: not such a list, or a seed outside 0..2**32-1.
+        DataError: not such a list, or a number outside 0..end-1.
     """
     seeds = []
     for part in text.split(","):
@@ -192,9 +197,9 @@ def parse_seeds(text: str) -> list[int]:
             low = int(first)
             high = int(last) if dash else low
         except ValueError:
-            raise DataError(f"--seeds {text}: {part!r} is no seed, expected 0-7,42") from None
-        if not low <= high < NUM_SEEDS:
-            raise DataError(f"--seeds {text}: {part!r} is no range within 0..{NUM_SEEDS - 1}")
+            raise DataError(f"{option} {text}: {part!r} is no number, expected 0-7,42") from None
+        if not low <= high < end:
+            raise DataError(f"{option} {text}: {part!r} is no range within 0..{end - 1}")
         seeds.extend(range(low, high + 1))
     return seeds
 
