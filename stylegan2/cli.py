@@ -12,6 +12,7 @@ from stylegan2.presets import AUTO, NAMES
 PIPES = ["blit", "geom", "color", "filter", "noise", "cutout"]
 PIPES += ["bg", "bgc", "bgcf", "bgcfn", "bgcfnc"]
 EXTRACTORS = ["efficientnet_lite0", "inception"]  # of stylegan2.features
+FRECHET = "frechet_efficientnet_lite0"  # that snapshots are measured by
 COUNT = click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NOT_NEGATIVE = click.FloatRange(min=0)
@@ -148,6 +149,24 @@ def main() -> None:
     help="Thousands of images in which p moves by 1; auto: 500, with --resume 100.",
 )
 @click.option(
+    "--metric",
+    type=OrNone(click.Choice([FRECHET])),
+    required=True,
+    help="Figure that snapshots are measured by, for network-best.safetensors.",
+)
+@click.option(
+    "--metric-images",
+    type=click.IntRange(min=2),
+    required=True,
+    help="Generated images of each measurement.",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(min=0),
+    required=True,
+    help="Measurements without a better network after which the run ends; 0: never.",
+)
+@click.option(
     "--resume",
     type=OrNone(command.IN_FILE),
     required=True,
@@ -198,6 +217,9 @@ def train(
     target: float,
     augpipe: str,
     ada_kimg: float | str,
+    metric: str | None,
+    metric_images: int,
+    patience: int,
     resume: Path | None,
     freezed: int,
     mirror: bool,
@@ -219,7 +241,7 @@ def train(
     import logging
 
     from facedata import machine, packed
-    from stylegan2 import distributed, presets, training, transfer
+    from stylegan2 import distributed, features, presets, select, training, transfer
 
     machine.tune(threads)
     with distributed.joined(machine.find_device(device)) as (group, own_device):
@@ -262,10 +284,18 @@ def train(
             snap=snap,
             seed=seed,
             keep=keep,
+            metric=metric,
+            metric_images=metric_images,
+            patience=patience,
             resume=None if resume is None else str(resume),
             freezed=freezed,
         )
-        training.train(pack, options, outdir, own_device, allow_changes, group, source)
+        measure = None
+        if metric is not None and group.is_lead:
+            extractor = features.load_extractor("efficientnet_lite0", None, own_device)
+            cache = data.parent / data.stem
+            measure = select.Measure(pack, extractor, metric_images, seed, cache)
+        training.train(pack, options, outdir, own_device, allow_changes, group, source, measure)
 
 
 @main.command()

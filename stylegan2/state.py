@@ -50,6 +50,7 @@ def save(run: "Training", outdir: Path, clock: dict[str, float], stats: bytes) -
         "settings": settings(run),
         "counters": {"cur_nimg": run.cur_nimg, "iteration": run.iteration, "tick": run.tick},
         "clock": clock,
+        "measured": run.measured,
         "order": run.order.state_dict(),
         "labels_rng": run.labels_rng.bit_generator.state,
         "ada": None if run.ada is None else run.ada.state_dict(),
@@ -161,6 +162,7 @@ def _load(run: "Training", header: dict[str, Any], tensors: dict[str, Tensor]) -
         run.ada.load_state_dict(header["ada"])
         run.augment.p.copy_(tensors["p"])
     run.order.load_state_dict(header["order"])
+    run.measured = header["measured"]
     run.labels_rng.bit_generator.state = header["labels_rng"]
     if run.group.is_lead:
         run.statistics.load_state_dict(header["statistics"])

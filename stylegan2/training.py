@@ -26,7 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 from facedata import files, progress
 from facedata.errors import DataError
 from facedata.packed import Pack
-from stylegan2 import checkpoint, grid, sampling, state, transfer
+from stylegan2 import checkpoint, grid, sampling, select, state, transfer
 from stylegan2.augment import AdaController, AugmentPipe
 from stylegan2.checkpoint import About
 from stylegan2.data import EndlessOrder, TrainingSet
@@ -35,6 +35,7 @@ from stylegan2.draws import Draws
 from stylegan2.loss import Loss
 from stylegan2.networks import Discriminator, Generator
 from stylegan2.presets import Preset
+from stylegan2.select import Measure
 from stylegan2.transfer import Source
 
 INTERVALS = {"G": 4, "D": 16}  # iterations from one regularisation of a network to the next
@@ -45,6 +46,7 @@ PREVIEW_COLUMNS, PREVIEW_ROWS = 16, 16  # a conditional network has a row a clas
 PREVIEW_SIDE = 64  # pixels a side that small images are enlarged to on sheets
 MADE = (  # what a run leaves behind, and a new one in the same folder begins by removing
     "network-*.safetensors",
+    "metric-*.json",
     "fakes*.png",
     "reals.png",
     "stats.jsonl",
@@ -71,6 +73,9 @@ class Options:
         snap: ticks from one snapshot to the next.
         seed: of everything random.
         keep: snapshots kept, the last ones; 0 = all.
+        metric: figure that snapshots are measured by; None = not measured.
+        metric_images: generated for each measurement.
+        patience: measurements without a new best after which the run ends; 0 = never.
         resume: file whose weights the run begins with; None = random ones.
         freezed: layers of the discriminator that are not trained, from the image on.
     """
@@ -86,6 +91,9 @@ class Options:
     snap: int
     seed: int
     keep: int = 0
+    metric: str | None = None
+    metric_images: int = 0
+    patience: int = 0
     resume: str | None = None
     freezed: int = 0
 
@@ -198,6 +206,7 @@ class Training:
         self.cur_nimg = 0
         self.iteration = 0
         self.tick = 0
+        self.measured: list[dict[str, float]] = []  # kimg and value of each measurement
         self.statistics = Statistics()
 
         # Networks.
@@ -620,12 +629,14 @@ def train(
     allow_changes: bool = False,
     group: Group = ALONE,
     source: Source | None = None,
+    measure: Measure | None = None,
 ) -> Path:
     """Train, from the beginning or from where a stopped run was, and return the final network.
 
     Files in `outdir`: network-final.safetensors and network-snapshot-KIMG.safetensors (averaged
-    generators), stats.jsonl and TensorBoard events (a line a tick), reals.png, fakesKIMG.png (a
-    sheet at the start and after each tick), fakes-final.png, training_options.json, log.txt. Until
+    generators), with `measure` network-best.safetensors and metric-NAME.json, stats.jsonl and
+    TensorBoard events (a line a tick), reals.png, fakesKIMG.png (a sheet at the start and after
+    each tick), fakes-final.png, training_options.json, log.txt. Until
     it is finished also state-IMAGES.safetensors, the run after its last two ticks; where such a
     file lies the run goes on from it, on the same number of threads bit for bit as if it had not
     been stopped. Where none lies, files of an earlier run are removed first. Ctrl-C ends the
@@ -639,6 +650,7 @@ def train(
         allow_changes: go on with other options or images than the stopped run had.
         group: the processes of the run; the first one writes.
         source: weights that a run without a state begins with.
+        measure: of snapshots; then the best one is kept, and `patience` may end the run.
 
     Raises:
         DataError: bad options or images, other ones than the stopped run's, or training has
@@ -655,7 +667,7 @@ def train(
         beginning = Beginning(begun, *state.restore(run, begun, allow_changes))
     if not group.is_lead:
         with stop_signals() as stopped:
-            loop(run, None, outdir, stopped)
+            loop(run, None, None, outdir, stopped)
         return outdir / "network-final.safetensors"
 
     if begun is None:
@@ -664,12 +676,14 @@ def train(
                 path.unlink()
     with log_file(outdir / "log.txt", "w" if begun is None else "a"):
         begin(run, outdir, beginning)
+        if measure is not None:
+            measure.prepare(device)
         with (
             Reporter(outdir, beginning.clock, beginning.stats) as reporter,
             stop_signals() as stopped,
         ):
             try:
-                loop(run, reporter, outdir, stopped)
+                loop(run, reporter, measure, outdir, stopped)
             except KeyboardInterrupt:
                 path = snapshot_path(run, outdir)
                 save(run, path)
@@ -712,7 +726,13 @@ def begin(run: Training, outdir: Path, beginning: Beginning) -> None:
         log.warning("changed since: %s", change)
 
 
-def loop(run: Training, reporter: Reporter | None, outdir: Path, stopped: threading.Event) -> None:
+def loop(
+    run: Training,
+    reporter: Reporter | None,
+    measure: Measure | None,
+    outdir: Path,
+    stopped: threading.Event,
+) -> None:
     """Train to the end; the process with a reporter writes.
 
     Raises:
@@ -727,13 +747,22 @@ def loop(run: Training, reporter: Reporter | None, outdir: Path, stopped: thread
                 bar.update(task, completed=min(run.cur_nimg, total))
             due = (run.tick + 1) * run.options.tick_kimg * 1000
             if run.cur_nimg >= min(due, total):
-                end_tick(run, reporter, outdir, is_last=run.cur_nimg >= total)
+                end_tick(run, reporter, measure, outdir, is_last=run.cur_nimg >= total)
+                if run.group.any(has_lost_patience(run)):
+                    log.info("no better network in %d measurements", run.options.patience)
+                    return
             if run.group.any(stopped.is_set()) and run.cur_nimg < total:
                 save_state(run, reporter, outdir)
                 raise KeyboardInterrupt
 
 
-def end_tick(run: Training, reporter: Reporter | None, outdir: Path, is_last: bool) -> None:
+def end_tick(
+    run: Training,
+    reporter: Reporter | None,
+    measure: Measure | None,
+    outdir: Path,
+    is_last: bool,
+) -> None:
     """Report a tick, draw its sheet, keep the state, and a snapshot when it is time for one."""
     run.tick += 1
     run.statistics.merge(run.group)
@@ -741,12 +770,32 @@ def end_tick(run: Training, reporter: Reporter | None, outdir: Path, is_last: bo
     if reporter is not None:
         reporter.report(run)
         write_fakes(run, outdir / f"fakes{run.cur_nimg // 1000:06d}.png")
-        if run.tick % run.options.snap == 0 and not is_last:
+        is_due = run.tick % run.options.snap == 0
+        if is_due and not is_last:
             save(run, snapshot_path(run, outdir))
             prune(outdir, run.options.keep)
+        if measure is not None and (is_due or is_last):
+            keep_best(run, measure, outdir)
     save_state(run, reporter, outdir)  # all take part: it collects what each has measured
     if reporter is not None:
         reporter.next_tick(run)
+
+
+def keep_best(run: Training, measure: Measure, outdir: Path) -> None:
+    """Measure the averaged generator, and keep it if none before was better."""
+    value = measure(run.G_ema)
+    run.measured.append({"kimg": run.cur_nimg / 1000, "value": value})
+    files.write_json(run.measured, outdir / f"metric-{measure.name}.json")
+    if select.is_best(run.measured):
+        save(run, outdir / "network-best.safetensors")
+    best = min(run.measured, key=lambda entry: entry["value"])
+    log.info("%s %.3f, best %.3f at %.1f kimg", measure.name, value, best["value"], best["kimg"])
+
+
+def has_lost_patience(run: Training) -> bool:
+    """Return whether too many measurements brought no better network."""
+    patience = run.options.patience
+    return patience > 0 and select.num_since_best(run.measured) >= patience
 
 
 def prune(outdir: Path, keep: int) -> None:
