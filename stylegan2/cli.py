@@ -241,7 +241,7 @@ def train(
     import logging
 
     from facedata import machine, packed
-    from stylegan2 import distributed, features, presets, select, training, transfer
+    from stylegan2 import distributed, features, presets, running, select, training, transfer
 
     machine.tune(threads)
     with distributed.joined(machine.find_device(device)) as (group, own_device):
@@ -295,7 +295,7 @@ def train(
             extractor = features.load_extractor("efficientnet_lite0", None, own_device)
             cache = data.parent / data.stem
             measure = select.Measure(pack, extractor, metric_images, seed, cache)
-        training.train(pack, options, outdir, own_device, allow_changes, group, source, measure)
+        running.train(pack, options, outdir, own_device, allow_changes, group, source, measure)
 
 
 @main.command()

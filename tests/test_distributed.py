@@ -13,7 +13,7 @@ import torch
 from gan_runs import CPU, make_options, make_pack
 
 from facedata.errors import DataError
-from stylegan2 import checkpoint, distributed, presets, training
+from stylegan2 import checkpoint, distributed, presets, running, training
 
 # A batch of 8 in rounds of 4: two rounds in one process, or one in each of two.
 OPTIONS = {"kimg": 0.16, "batch_gpu": 4, "tick_kimg": 0.08, "ada_kimg": 0.1}
@@ -23,7 +23,7 @@ SCRIPT = """
     from pathlib import Path
     import torch
     from gan_runs import make_options, make_pack
-    from stylegan2 import distributed, training
+    from stylegan2 import distributed, running, training
     torch.set_num_threads(1)
     stop_at = {stop_at}
     iterate = training.iterate
@@ -34,7 +34,7 @@ SCRIPT = """
     training.iterate = stopping
     with distributed.joined(torch.device("cpu")) as (group, device):
         options = make_options(**{options})
-        training.train(make_pack(), options, Path({outdir!r}), device, group=group)
+        running.train(make_pack(), options, Path({outdir!r}), device, group=group)
 """
 
 
@@ -73,7 +73,7 @@ def start(outdir, stop_at=-1, num=2):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     outdir = tmp_path_factory.mktemp("alone")
-    training.train(make_pack(), make_options(**OPTIONS), outdir, CPU)
+    running.train(make_pack(), make_options(**OPTIONS), outdir, CPU)
     return outdir
 
 

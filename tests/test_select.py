@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gan_runs import CPU, make_options, make_pack
 
-from stylegan2 import checkpoint, cli, evaluate, features, select, training
+from stylegan2 import checkpoint, cli, evaluate, features, running, select, training
 
 
 class Fixed:
@@ -33,7 +33,7 @@ OPTIONS = {"kimg": 0.064, "tick_kimg": 0.016, "metric": "figure", "metric_images
 def test_the_best_network_is_kept(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     measure = Fixed([9, 4, 6, 5])
-    training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU, measure=measure)
+    running.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU, measure=measure)
     network, about = checkpoint.load_generator(tmp_path / "network-best.safetensors")
     assert about.kimg == 0.032
     assert np.array_equal(network.synthesis.b4.const, measure.networks[1])
@@ -46,7 +46,7 @@ def test_the_best_network_is_kept(tmp_path, caplog):
 def test_a_run_ends_when_patience_does(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     options = make_options(**OPTIONS, patience=2)
-    path = training.train(make_pack(), options, tmp_path, CPU, measure=Fixed([3, 4, 3, 1]))
+    path = running.train(make_pack(), options, tmp_path, CPU, measure=Fixed([3, 4, 3, 1]))
     assert checkpoint.load_generator(path)[1].kimg == 0.048
     assert "no better network in 2 measurements" in caplog.text
     assert not list(tmp_path.glob("state-*"))
@@ -62,9 +62,9 @@ def test_a_stopped_run_remembers_its_best(tmp_path, monkeypatch):
 
     monkeypatch.setattr(training, "iterate", stop)
     with pytest.raises(RuntimeError):
-        training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU, measure=Fixed([3, 5]))
+        running.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU, measure=Fixed([3, 5]))
     monkeypatch.undo()
-    training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU, measure=Fixed([4, 6]))
+    running.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU, measure=Fixed([4, 6]))
     found = json.loads((tmp_path / "metric-figure.json").read_text())
     assert [entry["value"] for entry in found] == [3, 5, 4, 6]
     assert checkpoint.load_generator(tmp_path / "network-best.safetensors")[1].kimg == 0.016

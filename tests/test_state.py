@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from gan_runs import CPU, TRAIN, make_options, make_pack, write_pack
 
 from facedata.errors import DataError
-from stylegan2 import cli, presets, state, training
+from stylegan2 import cli, presets, running, state, training
 from stylegan2.data import EndlessOrder
 
 OPTIONS = {"kimg": 0.24, "tick_kimg": 0.04, "ada_kimg": 0.2}  # 30 iterations, 6 ticks
@@ -41,7 +41,7 @@ def losses(outdir):
 def whole(tmp_path_factory):
     """The folder of a run that was not stopped."""
     outdir = tmp_path_factory.mktemp("whole")
-    training.train(make_pack(), make_options(**OPTIONS), outdir, CPU)
+    running.train(make_pack(), make_options(**OPTIONS), outdir, CPU)
     return outdir
 
 
@@ -66,10 +66,10 @@ def crash():
 def test_a_run_that_crashed_goes_on_exactly(whole, tmp_path, monkeypatch, iteration):
     stop_at(monkeypatch, iteration, crash)
     with pytest.raises(RuntimeError, match="the power went"):
-        training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
+        running.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
     assert len(list(tmp_path.glob("state-*"))) == min(iteration // 5, 2)
     (tmp_path / "stats.jsonl").unlink()  # as Snakemake does with outputs of a failed job
-    path = training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
+    path = running.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
     assert path.read_bytes() == (whole / path.name).read_bytes()
     assert losses(tmp_path) == losses(whole)
     assert ("going on from" in (tmp_path / "log.txt").read_text()) == (iteration >= 5)
@@ -82,10 +82,10 @@ def test_ctrl_c_keeps_the_iteration_that_it_comes_in(whole, tmp_path, monkeypatc
     before = signal.getsignal(signal.SIGTERM)
     stop_at(monkeypatch, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(KeyboardInterrupt):
-        training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
+        running.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
     assert signal.getsignal(signal.SIGTERM) is before
     assert state.latest(tmp_path).name == "state-0000000064.safetensors"
-    path = training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
+    path = running.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
     assert path.read_bytes() == (whole / path.name).read_bytes()
     assert losses(tmp_path) == losses(whole)
 
@@ -95,20 +95,20 @@ def stopped(tmp_path, monkeypatch):
     """The folder of a run that crashed in its second tick."""
     stop_at(monkeypatch, 7, crash)
     with pytest.raises(RuntimeError):
-        training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
+        running.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
     return tmp_path
 
 
 def test_other_options_or_images_are_refused_by_name(stopped):
     options = make_options(**OPTIONS, r1_gamma=3.0, mirror=False)
     with pytest.raises(DataError, match=r"mirror was True, is False; r1_gamma was .*, is 3\.0"):
-        training.train(make_pack(), options, stopped, CPU)
+        running.train(make_pack(), options, stopped, CPU)
     with pytest.raises(DataError, match=r"images was \w{32}, is \w{32}\. .*--allow-changes"):
-        training.train(make_pack(seed=1), make_options(**OPTIONS), stopped, CPU)
+        running.train(make_pack(seed=1), make_options(**OPTIONS), stopped, CPU)
     labels = make_pack()
     labels.table["class"] = labels.table["class"].to_numpy()[::-1].copy()
     with pytest.raises(DataError, match="images was"):
-        training.train(labels, make_options(**OPTIONS), stopped, CPU)
+        running.train(labels, make_options(**OPTIONS), stopped, CPU)
 
 
 def test_changes_take_effect_where_they_are_allowed(stopped):
@@ -116,7 +116,7 @@ def test_changes_take_effect_where_they_are_allowed(stopped):
     run = training.Training(make_pack(), options, CPU)
     state.restore(run, state.latest(stopped), allow_changes=True)
     assert run.cur_nimg == 40 and run.phases[0].optimizer.param_groups[0]["lr"] < 1e-9
-    training.train(make_pack(), options, stopped, CPU, allow_changes=True)
+    running.train(make_pack(), options, stopped, CPU, allow_changes=True)
     log = (stopped / "log.txt").read_text()
     assert "changed since: lr was 0.0025, is 1e-09" in log and "changed since: aug was ada" in log
     assert losses(stopped)[-1]["Progress/augment"]["mean"] == 0.25
@@ -132,17 +132,17 @@ def test_a_run_that_diverged_goes_on_from_its_last_good_state(tmp_path, monkeypa
 
     monkeypatch.setattr(training, "check_losses", diverge)
     with pytest.raises(DataError, match=r"Loss/G/loss is not finite; .* --allow-changes"):
-        training.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
+        running.train(make_pack(), make_options(**OPTIONS), tmp_path, CPU)
     monkeypatch.undo()
     assert state.latest(tmp_path).name == "state-0000000040.safetensors"
-    training.train(make_pack(), make_options(**OPTIONS, lr=1e-4), tmp_path, CPU, allow_changes=True)
+    running.train(make_pack(), make_options(**OPTIONS, lr=1e-4), tmp_path, CPU, allow_changes=True)
     assert (tmp_path / "network-final.safetensors").exists()
 
 
 def test_networks_of_another_size_are_refused_even_then(stopped):
     options = make_options(**OPTIONS, w_dim=4)
     with pytest.raises(DataError, match=r"does not fit this run \(.*size mismatch"):
-        training.train(make_pack(), options, stopped, CPU, allow_changes=True)
+        running.train(make_pack(), options, stopped, CPU, allow_changes=True)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x04\x95", b"\x10" + b"\0" * 40])
@@ -150,7 +150,7 @@ def test_a_file_that_is_no_state_is_refused(tmp_path, data):
     path = tmp_path / "state-0000000040.safetensors"
     path.write_bytes(data)
     with pytest.raises(DataError, match=f"{path.name}: not a state of `stylegan2 train`"):
-        training.train(make_pack(), make_options(), tmp_path, CPU)
+        running.train(make_pack(), make_options(), tmp_path, CPU)
 
 
 def test_an_order_goes_on():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from facedata import packed
 from facedata.errors import DataError
-from stylegan2 import augment, checkpoint, cli, training
+from stylegan2 import augment, checkpoint, cli, running, sheets, training
 from stylegan2.data import EndlessOrder, TrainingSet, one_hot
 from stylegan2.training import Statistics, Training
 
@@ -269,7 +269,7 @@ def test_weights_that_are_no_numbers_stop_the_run(run, tmp_path):
     with torch.no_grad():
         run.G.synthesis.b8.conv0.noise_strength.fill_(float("inf"))
     with pytest.raises(DataError, match=r"weights synthesis\.b8\.conv0\.noise_strength of G"):
-        training.save(run, tmp_path / "network.safetensors")
+        running.save(run, tmp_path / "network.safetensors")
     assert not list(tmp_path.iterdir())
 
 
@@ -287,7 +287,7 @@ def test_a_run_leaves_its_files(tmp_path, caplog):
     outdir.mkdir()
     (outdir / "fakes009999.png").write_bytes(b"of an earlier run")
     (outdir / "notes.txt").write_text("the user's")
-    path = training.train(make_pack(), make_options(), outdir, CPU)
+    path = running.train(make_pack(), make_options(), outdir, CPU)
     names = sorted(p.name for p in outdir.iterdir() if "tfevents" not in p.name)
     assert names == [
         "fakes-final.png",
@@ -323,10 +323,10 @@ def test_the_last_snapshots_are_kept(tmp_path, monkeypatch):
     def path_by_images(run, outdir):
         return outdir / f"network-snapshot-{run.cur_nimg:06d}.safetensors"
 
-    monkeypatch.setattr(training, "snapshot_path", path_by_images)
+    monkeypatch.setattr(running, "snapshot_path", path_by_images)
     for keep, expected in ((2, ["000032", "000048"]), (0, ["000016", "000032", "000048"])):
         options = make_options(tick_kimg=0.016, keep=keep)
-        training.train(make_pack(), options, tmp_path, CPU)
+        running.train(make_pack(), options, tmp_path, CPU)
         names = sorted(path.name[17:23] for path in tmp_path.glob("network-snapshot-*"))
         assert names == expected
 
@@ -341,7 +341,7 @@ def test_mended_gradients_are_told(tmp_path, monkeypatch, caplog):
         return stats
 
     monkeypatch.setattr(training.Loss, "accumulate", break_once)
-    training.train(make_pack(), make_options(), tmp_path, CPU)
+    running.train(make_pack(), make_options(), tmp_path, CPU)
     assert "1 of 10 steps had gradients with NaN or infinity" in caplog.text
     line = json.loads((tmp_path / "stats.jsonl").read_text().splitlines()[0])
     assert line["Progress/mended_steps"]["mean"] == 0.1
@@ -356,7 +356,7 @@ def test_p_has_an_upper_end():
 
 def test_same_seed_same_network(tmp_path):
     paths = [
-        training.train(make_pack(), make_options(seed=seed), tmp_path / name, CPU)
+        running.train(make_pack(), make_options(seed=seed), tmp_path / name, CPU)
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
     a, b, c = (path.read_bytes() for path in paths)
@@ -364,7 +364,7 @@ def test_same_seed_same_network(tmp_path):
 
 
 def test_an_unconditional_run(tmp_path):
-    path = training.train(make_pack(classes=()), make_options(), tmp_path, CPU)
+    path = running.train(make_pack(classes=()), make_options(), tmp_path, CPU)
     network, about = checkpoint.load_generator(path)
     assert network.c_dim == 0 and about.classes == []
     with Image.open(tmp_path / "reals.png") as sheet:
@@ -373,7 +373,7 @@ def test_an_unconditional_run(tmp_path):
 
 def test_a_class_without_images_is_an_empty_row_nowhere(tmp_path):
     pack = make_pack(num=4, classes=("red", "black"))
-    training.write_reals(pack, 0, tmp_path / "reals.png")  # 2 images of each, repeated
+    sheets.write_reals(pack, 0, tmp_path / "reals.png")  # 2 images of each, repeated
     with Image.open(tmp_path / "reals.png") as sheet:
         assert sheet.height == 2 * 64
 
@@ -389,7 +389,7 @@ def test_ctrl_c_saves_a_snapshot(tmp_path, monkeypatch, caplog):
 
     monkeypatch.setattr(training, "iterate", stop_in_the_third)
     with pytest.raises(KeyboardInterrupt):
-        training.train(make_pack(), make_options(), tmp_path, CPU)
+        running.train(make_pack(), make_options(), tmp_path, CPU)
     assert "stopped at 0.0 kimg; the network so far" in caplog.text
     _, about = checkpoint.load_generator(tmp_path / "network-snapshot-000000.safetensors")
     assert about.kimg == 0.016

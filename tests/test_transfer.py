@@ -10,7 +10,7 @@ from gan_runs import CPU, TRAIN, make_options, make_pack, write_pack
 from official_files import official_pickle
 
 from facedata.errors import DataError
-from stylegan2 import checkpoint, cli, training, transfer
+from stylegan2 import checkpoint, cli, running, training, transfer
 
 GENERATOR = {  # of the networks of gan_runs
     "z_dim": 8,
@@ -154,18 +154,18 @@ def test_a_stopped_run_goes_on_with_its_own_weights(tmp_path, snapshot, monkeypa
     path, _ = snapshot
     options = make_options(resume=str(path))
     source = transfer.read(path)
-    whole = training.train(make_pack(), options, tmp_path / "whole", CPU, source=source)
-    end_tick = training.end_tick
+    whole = running.train(make_pack(), options, tmp_path / "whole", CPU, source=source)
+    end_tick = running.end_tick
 
     def stop(*arguments, **named):
         end_tick(*arguments, **named)
         raise RuntimeError("the power went")
 
-    monkeypatch.setattr(training, "end_tick", stop)
+    monkeypatch.setattr(running, "end_tick", stop)
     with pytest.raises(RuntimeError):
-        training.train(make_pack(), options, tmp_path / "stopped", CPU, source=source)
+        running.train(make_pack(), options, tmp_path / "stopped", CPU, source=source)
     monkeypatch.undo()
-    path = training.train(make_pack(), options, tmp_path / "stopped", CPU, source=source)
+    path = running.train(make_pack(), options, tmp_path / "stopped", CPU, source=source)
     assert path.read_bytes() == whole.read_bytes()
 
 
