@@ -321,9 +321,20 @@ def train(
     help="File of inception's weights, inception-2015-12-05.pt; by default in torch's hub cache.",
 )
 @click.option(
+    "--held-out",
+    type=command.IN_FILE,
+    help="Pack of images not trained on, which tells how near strangers are to training images;"
+    " by default one half of --data against the other.",
+)
+@click.option(
+    "--pairs",
+    type=command.OUT_FILE,
+    help="Output: PNG of the generated images closest to training images, if given.",
+)
+@click.option(
     "--cache",
     type=command.OUT_DIR,
-    help="Folder that keeps the features of real images; by default that of --data.",
+    help="Folder that keeps the features of real images; by default that of each pack.",
 )
 @device_option
 @command.recorded("metrics")
@@ -337,20 +348,23 @@ def metrics(
     metrics: Path,
     extractor: str,
     weights: Path | None,
+    held_out: Path | None,
+    pairs: Path | None,
     cache: Path | None,
     device: str,
 ) -> None:
     """Compare generated images with real ones, overall and by class.
 
-    Fréchet distance, KID, precision, recall, density and coverage.
+    Fréchet distance, KID, precision, recall, density and coverage; and memorization: how near
+    generated images are to training images, beside images that were not trained on.
     """
     from facedata import files, machine, packed
-    from stylegan2 import checkpoint, evaluate, features
+    from stylegan2 import checkpoint, evaluate, features, grid
 
     machine.tune(threads)
     where = machine.find_device(device)
     generator, about = checkpoint.load_generator(network, where)
-    result = evaluate.compare(
+    result, sheet = evaluate.compare(
         generator,
         about,
         packed.read_pack(data),
@@ -359,7 +373,11 @@ def metrics(
         batch=batch,
         seed=seed,
         cache=(cache or data.parent) / data.stem,
+        held_out=packed.read_pack(held_out) if held_out else None,
+        held_out_cache=(cache or held_out.parent) / held_out.stem if held_out else None,
     )
+    if pairs is not None:
+        grid.write_png(sheet, pairs)
     files.write_json(result, metrics)
 
 

@@ -1,5 +1,7 @@
 """A generator against real images: the figures of metrics.json, overall and class by class."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,12 @@ import torch
 
 from facedata.errors import DataError
 from facedata.packed import Pack
-from stylegan2 import features, metrics, sampling
+from stylegan2 import features, memorization, metrics, sampling
 from stylegan2.checkpoint import About
 from stylegan2.features import Extractor
+from stylegan2.memorization import Nearest, Thumbnails, Views
 from stylegan2.networks import Generator
-from stylegan2.vectors import Growing, Selected
+from stylegan2.vectors import Growing, Selected, stored
 
 FIGURES = ("frechet", "kid", "precision", "recall", "density", "coverage")
 PUBLISHED = {"frechet": "fid", "kid": "kid"}  # names that are due to Inception features alone
@@ -55,13 +58,18 @@ def compare(
     batch: int,
     seed: int,
     cache: Path,
-) -> dict[str, Any]:
+    held_out: Pack | None = None,
+    held_out_cache: Path | None = None,
+) -> tuple[dict[str, Any], np.ndarray]:
     """Compare a generator's images with the real ones of a pack, overall and class by class.
 
     Classes come in the shares of the pack; a class whose share is fewer than
     `MIN_CLASS_IMAGES` images gets more of them, which enter its own figures only. The baseline is
     one random half of the real images against the other: what no generator can be expected to
     beat (and, having half as many images, is biased upwards for the Fréchet distance).
+
+    Memorization is how near all generated images are to training images, beside how near real
+    images are that were not trained on: those of `held_out`, else those of one half to the other.
 
     Features lie on disk: of real images in a file that the next run finds again, of generated ones
     in a temporary file.
@@ -73,20 +81,18 @@ def compare(
         extractor: of features, on the same device.
         num_images: generated images of the overall figures, at least 2.
         batch: images at a time.
-        seed: of latents, noise and subsets.
+        seed: of latents, noise, subsets and halves.
         cache: where the features of real images are kept, as in `features.of_real_images`.
+        held_out: real images of the network's size that it was not trained on.
+        held_out_cache: where the features of these are kept.
+
+    Returns:
+        The figures, and a sheet of the closest pairs, uint8 [H, W, 3].
 
     Raises:
-        DataError: the pack's images or classes are not the network's, or fewer than 4 images.
+        DataError: a pack's images or classes are not the network's, or fewer than 4 images.
     """
-    resolution = about.arguments["img_resolution"]
-    if pack.images.shape[1:3] != (resolution, resolution) or pack.classes != about.classes:
-        raise DataError(
-            f"the pack ({pack.images.shape[1]} px, classes {pack.class_names}) is not what the"
-            f" network was trained on ({resolution} px, classes {about.class_names})"
-        )
-    if len(pack.images) < 4:
-        raise DataError(f"{len(pack.images)} real images, at least 4 are needed")
+    _check_packs(about, pack, held_out)
     device = next(network.parameters()).device
     real = features.of_real_images(extractor, pack.images, batch, cache, device)
     labels = pack.labels
@@ -98,17 +104,8 @@ def compare(
         max(share, MIN_CLASS_IMAGES) if count >= MIN_CLASS_IMAGES else share
         for share, count in zip(shares, counts, strict=True)
     ]
-    classes = np.repeat(np.arange(len(counts)), wanted)
-    seeds = np.random.default_rng([seed, 0]).integers(2**32, size=len(classes))
-    images = sampling.images(
-        network, seeds, classes if pack.classes else None, noise_mode="random", batch=batch
-    )
-    drawn = Growing(extractor.size)
-    for found in features.extract(extractor, images, len(seeds), "generated images", device):
-        drawn.append(found)
-    generated = drawn.array()
-    ends = np.cumsum(wanted)
-    by_class = [np.arange(end - num, end) for end, num in zip(ends, wanted, strict=True)]
+    drawn = draw(network, wanted, extractor, batch, seed)
+    by_class = [np.flatnonzero(drawn.classes == class_id) for class_id in range(len(counts))]
     overall = np.concatenate([x[:share] for x, share in zip(by_class, shares, strict=True)])
 
     half = np.random.default_rng([seed, 1]).permutation(len(real))
@@ -117,6 +114,7 @@ def compare(
     def measure(of_real: np.ndarray, other: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         return figures(Selected(real, of_real), Selected(other, rows), extractor, seed, device)
 
+    generated = drawn.views.features
     result = {
         "kimg": about.kimg,
         "extractor": extractor.name,
@@ -141,7 +139,177 @@ def compare(
                 zip(pack.class_names, counts, by_class, strict=True)
             )
         }
+
+    # Memorization.
+    if held_out is None:
+        baseline = Baseline(
+            "halves of the training images", pack.images, real, half[:cut], half[cut:]
+        )
+    else:
+        found = features.of_real_images(extractor, held_out.images, batch, held_out_cache, device)
+        rows = np.random.default_rng([seed, 2]).permutation(len(found))
+        baseline = Baseline("held-out images", held_out.images, found, rows, np.arange(len(real)))
+    result["memorization"], sheet = memorization_of(drawn, pack, real, baseline, batch)
+    return result, sheet
+
+
+def _check_packs(about: About, pack: Pack, held_out: Pack | None) -> None:
+    resolution = about.arguments["img_resolution"]
+    if pack.images.shape[1:3] != (resolution, resolution) or pack.classes != about.classes:
+        raise DataError(
+            f"the pack ({pack.images.shape[1]} px, classes {pack.class_names}) is not what the"
+            f" network was trained on ({resolution} px, classes {about.class_names})"
+        )
+    if len(pack.images) < 4:
+        raise DataError(f"{len(pack.images)} real images, at least 4 are needed")
+    if held_out is not None and held_out.images.shape[1:3] != (resolution, resolution):
+        height, width = held_out.images.shape[1:3]
+        raise DataError(
+            f"the held-out images are {width}x{height} px, the network's {resolution}; pack them"
+            " with the geometry of the training images"
+        )
+    if held_out is not None and not len(held_out.images):
+        raise DataError("the held-out pack holds no images")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Generated images, class by class.
+
+    Attributes:
+        network: that drew them.
+        seeds, classes: that they were drawn from, int64 [N].
+        views: the images as vectors.
+    """
+
+    network: Generator
+    seeds: np.ndarray
+    classes: np.ndarray
+    views: Views
+
+    def images(self, rows: np.ndarray, batch: int) -> Iterator[np.ndarray]:
+        """Draw some of the images again, uint8 [n, R, R, 3]."""
+        return _images(self.network, self.seeds[rows], self.classes[rows], batch)
+
+
+def draw(
+    network: Generator, num_images: Sequence[int], extractor: Extractor, batch: int, seed: int
+) -> Drawn:
+    """Draw so many images of each class, and keep them as vectors."""
+    classes = np.repeat(np.arange(len(num_images)), num_images)
+    seeds = np.random.default_rng([seed, 0]).integers(2**32, size=len(classes))
+    device = next(network.parameters()).device
+    side = network.img_resolution
+    size = Thumbnails(np.zeros([0, side, side, 3], np.uint8)).shape[1]
+    thumbnails, found = Growing(size), Growing(extractor.size)
+
+    def watched() -> Iterator[np.ndarray]:
+        for images in _images(network, seeds, classes, batch):
+            thumbnails.append(Thumbnails(images)[:])
+            yield images
+
+    for group in features.extract(extractor, watched(), len(seeds), "generated images", device):
+        found.append(group)
+    return Drawn(network, seeds, classes, Views(found.array(), thumbnails.array()))
+
+
+def _images(
+    network: Generator, seeds: np.ndarray, classes: np.ndarray, batch: int
+) -> Iterator[np.ndarray]:
+    known = classes if network.c_dim else None
+    return sampling.images(network, seeds, known, noise_mode="random", batch=batch)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Real images, and the training images that they are none of.
+
+    Attributes:
+        name: what they are, for people.
+        images: uint8 [M, R, R, 3].
+        features: of all of these, [M, size].
+        rows: the images that are meant, in random order.
+        bank: rows of the training images that they are compared with.
+    """
+
+    name: str
+    images: np.ndarray
+    features: np.ndarray
+    rows: np.ndarray
+    bank: np.ndarray
+
+
+def memorization_of(
+    drawn: Drawn, pack: Pack, real: np.ndarray, baseline: Baseline, batch: int
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Return the figures of memorization, and the sheet of the closest pairs.
+
+    Args:
+        drawn: generated images.
+        pack: the training images.
+        real: their features, [N, size].
+        baseline: real images that the generated ones are judged by.
+        batch: images at a time.
+    """
+    device = next(drawn.network.parameters()).device
+    train = Views(real, Thumbnails(pack.images))
+    rows, bank = np.sort(baseline.rows[: memorization.MAX_HELD_OUT]), np.sort(baseline.bank)
+    held_out = Views(baseline.features, Thumbnails(baseline.images)).rows(rows)
+    held_out = Views(held_out.features, stored(held_out.thumbnails))
+    mirror = train.thumbnails.mirror
+    found = memorization.search(drawn.views, train, mirror, device)
+    usual = memorization.search(held_out, train.rows(bank), mirror, device)
+
+    result = {
+        "baseline": baseline.name,
+        "num_held_out": len(rows),
+        "num_generated": len(drawn.seeds),
+    }
+    lines = []
+    for space in found:
+        of_real = replace(usual[space], rows=bank[usual[space].rows])
+        result[space] = {
+            **memorization.figures(found[space], of_real, len(bank) / len(real)),
+            **_pairs(drawn, pack, found[space], memorization.limit_of(of_real)),
+        }
+        of_drawn, shown = found[space], memorization.closest(found[space])
+        images = np.concatenate(list(drawn.images(shown, batch)))
+        lines.append(("generated", images, f"nearest {space}", _partners(pack, of_drawn, shown)))
+        shown = memorization.closest(of_real)
+        images = baseline.images[rows[shown]]
+        lines.append(("held out", images, f"nearest {space}", _partners(pack, of_real, shown)))
+    return result, memorization.draw_sheet(lines)
+
+
+def _pairs(drawn: Drawn, pack: Pack, found: Nearest, limit: float) -> dict[str, Any]:
+    """Return which classes are nearer than the limit, and the closest pairs."""
+    names = pack.class_names or [None]
+    result = {}
+    if pack.classes:
+        is_nearer = found.distances < limit
+        result["share_nearer_by_class"] = {
+            name: float(is_nearer[drawn.classes == i].mean()) if i in drawn.classes else None
+            for i, name in enumerate(names)
+        }
+    result["closest"] = [
+        {
+            "seed": int(drawn.seeds[i]),
+            "class": names[drawn.classes[i]],
+            "image_id": pack.table["image_id"].iloc[found.rows[i]],
+            "is_mirrored": bool(found.is_mirrored[i]),
+            "distance": float(found.distances[i]),
+        }
+        for i in memorization.closest(found)
+    ]
     return result
+
+
+def _partners(pack: Pack, found: Nearest, shown: np.ndarray) -> np.ndarray:
+    """Return the training images of some pairs, turned the way in which they are near."""
+    images = np.array(pack.images[found.rows[shown]])
+    is_mirrored = found.is_mirrored[shown]
+    images[is_mirrored] = images[is_mirrored, :, ::-1]
+    return images
 
 
 def proportional(total: int, counts: np.ndarray) -> list[int]:

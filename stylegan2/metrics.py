@@ -126,9 +126,9 @@ def coverage_figures(
     num_precise, num_within = 0, 0
     is_recalled = torch.zeros(len(real), dtype=torch.bool, device=device)
     nearest = torch.full([len(real)], torch.inf, device=device)
-    for rows, a in _blocks(generated, center, device):
+    for rows, a in centered_blocks(generated, center, device):
         is_precise = torch.zeros(len(a), dtype=torch.bool, device=device)
-        for columns, b in _blocks(real, center, device):
+        for columns, b in centered_blocks(real, center, device):
             squared = squared_distances(a, b)
             is_precise |= (squared <= wide[columns]).any(dim=1)
             num_within += int((squared <= dense[columns]).sum())
@@ -149,16 +149,16 @@ def _squared_radii(
     """Return squared distances of vectors to their nearest others, [len(neighbours), N]."""
     most = max(neighbours) + 1  # a vector is its own nearest
     found = []
-    for _, a in _blocks(features, center, device):
+    for _, a in centered_blocks(features, center, device):
         nearest = torch.full([len(a), most], torch.inf, device=device)
-        for _, b in _blocks(features, center, device):
+        for _, b in centered_blocks(features, center, device):
             candidates = torch.cat([nearest, squared_distances(a, b)], dim=1)
             nearest = candidates.topk(most, dim=1, largest=False).values
         found.append(nearest[:, list(neighbours)].T)
     return torch.cat(found, dim=1)
 
 
-def _blocks(
+def centered_blocks(
     features: Vectors, center: np.ndarray, device: torch.device | str
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield where each block of vectors is, and the vectors as seen from a point near them.

@@ -60,6 +60,14 @@ class Growing:
         return np.memmap(self._file, np.float32, mode="r", shape=(self._num, self._size))
 
 
+def stored(vectors: Any) -> np.ndarray:
+    """Return vectors that are made when they are read, [N, size], made once and mapped."""
+    growing = Growing(vectors.shape[1])
+    for block in blocks(vectors):
+        growing.append(block)
+    return growing.array()
+
+
 def blocks(vectors: np.ndarray | Selected) -> Iterator[np.ndarray]:
     """Yield the vectors in order, at most BLOCK at a time, as arrays of their own in memory."""
     for start in range(0, len(vectors), BLOCK):
