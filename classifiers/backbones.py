@@ -13,6 +13,7 @@ from facenet_pytorch import InceptionResnetV1
 from huggingface_hub import constants
 from torch import Tensor, nn
 
+from classifiers.augment import View, center
 from classifiers.depthwise import replace_depthwise
 from classifiers.heads import Head, HeadLayer, LayerOptions
 from facedata.errors import DataError
@@ -32,9 +33,10 @@ FACENET_FILES = {
 
 
 class Classifier(nn.Module):
-    """A backbone and its heads: images float [N, 3, H, W] in [0, 1] -> outputs [N, D].
+    """A backbone and its heads: images float [N, 3, *view.size] in [0, 1] -> outputs [N, D].
 
     Attributes:
+        view: what it sees of an image of its geometry; see `look`.
         backbone: without classifier, [N, 3, H, W] -> [N, num_features].
         layer: the heads.
         mean, std: of the colours that the backbone expects, [1, 3, 1, 1]; from its own config.
@@ -44,12 +46,12 @@ class Classifier(nn.Module):
         self,
         name: str,
         heads: Sequence[Head],
-        height: int,
-        width: int,
+        view: View,
         layer: LayerOptions = PLAIN,
     ) -> None:
         super().__init__()
-        self.backbone = _create(name, height, width)
+        self.view = view
+        self.backbone = _create(name, *view.size)
         self.layer = HeadLayer(self.backbone.num_features, heads, layer)
         config = self.backbone.pretrained_cfg
         for key in ("mean", "std"):
@@ -59,6 +61,10 @@ class Classifier(nn.Module):
     @property
     def heads(self) -> list[Head]:
         return self.layer.heads
+
+    def look(self, images: Tensor) -> Tensor:
+        """Return what it sees of images [N, 3, height, width] of its geometry; see `center`."""
+        return center(images, self.view)
 
     def features(self, images: Tensor) -> Tensor:
         """Return pooled features [N, num_features]."""
@@ -74,8 +80,7 @@ def build_classifier(
     name: str,
     weights: str,
     heads: Sequence[Head],
-    height: int,
-    width: int,
+    view: View,
     seed: int,
     layer: LayerOptions = PLAIN,
 ) -> Classifier:
@@ -87,8 +92,7 @@ def build_classifier(
             downloaded), `vggface2` or `casia-webface` (FaceNet's, likewise), `none` (random), or a
             file of tensors by the model's names (.safetensors, .pt, .pth).
         heads: what it predicts.
-        height: of the images in pixels.
-        width: of the images in pixels.
+        view: what it sees of an image.
         seed: of random weights.
         layer: how the heads are set on the backbone.
 
@@ -96,9 +100,9 @@ def build_classifier(
         DataError: no such model, or its weights cannot be had or do not fit.
     """
     torch.manual_seed(seed)
-    classifier = Classifier(name, heads, height, width, layer)
+    classifier = Classifier(name, heads, view, layer)
     if weights != "none":
-        state = _read_weights(name, weights, height, width)
+        state = _read_weights(name, weights, *view.size)
         _load(classifier.backbone, name, state, weights)
     return classifier.to(memory_format=torch.channels_last)
 

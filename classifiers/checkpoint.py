@@ -9,6 +9,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from classifiers.augment import read_view
 from classifiers.backbones import Classifier
 from classifiers.data import read_geometry
 from classifiers.heads import Head, read_layer
@@ -19,7 +20,7 @@ KEY = "classifier"  # of the header's JSON text
 
 
 def save_classifier(classifier: Classifier, meta: dict[str, Any], path: Path) -> None:
-    """Write a classifier: its tensors, and as JSON in the header its heads and `meta`.
+    """Write a classifier: its tensors, and as JSON in the header what it is made of and `meta`.
 
     Args:
         classifier: to save.
@@ -27,9 +28,13 @@ def save_classifier(classifier: Classifier, meta: dict[str, Any], path: Path) ->
         path: `.safetensors`; there whole or not at all.
     """
     state = {name: tensor.contiguous().cpu() for name, tensor in classifier.state_dict().items()}
-    heads = [head.to_dict() for head in classifier.heads]
-    layer = asdict(classifier.layer.options)
-    header = {KEY: json.dumps({**meta, "heads": heads, "head": layer}, sort_keys=True)}
+    meta = {
+        **meta,
+        "heads": [head.to_dict() for head in classifier.heads],
+        "head": asdict(classifier.layer.options),
+        "view": {"crop": classifier.view.crop, "resize": classifier.view.size},
+    }
+    header = {KEY: json.dumps(meta, sort_keys=True)}
     files.write_bytes(safetensors.torch.save(state, metadata=header), path)
 
 
@@ -50,7 +55,8 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
     heads = [Head.from_dict(values) for values in meta["heads"]]
     geometry = read_geometry(meta["geometry"])
     layer = read_layer(meta["head"])
-    classifier = Classifier(meta["backbone"], heads, geometry.height, geometry.width, layer)
+    view = read_view(meta["view"], geometry.height, geometry.width)
+    classifier = Classifier(meta["backbone"], heads, view, layer)
     try:
         classifier.load_state_dict(state)
     except RuntimeError as error:

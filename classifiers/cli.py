@@ -65,6 +65,9 @@ COMPUTE = options(
 @click.option("--geometry", type=JSON, required=True, help="{height, width, fit} of the images.")
 @MODEL
 @click.option("--head", type=JSON, required=True, help="{hidden, batch_norm, dropout, samples}.")
+@click.option("--view", type=JSON, required=True, help="{crop, resize}: [height, width] or null.")
+@click.option("--sampler", required=True, help="none, or one of the arms' samplers.")
+@click.option("--augment", type=JSON, required=True, help="{flip, crop, affine, ..}.")
 @click.option("--epochs", type=POSITIVE, required=True, help="Passes over the real train split.")
 @RECIPE
 @COMPUTE
@@ -85,6 +88,9 @@ def train(
     backbone: str,
     weights: str,
     head: dict,
+    view: dict,
+    sampler: str,
+    augment: dict,
     epochs: float,
     batch: int,
     lr: float,
@@ -98,6 +104,7 @@ def train(
 ) -> None:
     """Train one arm on the train split; the epoch is chosen on val, test is not read."""
     from classifiers import checkpoint, evaluate, predicting, samplers, synthetic, training
+    from classifiers.augment import read_augment, read_view
     from classifiers.backbones import build_classifier
     from classifiers.data import open_images, read_geometry, read_labelled
     from classifiers.heads import read_heads, read_layer
@@ -109,6 +116,7 @@ def train(
     the_device = machine.find_device(device)
     the_arm = samplers.read_arm(arm)
     size = read_geometry(geometry)
+    the_view = read_view(view, size.height, size.width)
     given = (synth_images, synth_samples, deficits)
     if the_arm.share and None in given:
         raise DataError(f"arm {arm}: needs --synth-images, --synth-samples and --deficits")
@@ -138,6 +146,9 @@ def train(
         batch=batch,
         lr=lr,
         weight_decay=weight_decay,
+        sampler=the_arm.sampler or sampler,
+        augment=read_augment(augment),
+        view=the_view,
         precision=training.resolve_precision(precision, the_device),
         seed=seed,
     )
@@ -145,10 +156,10 @@ def train(
         "arm %s, seed %d: %d real and %d synthetic images, %s on %s",
         arm, seed, len(train_table), num_synthetic, recipe.precision, the_device,
     )  # fmt: skip
-    classifier = build_classifier(backbone, weights, task, size.height, size.width, seed, layer)
+    classifier = build_classifier(backbone, weights, task, the_view, seed, layer)
     classifier = classifier.to(the_device)
     history = training.train_classifier(
-        classifier, train_set, val_set, the_arm, losses, len(train_table), recipe, the_device
+        classifier, train_set, val_set, losses, len(train_table), recipe, the_device
     )
 
     outputs = predicting.predict(classifier, val_set.pool, training.VAL_BATCH, the_device, "val")
@@ -335,10 +346,12 @@ def crossval(
 ) -> None:
     """Predict each image's labels by models that were fitted to the other folds."""
     from classifiers import crossval, predicting, training
+    from classifiers.augment import LIGHT, View
     from classifiers.backbones import build_classifier
     from classifiers.data import ImagePool, open_images
     from classifiers.heads import read_heads
     from classifiers.losses import Loss
+    from classifiers.samplers import NO_SAMPLER
     from facedata import machine, tables
 
     machine.tune(threads)
@@ -353,7 +366,9 @@ def crossval(
     heads = read_heads(settings, table, str(screened))
     targets = crossval.all_targets(table, heads)
 
-    build = partial(build_classifier, backbone, weights, heads, *array.shape[1:3])
+    size = array.shape[1:3]
+    view = View(size, size)
+    build = partial(build_classifier, backbone, weights, heads, view)
     if kimg:
         num_fitted = len(table) * (1 - 1 / table["fold"].nunique())
         recipe = training.Recipe(
@@ -361,6 +376,9 @@ def crossval(
             batch=batch,
             lr=lr,
             weight_decay=weight_decay,
+            sampler=NO_SAMPLER,
+            augment=LIGHT,
+            view=view,
             precision=training.resolve_precision(precision, the_device),
             seed=seed,
         )

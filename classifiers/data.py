@@ -94,7 +94,11 @@ class ImagePool:
         return taken
 
 
+def to_bytes(images: np.ndarray, device: torch.device) -> Tensor:
+    """Return packed images uint8 [N, H, W, 3] as uint8 [N, 3, H, W], channels last."""
+    return torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2)
+
+
 def to_batch(images: np.ndarray, device: torch.device) -> Tensor:
     """Return packed images uint8 [N, H, W, 3] as float32 [N, 3, H, W] in [0, 1], channels last."""
-    batch = torch.from_numpy(images).to(device, non_blocking=True)
-    return batch.permute(0, 3, 1, 2).float() / 255
+    return to_bytes(images, device).float() / 255

@@ -11,6 +11,7 @@ import torch
 from scipy.special import softmax
 from torch import Tensor, nn
 
+from classifiers.options import flatten
 from facedata.errors import DataError
 from facedata.packed import class_name
 
@@ -220,10 +221,9 @@ def read_layer(values: Any) -> LayerOptions:
     Raises:
         DataError: a key is missing or unknown, or a value is out of range.
     """
-    needed = {"hidden", "batch_norm", "dropout", "samples"}
-    if not isinstance(values, Mapping) or set(values) - {"cosine"} != needed:
-        raise DataError(f"head: found {values}, expected an object of {sorted(needed)}")
-    options = LayerOptions(**values)
+    names = ["hidden", "batch_norm", "dropout", "samples"]
+    names += ["cosine"] if "cosine" in values else []
+    options = LayerOptions(**flatten(values, "head", {name: name for name in names}))
     if options.hidden < 0 or not 0 <= options.dropout < 1 or options.samples < 1:
         raise DataError(f"head: {values}: hidden is >= 0, dropout in [0, 1), samples >= 1")
     if options.samples > 1 and not options.dropout:

@@ -15,11 +15,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from classifiers.heads import MISSING, Head, columns_of, num_columns
+from classifiers.options import flatten
 from facedata.errors import DataError
 
 KINDS = ("cross_entropy", "focal", "ldam", "soft_f1", "asymmetric")
 NUMERIC_KINDS = ("smooth_l1", "l1", "l2")
 WEIGHTS = ("none", "inverse", "effective")
+PATHS = {
+    "kind": "kind",
+    "numeric": "numeric",
+    "weights": "weights",
+    "beta": "beta",
+    "focal_gamma": "focal.gamma",
+    "focal_alpha": "focal.alpha",
+    "ldam_margin": "ldam.max_margin",
+    "ldam_scale": "ldam.scale",
+    "ldam_defer": "ldam.defer",
+    "gamma_positive": "asymmetric.gamma_positive",
+    "gamma_negative": "asymmetric.gamma_negative",
+    "clip": "asymmetric.clip",
+}
 EPS = 1e-8
 
 
@@ -71,25 +86,7 @@ def read_loss(values: Any, label_smoothing: float) -> Loss:
     Raises:
         DataError: a key is missing or unknown, or a value is out of range.
     """
-    try:
-        focal, ldam, asymmetric = (values[key] for key in ("focal", "ldam", "asymmetric"))
-        loss = Loss(
-            kind=values["kind"],
-            numeric=values["numeric"],
-            label_smoothing=label_smoothing,
-            weights=values["weights"],
-            beta=values["beta"],
-            focal_gamma=focal["gamma"],
-            focal_alpha=focal["alpha"],
-            ldam_margin=ldam["max_margin"],
-            ldam_scale=ldam["scale"],
-            ldam_defer=ldam["defer"],
-            gamma_positive=asymmetric["gamma_positive"],
-            gamma_negative=asymmetric["gamma_negative"],
-            clip=asymmetric["clip"],
-        )
-    except (KeyError, TypeError) as error:
-        raise DataError(f"loss: found {values}, {error} is missing") from None
+    loss = Loss(label_smoothing=label_smoothing, **flatten(values, "loss", PATHS))
     for name, allowed in (("kind", KINDS), ("numeric", NUMERIC_KINDS), ("weights", WEIGHTS)):
         if getattr(loss, name) not in allowed:
             raise DataError(f"loss: {name} {getattr(loss, name)!r} is none of {allowed}")

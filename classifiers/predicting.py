@@ -41,7 +41,7 @@ def predict(
     starts = range(0, len(pool), batch)
     for start in progress.track(starts, description):
         numbers = np.arange(start, min(start + batch, len(pool)))
-        features = classifier.features(to_batch(pool.take(numbers), device))
+        features = classifier.features(classifier.look(to_batch(pool.take(numbers), device)))
         parts.append(classifier.layer(features).double().cpu().numpy())
         if with_features:
             of_features.append(features.float().cpu().numpy())

@@ -1,6 +1,7 @@
 """Arms, and the order in which each arm shows its images."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,10 @@ from facedata.errors import DataError
 
 SYNTH = "synth@"
 REAL = "real"
-SAMPLERS = ("weighted_sampler",)
+NO_SAMPLER = "none"
+SAMPLERS = ("weighted_sampler", "balanced_sampler", "multilabel_sampler")
+MAX_RATIO = 20.0  # most that an image is drawn more or less often than its share
+NUM_ROUNDS = 100  # of evening out the classes of several heads
 WEIGHTED_LOSS = "weighted_loss"
 LOSSES = ("focal", "ldam", "soft_f1", "asymmetric")  # by their kind
 JOIN = "+"
@@ -26,7 +30,7 @@ class Arm:
         name: `real`, or one of SAMPLERS, LOSSES, `weighted_loss` and `synth@SHARE`, or several of
             them joined by `+`.
         share: of each class's deficit that synthetic images fill, in (0, 1]; 0 for other arms.
-        sampler: one of SAMPLERS; None shows all images alike.
+        sampler: one of SAMPLERS; None leaves the task's.
         loss: one of LOSSES; None leaves the task's.
         weigh: whether classes weigh inversely to their frequency.
     """
@@ -96,6 +100,67 @@ def sampling_weights(target: np.ndarray, num_classes: int) -> np.ndarray:
     return weights / weights.sum()
 
 
+def multilabel_weights(targets: Sequence[tuple[np.ndarray, int]]) -> np.ndarray:
+    """Return how often to draw each image so that the classes of all heads come close to even.
+
+    Iterative proportional fitting: head after head, images are weighted so that its classes are
+    drawn alike, until all are; no image is drawn more than MAX_RATIO times as often or as rarely as
+    without weights, which is where rare combinations stop it.
+
+    Args:
+        targets: of each head class ids int64 [N] (MISSING keeps its share), and its number of
+            classes.
+
+    Returns:
+        float64 [N], sum 1.
+
+    Source: Deming and Stephan 1940 (doi:10.1214/aoms/1177731829).
+    """
+    num_images = len(targets[0][0])
+    weights = np.ones(num_images)
+    for _ in range(NUM_ROUNDS):
+        before = weights.copy()
+        for target, num_classes in targets:
+            known = target != MISSING
+            total = np.bincount(target[known], weights[known], minlength=num_classes)
+            present = total > 0
+            factor = np.ones(num_classes)
+            factor[present] = known.sum() / present.sum() / total[present]
+            weights[known] *= factor[target[known]]
+            weights = weights.clip(1 / MAX_RATIO, MAX_RATIO)
+        if np.abs(weights - before).max() < 1e-4:
+            break
+    return weights / weights.sum()
+
+
+def balanced_order(
+    target: np.ndarray, num_classes: int, num_shown: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return an order that shows the classes in turn, int64 [num_shown].
+
+    So every stretch of as many images as there are classes holds one of each, in random order, and
+    each class's images are all shown before any of them again. Images without a label are left out.
+
+    Args:
+        target: class ids int64 [N] with MISSING.
+        num_classes: classes without an image are left out.
+        num_shown: length of the order.
+        rng: of random numbers.
+    """
+    members = [np.flatnonzero(target == k) for k in range(num_classes)]
+    members = [one for one in members if len(one)]
+    num_rounds = math.ceil(num_shown / len(members))
+    columns = [_passes(len(one), num_rounds, rng) for one in members]
+    rows = np.stack([one[place] for one, place in zip(members, columns, strict=True)], axis=1)
+    return rng.permuted(rows, axis=1).ravel()[:num_shown]
+
+
+def _passes(num_images: int, num_shown: int, rng: np.random.Generator) -> np.ndarray:
+    """Return numbers below num_images, each once before any again, int64 [num_shown]."""
+    passes = math.ceil(num_shown / num_images)
+    return np.concatenate([rng.permutation(num_images) for _ in range(passes)])[:num_shown]
+
+
 def draw_order(
     num_images: int, num_shown: int, seed: int, weights: np.ndarray | None = None
 ) -> np.ndarray:
@@ -111,8 +176,7 @@ def draw_order(
     rng = np.random.default_rng(seed)
     if weights is not None:
         return rng.choice(num_images, size=num_shown, p=weights)
-    passes = math.ceil(num_shown / num_images)
-    return np.concatenate([rng.permutation(num_images) for _ in range(passes)])[:num_shown]
+    return _passes(num_images, num_shown, rng)
 
 
 def split_batches(order: np.ndarray, batch: int) -> list[np.ndarray]:

@@ -13,20 +13,30 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from classifiers.augment import augment
+from classifiers.augment import Augment, View, augment_images, mix_batch
 from classifiers.backbones import Classifier
-from classifiers.data import ImagePool, to_batch
+from classifiers.data import ImagePool, to_bytes
 from classifiers.heads import Head, LayerOptions, class_counts, head_targets
 from classifiers.losses import Loss, TaskLoss, encode_targets
 from classifiers.metrics import head_metrics
 from classifiers.predicting import predict
-from classifiers.samplers import Arm, draw_order, sampling_weights, split_batches
+from classifiers.samplers import (
+    NO_SAMPLER,
+    SAMPLERS,
+    Arm,
+    balanced_order,
+    draw_order,
+    multilabel_weights,
+    sampling_weights,
+    split_batches,
+)
 from classifiers.synthetic import SyntheticImages
 from facedata import progress
 from facedata.errors import DataError
 
 log = logging.getLogger(__name__)
 
+AUGMENT = 1  # the part of a seed that augmentation draws from
 WARM_UP = 0.25  # share of the steps in which the learning rate rises
 PRECISIONS = ("auto", "fp32", "bf16")
 VAL_BATCH = 256  # images at a time where no gradient is kept
@@ -41,6 +51,9 @@ class Recipe:
         batch: images a step.
         lr: largest learning rate of the one-cycle schedule.
         weight_decay: of AdamW, on weights of two and more dimensions.
+        sampler: `none` or one of SAMPLERS.
+        augment: how training images are changed.
+        view: what of an image the network sees.
         precision: `fp32` or `bf16` (autocast).
         seed: of order and augmentation.
     """
@@ -49,6 +62,9 @@ class Recipe:
     batch: int
     lr: float
     weight_decay: float
+    sampler: str
+    augment: Augment
+    view: View
     precision: str
     seed: int
 
@@ -109,19 +125,36 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def train_order(
-    arm: Arm, train: Examples, heads: Sequence[Head], num_shown: int, seed: int
+    sampler: str, train: Examples, heads: Sequence[Head], num_shown: int, seed: int
 ) -> np.ndarray:
-    """Return the order in which an arm shows its images, int64 [num_shown].
+    """Return the order in which images are shown, int64 [num_shown].
+
+    Args:
+        sampler: `none` or one of SAMPLERS; the first two go by the first head's classes,
+            multilabel_sampler by those of all heads.
+        train: images to learn from.
+        heads: of the task.
+        num_shown: length of the order.
+        seed: of the random numbers.
 
     Raises:
-        DataError: the sampler is weighted by classes, but the first head is numeric.
+        DataError: the sampler wants classes, but the head is numeric.
     """
+    if sampler not in (NO_SAMPLER, *SAMPLERS):
+        raise DataError(f"sampler {sampler!r}: expected one of {(NO_SAMPLER, *SAMPLERS)}")
+    with_classes = [head for head in heads if head.classes]
+    if sampler != NO_SAMPLER and (not with_classes or not heads[0].classes):
+        raise DataError(f"{sampler}: the first head, {heads[0].name}, has no classes")
+    first = heads[0]
+    if sampler == "balanced_sampler":
+        target, rng = train.targets[first.name], np.random.default_rng(seed)
+        return balanced_order(target, len(first.classes), num_shown, rng)
     weights = None
-    if arm.sampler == "weighted_sampler":
-        first = heads[0]
-        if first.kind == "numeric":
-            raise DataError(f"arm {arm.name}: the first head, {first.name}, has no classes")
+    if sampler == "weighted_sampler":
         weights = sampling_weights(train.targets[first.name], len(first.classes))
+    elif sampler == "multilabel_sampler":
+        targets = [(train.targets[head.name], len(head.classes)) for head in with_classes]
+        weights = multilabel_weights(targets)
     return draw_order(len(train.pool), num_shown, seed, weights)
 
 
@@ -198,13 +231,16 @@ def draw_batch(
     train: Examples,
     encoded: np.ndarray,
     numbers: np.ndarray,
-    generator: torch.Generator,
+    recipe: Recipe,
+    rng: np.random.Generator,
     device: torch.device,
 ) -> Batch:
     """Return the images of these numbers, augmented; `encoded` holds the targets of all."""
-    images = augment(to_batch(train.pool.take(numbers), device), generator)
+    images = to_bytes(train.pool.take(numbers), device)
+    images = augment_images(images, recipe.augment, recipe.view, rng)
     targets = torch.from_numpy(encoded[numbers]).to(device)
-    return Batch(images, targets, torch.from_numpy(train.weights[numbers]).to(device))
+    trust = torch.from_numpy(train.weights[numbers]).to(device)
+    return Batch(*mix_batch(images, targets, trust, recipe.augment, rng))
 
 
 def take_step(
@@ -239,11 +275,11 @@ def take_steps(
     device: torch.device,
 ) -> Iterator[Tensor]:
     """Take a step for each batch and yield its loss."""
-    generator = torch.Generator().manual_seed(recipe.seed)
+    rng = np.random.default_rng([recipe.seed, AUGMENT])
     encoded = encode_targets(classifier.heads, train.targets)
     for step, numbers in enumerate(batches):
         classifier.train()
-        batch = draw_batch(train, encoded, numbers, generator, device)
+        batch = draw_batch(train, encoded, numbers, recipe, rng, device)
         yield take_step(classifier, optimizer, batch, recipe, task_loss, step / len(batches))
         schedule.step()
 
@@ -271,7 +307,6 @@ def train_classifier(
     classifier: Classifier,
     train: Examples,
     val: Examples,
-    arm: Arm,
     losses: Mapping[str, Loss],
     num_real: int,
     recipe: Recipe,
@@ -283,7 +318,6 @@ def train_classifier(
         classifier: on `device`.
         train: images to learn from, the real ones first.
         val: images to choose the epoch by.
-        arm: how images are drawn.
         losses: by head, as of `arm_losses`.
         num_real: real images of train; every arm is shown epochs * num_real images.
         recipe: the same for every arm.
@@ -297,7 +331,8 @@ def train_classifier(
         DataError: the loss is no longer finite.
     """
     heads = classifier.heads
-    order = train_order(arm, train, heads, round(recipe.epochs * num_real), recipe.seed)
+    num_images = round(recipe.epochs * num_real)
+    order = train_order(recipe.sampler, train, heads, num_images, recipe.seed)
     batches = split_batches(order, recipe.batch)
     task_loss = make_loss(train, heads, losses, device)
     optimizer, schedule = make_schedule(classifier, recipe, len(batches))

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from classifiers.augment import View
 from facedata import files, tables
 
 HEIGHT, WIDTH = 32, 24
@@ -24,6 +25,17 @@ LOSS = {
     "asymmetric": {"gamma_positive": 1.0, "gamma_negative": 2.0, "clip": 0.05},
 }
 HEAD = {"hidden": 0, "batch_norm": False, "dropout": 0.0, "samples": 1}
+AUGMENT = {
+    "flip": 0.5,
+    "crop": {"random": False, "pad": 0},
+    "affine": {"p": 1.0, "rotation": 5.0, "scale": 0.05, "shift": 0.05, "shear": 0.0},
+    "perspective": {"p": 0.0, "distortion": 0.2},
+    "color": {"p": 1.0, "brightness": 0.15, "contrast": 0.2, "saturation": 0.0, "hue": 0.0},
+    "erase": {"p": 0.0, "min_area": 0.02, "max_area": 0.33},
+    "randaugment": {"num_ops": 0, "magnitude": 9},
+    "mix": {"p": 1.0, "mixup": 0.0, "cutmix": 0.0},
+}
+VIEW = View((HEIGHT, WIDTH), (HEIGHT, WIDTH))
 BACKBONE = "test_efficientnet"  # timm's smallest with depthwise convolutions
 
 
@@ -89,6 +101,9 @@ class DataSet:
             "heads": HEADS,
             "loss": LOSS,
             "head": HEAD,
+            "view": {"crop": None, "resize": None},
+            "sampler": "none",
+            "augment": AUGMENT,
             "arm": arm,
             "geometry": GEOMETRY,
             "backbone": BACKBONE,

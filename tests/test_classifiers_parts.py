@@ -6,12 +6,13 @@ import pytest
 import sklearn.metrics
 import torch
 import torch.nn.functional as F
-from classifier_sets import BACKBONE, COLORS, HEADS, make_table
+from classifier_sets import BACKBONE, COLORS, HEADS, VIEW, make_table
 from facenet_pytorch import InceptionResnetV1, fixed_image_standardization
 from huggingface_hub import constants
 from torch import nn
 
-from classifiers import augment, backbones, checkpoint, losses, metrics, samplers, training
+from classifiers import backbones, checkpoint, losses, metrics, samplers, training
+from classifiers.augment import Augment, View
 from classifiers.data import ImagePool
 from classifiers.depthwise import replace_depthwise
 from classifiers.heads import (
@@ -167,7 +168,7 @@ def test_cosine_heads_by_hand():
         ({"hidden": -1}, "hidden is >= 0"),
         ({"dropout": 1.0}, "dropout in"),
         ({"samples": 4}, "no dropout that would differ"),
-        ({"width": 3}, "expected an object"),
+        ({"width": 3}, "unknown width"),
     ],
 )
 def test_bad_layers_are_refused(change, words):
@@ -188,8 +189,10 @@ def test_examples_take_the_weights_of_a_table():
     weighed = training.Examples.of(images, table.assign(weight=[0.25, 1.0]), [COLOR])
     assert (weighed + plain).weights.tolist() == [0.25, 1.0, 1.0, 1.0]
     encoded = losses.encode_targets([COLOR], weighed.targets)
+    recipe = training.Recipe(1, 2, 0.1, 0.0, "none", Augment(), whole(4, 4), "fp32", 0)
+    rng = np.random.default_rng(0)
     batch = training.draw_batch(
-        weighed, encoded, np.array([1, 0]), torch.Generator(), torch.device("cpu")
+        weighed, encoded, np.array([1, 0]), recipe, rng, torch.device("cpu")
     )
     assert batch.trust.tolist() == [1.0, 0.25]
     assert batch.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
@@ -237,6 +240,48 @@ def test_sampler_draws_all_classes_alike():
     assert np.mean(target[drawn] == 2) == pytest.approx(0.5 / 3, abs=0.01)
 
 
+def test_balanced_order_shows_the_classes_in_turn():
+    target = np.array([0] * 90 + [1] * 9 + [3] * 2 + [MISSING] * 50)
+    order = samplers.balanced_order(target, 4, 60, np.random.default_rng(0))
+    assert len(order) == 60
+    for turn in order.reshape(20, 3):
+        assert sorted(target[turn]) == [0, 1, 3]
+    assert {tuple(target[turn]) for turn in order.reshape(20, 3)} > {(0, 1, 3)}
+    shown = np.bincount(order, minlength=len(target))
+    assert shown[target == MISSING].sum() == 0
+    assert shown[target == 0].max() == 1  # 20 of 90
+    assert set(shown[target == 1]) == {2, 3} and set(shown[target == 3]) == {10}
+    assert len(samplers.balanced_order(target, 4, 61, np.random.default_rng(0))) == 61
+
+
+def test_multilabel_weights_even_out_all_heads_at_once():
+    rng = np.random.default_rng(0)
+    one = (rng.random(4000) < 0.2).astype(int)
+    two = np.where(rng.random(4000) < 0.8, one, rng.integers(0, 3, 4000))  # goes with the first
+    one[:400] = MISSING
+    weights = samplers.multilabel_weights([(one, 2), (two, 3)])
+    assert weights.sum() == pytest.approx(1)
+    for target, num_classes in ((one, 2), (two, 3)):
+        known = target != MISSING
+        shares = np.bincount(target[known], weights[known], minlength=num_classes)
+        np.testing.assert_allclose(shares / shares.sum(), 1 / num_classes, atol=0.01)
+    drawn = samplers.draw_order(4000, 20_000, 0, weights)
+    assert np.mean(two[drawn] == 2) == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_multilabel_weights_of_one_head_are_the_weighted_samplers():
+    target = np.array([0] * 90 + [1] * 9 + [2] * 3 + [MISSING] * 100)
+    found = samplers.multilabel_weights([(target, 3)])
+    np.testing.assert_allclose(found, samplers.sampling_weights(target, 3), rtol=1e-3)
+
+
+def test_multilabel_weights_are_limited():
+    target = np.array([0] * 9999 + [1])
+    weights = samplers.multilabel_weights([(target, 2)])
+    assert weights.max() / weights.min() <= samplers.MAX_RATIO**2
+    assert weights[-1] > 15 * weights[0]
+
+
 def test_order_shows_each_image_once_before_any_again():
     order = samplers.draw_order(10, 25, seed=3)
     assert sorted(order[:10]) == sorted(order[10:20]) == list(range(10))
@@ -259,45 +304,15 @@ def test_epochs_end_at_their_share_of_the_batches(num_batches, epochs, ends):
     assert epoch_ends(num_batches, epochs) == ends
 
 
-# --- Augmentation
-
-
-def test_augmentation_is_seeded_and_keeps_shape():
-    images = torch.rand(4, 3, 32, 24)
-    first = augment.augment(images, torch.Generator().manual_seed(1))
-    again = augment.augment(images, torch.Generator().manual_seed(1))
-    other = augment.augment(images, torch.Generator().manual_seed(2))
-    assert first.shape == images.shape
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-def test_augmentation_without_strength_only_flips(monkeypatch):
-    for name in ("ROTATION", "SCALE", "SHIFT", "BRIGHTNESS", "CONTRAST"):
-        monkeypatch.setattr(augment, name, 0.0)
-    images = torch.rand(16, 3, 32, 24)
-    out = augment.augment(images, torch.Generator().manual_seed(0))
-    is_flipped = (out - images.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-5
-    is_same = (out - images).abs().amax(dim=(1, 2, 3)) < 1e-5
-    assert (is_flipped ^ is_same).all()
-    assert 2 < is_flipped.sum() < 14
-
-
-def test_rotation_keeps_circles_round_in_oblong_images(monkeypatch):
-    for name in ("SCALE", "SHIFT", "BRIGHTNESS", "CONTRAST"):
-        monkeypatch.setattr(augment, name, 0.0)
-    monkeypatch.setattr(augment, "ROTATION", 90.0)
-    y, x = torch.meshgrid(torch.arange(64) - 31.5, torch.arange(32) - 15.5, indexing="ij")
-    disc = ((y**2 + x**2) < 10**2).float().expand(8, 3, 64, 32)
-    out = augment.augment(disc, torch.Generator().manual_seed(0))
-    assert (out - disc).abs().mean() < 0.02
-
-
 # --- Backbones
 
 
+def whole(height, width):
+    return View((height, width), (height, width))
+
+
 def build(weights="none", name=BACKBONE, seed=0, heads=(COLOR,)):
-    return backbones.build_classifier(name, weights, list(heads), 32, 24, seed)
+    return backbones.build_classifier(name, weights, list(heads), VIEW, seed)
 
 
 def test_backbone_normalises_by_its_own_config():
@@ -311,7 +326,7 @@ def test_backbone_normalises_by_its_own_config():
 
 
 def test_vision_transformer_takes_other_sizes():
-    model = backbones.build_classifier("test_vit", "none", [COLOR], 48, 32, 0).eval()
+    model = backbones.build_classifier("test_vit", "none", [COLOR], whole(48, 32), 0).eval()
     assert model(torch.rand(2, 3, 48, 32)).shape == (2, 3)
 
 
@@ -381,7 +396,7 @@ def test_weights_that_cannot_be_had_are_one_clear_error(tmp_path, monkeypatch):
 
 
 def facenet(weights, name="inception_resnet_v1"):
-    return backbones.build_classifier(name, weights, [COLOR], 96, 80, seed=0)
+    return backbones.build_classifier(name, weights, [COLOR], whole(96, 80), seed=0)
 
 
 def test_facenet_takes_its_weights_from_the_cache(tmp_path, monkeypatch):
@@ -415,7 +430,7 @@ def test_facenet_takes_its_weights_from_the_cache(tmp_path, monkeypatch):
     "name", ["mobilenetv2_100", "efficientnet_lite1", "resnet50", "resnext50_32x4d", "densenet121"]
 )
 def test_the_presets_backbones_can_be_built(name):
-    classifier = backbones.Classifier(name, [COLOR], 64, 48)
+    classifier = backbones.Classifier(name, [COLOR], whole(64, 48))
     assert classifier(torch.rand(2, 3, 64, 48)).shape == (2, 3)
 
 

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import safetensors
 import torch
-from classifier_sets import BACKBONE, COLORS, HEAD, HEADS, LOSS, DataSet, as_options
+from classifier_sets import AUGMENT, BACKBONE, COLORS, HEAD, HEADS, LOSS, VIEW, DataSet, as_options
 from click.testing import CliRunner
+from torchvision.transforms.v2 import functional
 
 from classifiers import checkpoint, filter, synthetic, training
+from classifiers.augment import LIGHT
 from classifiers.backbones import build_classifier
 from classifiers.cli import main
 from classifiers.data import ImagePool, read_labelled
@@ -152,14 +154,14 @@ def shown_by_arm(data, name, epochs=2):
         )
         train += training.Examples.of_synthetic(images, chosen, heads)
     recorder = Recorder(train.pool.parts)
-    recipe = training.Recipe(epochs, 16, 0.005, 0.01, "fp32", 0)
+    sampler = arm.sampler or "none"
+    recipe = training.Recipe(epochs, 16, 0.005, 0.01, sampler, LIGHT, VIEW, "fp32", 0)
     each = training.arm_losses(arm, {head.name: Loss(label_smoothing=0.05) for head in heads})
-    classifier = build_classifier(BACKBONE, "none", heads, 32, 24, 0)
+    classifier = build_classifier(BACKBONE, "none", heads, VIEW, 0)
     history = training.train_classifier(
         classifier,
         training.Examples(recorder, train.targets, train.weights),
         training.Examples.of(data.array, val_table, heads),
-        arm,
         each,
         len(train_table),
         recipe,
@@ -170,12 +172,14 @@ def shown_by_arm(data, name, epochs=2):
 
 def test_arms_show_the_same_number_of_images(trained):
     shown = {}
-    for name in ("real", "weighted_sampler", "weighted_loss", "synth@0.5", "synth@1.0"):
+    arms = ("real", "weighted_sampler", "balanced_sampler", "multilabel_sampler", "weighted_loss",
+            "synth@0.5", "synth@1.0")  # fmt: skip
+    for name in arms:
         counts, train, history = shown_by_arm(trained, name)
         shown[name] = counts
         assert counts.sum() == 192 == history["images"].iloc[-1]
         assert len(counts) == 96 + {"synth@0.5": 10, "synth@1.0": 20}.get(name, 0)
-        if name == "weighted_sampler":
+        if name.endswith("_sampler"):
             target = train.targets["color"]
             drawn = np.bincount(target[target != MISSING], counts[target != MISSING])
             assert drawn.min() > 0.7 * drawn.max()  # all classes alike
@@ -239,6 +243,30 @@ def test_arms_with_other_losses_learn(trained, tmp_path, arm):
     np.testing.assert_allclose(torch.sigmoid(logits), prob["bright:yes"][:5], atol=1e-4)
 
 
+def test_training_and_predicting_through_a_view_with_every_augmentation(trained, tmp_path):
+    augment = {
+        **AUGMENT,
+        "crop": {"random": True, "pad": 2},
+        "perspective": {"p": 0.5, "distortion": 0.2},
+        "erase": {"p": 0.5, "min_area": 0.02, "max_area": 0.2},
+        "randaugment": {"num_ops": 1, "magnitude": 5},
+        "mix": {"p": 0.8, "mixup": 0.2, "cutmix": 1.0},
+    }
+    view = {"crop": [28, 20], "resize": [36, 24]}
+    options = trained.train_options(tmp_path, augment=augment, view=view, epochs=2)
+    run(options)
+    classifier, meta = checkpoint.load_classifier(tmp_path / "model.safetensors")
+    assert meta["view"] == view
+    val = trained.table[trained.table["split"] == "val"]
+    images = trained.array[val["row"].to_numpy(dtype=int)]
+    middle = torch.from_numpy(images[:, 2:30, 2:22]).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        seen = functional.resize(middle, [36, 24], antialias=True)
+        prob = classifier(seen)[:, :3].softmax(dim=1)
+    found = tables.read(tmp_path / "predictions.parquet")[[f"color:{name}" for name in COLORS]]
+    np.testing.assert_allclose(prob, found, atol=1e-4)
+
+
 def test_numeric_and_joint_heads_in_bf16_with_part_of_an_epoch(trained, tmp_path):
     heads = [
         {"name": "age", "attributes": ["age"], "kind": "numeric", "weight": 0.5},
@@ -265,6 +293,9 @@ def test_numeric_and_joint_heads_in_bf16_with_part_of_an_epoch(trained, tmp_path
         ({"arm": "huber"}, "arm 'huber'"),
         ({"loss": {**LOSS, "kind": "hinge"}}, "kind 'hinge'"),
         ({"head": {**HEAD, "samples": 2}}, "no dropout"),
+        ({"view": {"crop": [40, 20], "resize": None}}, "larger than the images"),
+        ({"augment": {**AUGMENT, "flip": 2}}, "flip 2 is not in"),
+        ({"sampler": "even"}, "sampler 'even'"),
         ({"arm": "synth@1.0"}, "needs --synth-images"),
         ({"geometry": {"height": 48, "width": 48, "fit": "pad"}}, "24x32 px"),
         ({"geometry": {"height": 48}}, "expected height, width and fit"),

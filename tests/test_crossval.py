@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from classifier_sets import BACKBONE, COLORS, DataSet, as_options, draw
+from classifier_sets import BACKBONE, COLORS, VIEW, DataSet, as_options, draw
 from click.testing import CliRunner
 
 from classifiers import crossval, training
+from classifiers.augment import LIGHT
 from classifiers.backbones import build_classifier
 from classifiers.cli import main
 from classifiers.heads import MISSING, Head, read_heads
@@ -22,7 +23,7 @@ from facedata.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=17.0)
-RECIPE = training.Recipe(3, 16, 0.01, 0.01, "fp32", 0)
+RECIPE = training.Recipe(3, 16, 0.01, 0.01, "none", LIGHT, VIEW, "fp32", 0)
 
 
 def run(arguments, code=0):
@@ -134,7 +135,7 @@ def test_trained_models_never_see_their_own_fold(screened):
             labelled,
             heads,
             crossval.all_targets(labelled, heads),
-            partial(build_classifier, BACKBONE, "none", heads, 32, 24),
+            partial(build_classifier, BACKBONE, "none", heads, VIEW),
             RECIPE,
             Loss(),
             1,

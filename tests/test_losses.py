@@ -384,7 +384,7 @@ def test_a_heads_own_loss_is_laid_over_the_tasks():
         ({"weights": "frequency"}, "weights 'frequency' is none of"),
         ({"beta": 1.5}, "shares lie in"),
         ({"focal": {"gamma": -1.0, "alpha": None}}, "exponents and scale"),
-        ({"focal": {"gamma": 1.0}}, "'alpha' is missing"),
+        ({"focal": {"gamma": 1.0}}, "no focal.alpha"),
     ],
 )
 def test_bad_losses_are_refused(change, words):

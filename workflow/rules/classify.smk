@@ -29,6 +29,9 @@ rule classify:
         label_smoothing=setting("classify/label_smoothing"),
         loss=setting("classify/loss"),
         head=setting("classify/head"),
+        view=setting("classify/view"),
+        sampler=setting("classify/sampler"),
+        augment=setting("classify/augment"),
         precision=setting("classify/precision"),
         code=code_digest("classifiers train"),
     shell:
@@ -36,6 +39,7 @@ rule classify:
         " --splits {input.splits} --heads {params.heads:q} --loss {params.loss:q}"
         " --arm {wildcards.arm} {params.synth}"
         " --geometry {params.geometry:q} --backbone {params.backbone} --head {params.head:q}"
+        " --view {params.view:q} --sampler {params.sampler} --augment {params.augment:q}"
         " --weights {params.weights:q} --epochs {params.epochs} --batch {params.batch}"
         " --lr {params.lr} --weight-decay {params.weight_decay}"
         " --label-smoothing {params.label_smoothing} --precision {params.precision}"
