@@ -225,6 +225,10 @@ class Training:
         if options.aug != "noaug":
             self.augment = AugmentPipe.preset(options.augpipe).to(device)
             self.augment.p.fill_(options.p)
+            try:
+                self.augment(torch.zeros([1, 3, *[self.data.resolution] * 2], device=device))
+            except ValueError as error:
+                raise DataError(f"--augpipe {options.augpipe}: {error}") from None
         self.ada = None
         if options.aug == "ada":
             self.ada = AdaController(

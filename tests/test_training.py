@@ -278,6 +278,11 @@ def test_networks_that_cannot_be_built_are_refused():
         Training(make_pack(), make_options(mapping_layers=0), CPU)
 
 
+def test_a_pipe_that_the_images_are_too_small_for_is_refused_at_once():
+    with pytest.raises(DataError, match=r"--augpipe bgcf: images: 16x16, expected at least 22"):
+        Training(make_pack(), make_options(augpipe="bgcf"), CPU)
+
+
 # A whole run.
 
 
