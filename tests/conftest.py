@@ -9,6 +9,7 @@ every file (argument `golden_case`, a pair of the file and the case's entry in `
 import functools
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from stylegan2.draws import Draws
+from stylegan2.ops import build, native
 
 GOLDEN_DIR = Path(os.environ.get("EVENFACE_GOLDEN_DIR", Path(__file__).parent / "golden"))
 
@@ -108,6 +110,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     else:
         ids = [Path(name).stem for name in names]
         metafunc.parametrize("golden", names, ids=ids, indirect=True)
+
+
+@pytest.fixture(params=["compiled", "composed"])
+def operators(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run a test with the compiled operators and with those composed of PyTorch's."""
+    if request.param == "composed":
+        with native.composed():
+            yield request.param
+        return
+    missing = build.recipe("cpu").missing
+    if missing is not None:
+        pytest.skip(missing)
+    native.load("cpu")
+    yield request.param
 
 
 @pytest.fixture

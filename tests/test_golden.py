@@ -27,6 +27,8 @@ from stylegan2.ops.upfirdn2d import (
     upsample2d,
 )
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 FIRST = 1e-4
 SECOND = 1e-3
 HALF = 5e-3  # float16

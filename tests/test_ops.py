@@ -16,6 +16,8 @@ from stylegan2.ops.upfirdn2d import (
     upsample2d,
 )
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 LAYOUTS = {"channels_first": torch.contiguous_format, "channels_last": torch.channels_last}
 TAPS12 = np.linspace(-0.3, 1, 12)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylegan2.checks import check_choice, check_shape
+from stylegan2.ops import native
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ ACTIVATIONS = {
     "softplus": Activation(lambda x, _: functional.softplus(x)),
     "swish": Activation(lambda x, _: torch.sigmoid(x) * x, gain=math.sqrt(2)),
 }
+NUMBERS = {name: i for i, name in enumerate(ACTIVATIONS)}  # in csrc/arithmetic.h
 
 
 def bias_act(
@@ -61,16 +63,35 @@ def bias_act(
         ValueError: act is unknown, b does not fit x, or clamp is not above 0.
     """
     check_choice("act", act, ACTIVATIONS)
-    early, late = split_gain(act, gain)
+    check_clamp(clamp)
     if b is not None:
         if not -x.ndim <= dim < x.ndim:
             raise ValueError(f"dim: {dim}, expected a dimension of x, which has {x.ndim}")
         check_shape("b", b, [x.shape[dim]])
+    if native.is_used(x):
+        spec = ACTIVATIONS[act]
+        return torch.ops.stylegan2.bias_act(
+            x,
+            b,
+            0 if b is None else dim % x.ndim,
+            NUMBERS[act],
+            spec.alpha if alpha is None else alpha,
+            spec.gain if gain is None else gain,
+            math.inf if clamp is None else clamp,
+        )
+    early, late = split_gain(act, gain)
+    if b is not None:
         b = (b.to(x.dtype) * early).reshape([-1 if i == dim % x.ndim else 1 for i in range(x.ndim)])
         x = torch.add(b, x, alpha=early)
     else:
         x = x * early
     return activate_(x, act, alpha, late, clamp)
+
+
+def check_clamp(clamp: float | None) -> None:
+    """Refuse a limit that is not above 0."""
+    if clamp is not None and not clamp > 0:
+        raise ValueError(f"clamp: {clamp!r}, expected a number above 0")
 
 
 def split_gain(act: str, gain: float | None) -> tuple[float, float]:
@@ -91,8 +112,7 @@ def activate_(
     Raises:
         ValueError: clamp is not above 0.
     """
-    if clamp is not None and not clamp > 0:
-        raise ValueError(f"clamp: {clamp!r}, expected a number above 0")
+    check_clamp(clamp)
     spec = ACTIVATIONS[act]
     x = spec.fn(x, spec.alpha if alpha is None else alpha)
     if gain != 1:

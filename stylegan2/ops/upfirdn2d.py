@@ -1,6 +1,7 @@
 """FIR filtering of images with up- and down-sampling.
 
-Two ways to compute the same thing, chosen by the layout of the images in memory:
+Compiled code computes it where there is any (see `native`). Otherwise there are two ways to compute
+the same thing with PyTorch's operators, chosen by the layout of the images in memory:
 
 - channels last: a depthwise convolution, fast on CPUs in that layout;
 - otherwise matrices: along an axis the whole operation (insert zeros, pad or crop, filter, keep
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylegan2.checks import check_positive, check_shape
+from stylegan2.ops import native
 
 SEPARABLE_TAPS = 8  # 1-D filters of at least so many taps stay 1-D
 
@@ -99,6 +101,10 @@ def upfirdn2d(
     terms = correlation_taps(filter_factors(f), flip_filter, gain_y, gain_x)
     y_axis = Axis(x.shape[2], len(terms[0][0]), up_y, down_y, y0, y1)
     x_axis = Axis(x.shape[3], len(terms[0][1]), up_x, down_x, x0, x1)
+    if native.is_used(x):
+        return torch.ops.stylegan2.upfirdn2d(
+            x, *flat_taps(terms), len(terms), y_axis.settings, x_axis.settings
+        )
     return _Upfirdn2d.apply(x, terms, y_axis, x_axis)
 
 
@@ -218,6 +224,11 @@ class Axis:
         return (self.size * self.up + self.before + self.after - self.taps) // self.down + 1
 
     @property
+    def settings(self) -> list[int]:
+        """What the compiled operator wants to know, apart from sizes."""
+        return [self.up, self.down, self.before, self.after]
+
+    @property
     def adjoint(self) -> "Axis":
         """The transposed map, whose taps are reversed."""
         used = self.size * self.up - self.size_out * self.down
@@ -327,6 +338,12 @@ def correlation_taps(factors: tuple, flip_filter: bool, gain_y: float, gain_x: f
         )
         for rows, cols in factors
     )
+
+
+@functools.lru_cache(maxsize=256)
+def flat_taps(terms: tuple) -> tuple[list[float], list[float]]:
+    """Return the taps along y and along x, one term after the other."""
+    return [tap for rows, _ in terms for tap in rows], [tap for _, cols in terms for tap in cols]
 
 
 def filter_factors(f: Tensor | None) -> tuple:

@@ -1,0 +1,225 @@
+"""The compiled operators: what PyTorch has to know of them, and whether they are used.
+
+The operators are described here (`torch.library`: signatures, gradients, shapes without data) and
+computed by `csrc`. Where that is not compiled, or cannot be, callers take their own way of composed
+PyTorch operators instead, which computes the same.
+"""
+
+import contextlib
+import functools
+import logging
+import os
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from stylegan2.ops import build
+
+SWITCH_VARIABLE = "EVENFACE_OPERATORS"  # `composed`: never use the compiled ones
+NAMESPACE = "stylegan2"
+
+log = logging.getLogger(__name__)
+
+_LIBRARY = torch.library.Library(NAMESPACE, "DEF")
+_is_allowed = True
+
+
+@contextlib.contextmanager
+def composed() -> Iterator[None]:
+    """Within, the compiled operators are not used."""
+    global _is_allowed
+    before, _is_allowed = _is_allowed, False
+    try:
+        yield
+    finally:
+        _is_allowed = before
+
+
+def is_used(x: Tensor) -> bool:
+    """Tell whether an operator on this tensor is the compiled one; the first call compiles it."""
+    return _is_allowed and is_ready(x.device.type)
+
+
+@functools.cache
+def is_ready(device_type: str) -> bool:
+    """Tell whether there are compiled operators for a kind of device, and load them.
+
+    If they cannot be compiled the log says so, once a process.
+    """
+    if device_type not in build.KINDS or os.environ.get(SWITCH_VARIABLE) == "composed":
+        return False
+    try:
+        load(device_type)
+    except build.BuildError as error:
+        log.warning("%s", error)
+        return False
+    return True
+
+
+def load(kind: str, retry: bool = False) -> None:
+    """Load the compiled operators of a kind; see `build.library`.
+
+    Raises:
+        BuildError: there are none.
+    """
+    path = build.library(kind, retry)
+    try:
+        torch.ops.load_library(str(path))
+    except OSError as error:
+        message = build.explain(kind, f"{path} does not load: {error}", None)
+        raise build.BuildError(message, is_new=True) from None
+
+
+# upfirdn2d: rows and cols are the taps of all terms, those of y_axis and x_axis are up, down,
+# padding before and after. It is linear, and its gradient is itself with other arguments.
+
+_LIBRARY.define(
+    "upfirdn2d(Tensor x, float[] rows, float[] cols, int terms, int[] y_axis, int[] x_axis)"
+    " -> Tensor"
+)
+
+
+def _size_out(size: int, taps: int, axis: list[int]) -> int:
+    up, down, before, after = axis
+    return (size * up + before + after - taps) // down + 1
+
+
+def _adjoint(size: int, taps: int, axis: list[int]) -> list[int]:
+    up, down, before, _ = axis
+    used = size * up - _size_out(size, taps, axis) * down
+    return [down, up, taps - 1 - before, used + before - up + 1]
+
+
+@torch.library.register_fake(f"{NAMESPACE}::upfirdn2d", lib=_LIBRARY)
+def _(x, rows, cols, terms, y_axis, x_axis):
+    height = _size_out(x.shape[2], len(rows) // terms, y_axis)
+    width = _size_out(x.shape[3], len(cols) // terms, x_axis)
+    layout = torch._prims_common.suggest_memory_format(x)
+    return x.new_empty([*x.shape[:2], height, width]).contiguous(memory_format=layout)
+
+
+def _setup_upfirdn2d(ctx, inputs, output):
+    x, *ctx.arguments = inputs
+    ctx.size = x.shape[2:]
+
+
+def _upfirdn2d_backward(ctx, dy):
+    rows, cols, terms, y_axis, x_axis = ctx.arguments
+    dx = torch.ops.stylegan2.upfirdn2d(
+        dy,
+        _reverse(rows, terms),
+        _reverse(cols, terms),
+        terms,
+        _adjoint(ctx.size[0], len(rows) // terms, y_axis),
+        _adjoint(ctx.size[1], len(cols) // terms, x_axis),
+    )
+    return dx, None, None, None, None, None
+
+
+def _reverse(taps: list[float], terms: int) -> list[float]:
+    length = len(taps) // terms
+    return [
+        tap for start in range(0, len(taps), length) for tap in taps[start : start + length][::-1]
+    ]
+
+
+torch.library.register_autograd(
+    f"{NAMESPACE}::upfirdn2d", _upfirdn2d_backward, setup_context=_setup_upfirdn2d, lib=_LIBRARY
+)
+
+
+# bias_act: y = clamp(gain * act(x + b)). Its derivatives are taken at `ref`, which is y with from_y
+# (piecewise linear functions: nothing but y is kept) or x. bias_act_first is linear in dy + add,
+# add being one number a channel, and also returns its result's sums by channel if is_summed.
+
+_ACT = "int dim, int act, float alpha, float gain, float clamp"
+_LIBRARY.define(f"bias_act(Tensor x, Tensor? b, {_ACT}) -> Tensor")
+_LIBRARY.define(
+    f"bias_act_first(Tensor dy, Tensor? add, Tensor ref, Tensor? b, {_ACT}, bool from_y,"
+    " bool is_summed) -> (Tensor, Tensor)"
+)
+_LIBRARY.define(
+    f"bias_act_second(Tensor dy, Tensor ddx, Tensor? add, Tensor ref, Tensor? b, {_ACT},"
+    " bool is_summed) -> (Tensor, Tensor)"
+)
+PIECEWISE_LINEAR = 3  # activations before this one are
+
+
+def _sums_like(ref: Tensor, dim: int, is_summed: bool) -> Tensor:
+    dtype = torch.float64 if ref.dtype == torch.float64 else torch.float32
+    return ref.new_empty([ref.shape[dim] if is_summed else 0], dtype=dtype)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::bias_act", lib=_LIBRARY)
+def _(x, b, dim, act, alpha, gain, clamp):
+    return torch.empty_like(x)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::bias_act_first", lib=_LIBRARY)
+def _(dy, add, ref, b, dim, act, alpha, gain, clamp, from_y, is_summed):
+    return torch.empty_like(ref), _sums_like(ref, dim, is_summed)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::bias_act_second", lib=_LIBRARY)
+def _(dy, ddx, add, ref, b, dim, act, alpha, gain, clamp, is_summed):
+    return torch.empty_like(ref), _sums_like(ref, dim, is_summed)
+
+
+def _setup_bias_act(ctx, inputs, output):
+    x, b, *ctx.settings = inputs
+    _, act, alpha, gain, _ = ctx.settings
+    ctx.from_y = act < PIECEWISE_LINEAR and gain > 0 and alpha >= 0
+    ctx.bias_dtype = None if b is None else b.dtype
+    ctx.save_for_backward(*((output, None) if ctx.from_y else (x, b)))
+
+
+def _bias_act_backward(ctx, dy):
+    ref, b = ctx.saved_tensors
+    needs_b = ctx.needs_input_grad[1]
+    dx, db = torch.ops.stylegan2.bias_act_first(
+        dy, None, ref, b, *ctx.settings, ctx.from_y, needs_b
+    )
+    return dx, db.to(ctx.bias_dtype) if needs_b else None, *[None] * 5
+
+
+torch.library.register_autograd(
+    f"{NAMESPACE}::bias_act", _bias_act_backward, setup_context=_setup_bias_act, lib=_LIBRARY
+)
+
+
+def _setup_bias_act_first(ctx, inputs, output):
+    dy, add, ref, b, *ctx.settings, ctx.from_y, ctx.is_summed = inputs
+    ctx.save_for_backward(dy, add, ref, b)
+
+
+def _bias_act_first_backward(ctx, ddx, dsums):
+    dy, add, ref, b = ctx.saved_tensors
+    needs_dy, needs_add, needs_ref, needs_b, *_ = ctx.needs_input_grad
+    more = dsums if ctx.is_summed else None
+    g_dy = g_add = g_ref = g_b = None
+    if needs_dy or needs_add:
+        g_dy, g_add = torch.ops.stylegan2.bias_act_first(
+            ddx, more, ref, b, *ctx.settings, ctx.from_y, needs_add
+        )
+    if not ctx.from_y and (needs_ref or needs_b):
+        if add is not None:
+            raise NotImplementedError("bias_act: third derivatives of smooth activations")
+        g_ref, g_b = torch.ops.stylegan2.bias_act_second(
+            dy, ddx, more, ref, b, *ctx.settings, needs_b
+        )
+    return (
+        g_dy,
+        g_add.to(add.dtype) if needs_add else None,
+        g_ref,
+        g_b.to(b.dtype) if needs_b and g_b is not None else None,
+        *[None] * 7,
+    )
+
+
+torch.library.register_autograd(
+    f"{NAMESPACE}::bias_act_first",
+    _bias_act_first_backward,
+    setup_context=_setup_bias_act_first,
+    lib=_LIBRARY,
+)
