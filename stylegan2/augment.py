@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facedata.distributed import Group
 from stylegan2.checks import check_choice, check_shape
-from stylegan2.distributed import Group
 from stylegan2.draws import DRAWS, Draws
 from stylegan2.ops.upfirdn2d import downsample2d, setup_filter, upsample2d
 

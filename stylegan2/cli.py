@@ -240,8 +240,8 @@ def train(
     """
     import logging
 
-    from facedata import machine, packed
-    from stylegan2 import distributed, features, presets, running, select, training, transfer
+    from facedata import distributed, machine, packed
+    from stylegan2 import features, presets, running, select, training, transfer
 
     machine.tune(threads)
     with distributed.joined(machine.find_device(device)) as (group, own_device):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facedata.distributed import ALONE, Group
 from stylegan2.augment import AugmentPipe
 from stylegan2.checks import check_choice
-from stylegan2.distributed import ALONE, Group
 from stylegan2.draws import DRAWS, Draws
 from stylegan2.ops.convolve import image_gradients_only
 

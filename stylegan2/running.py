@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from facedata import files, progress
+from facedata.distributed import ALONE, Group
 from facedata.packed import Pack
 from stylegan2 import checkpoint, reporting, select, sheets, state, training, transfer
-from stylegan2.distributed import ALONE, Group
 from stylegan2.reporting import Reporter
 from stylegan2.select import Measure
 from stylegan2.training import Options, Training

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facedata.distributed import ALONE, Group
 from facedata.errors import DataError
 from facedata.packed import Pack
 from stylegan2.augment import AdaController, AugmentPipe
 from stylegan2.checkpoint import About
 from stylegan2.data import EndlessOrder, TrainingSet
-from stylegan2.distributed import ALONE, Group
 from stylegan2.draws import Draws
 from stylegan2.loss import Loss
 from stylegan2.networks import Discriminator, Generator

@@ -12,8 +12,9 @@ import pytest
 import torch
 from gan_runs import CPU, make_options, make_pack
 
+from facedata import distributed
 from facedata.errors import DataError
-from stylegan2 import checkpoint, distributed, presets, running, training
+from stylegan2 import checkpoint, presets, running, training
 
 # A batch of 8 in rounds of 4: two rounds in one process, or one in each of two.
 OPTIONS = {"kimg": 0.16, "batch_gpu": 4, "tick_kimg": 0.08, "ada_kimg": 0.1}
@@ -23,7 +24,8 @@ SCRIPT = """
     from pathlib import Path
     import torch
     from gan_runs import make_options, make_pack
-    from stylegan2 import distributed, running, training
+    from facedata import distributed
+    from stylegan2 import running, training
     torch.set_num_threads(1)
     stop_at = {stop_at}
     iterate = training.iterate
