@@ -5,7 +5,7 @@ A pack is three files of one stem: `train.npy` (images), `train.parquet` (one ro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,11 @@ class Pack:
     def labels(self) -> np.ndarray:
         """Class id of each image, int64 [N]."""
         return self.table["class"].to_numpy(dtype=np.int64)
+
+    def without_classes(self) -> "Pack":
+        """Return the same images for a network that is told no class."""
+        table = self.table.assign(**{"class": 0}).astype({"class": "Int64"})
+        return replace(self, table=table, attributes=[], classes=[])
 
 
 def class_name(values: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Command line of stylegan2."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -86,110 +87,150 @@ def main() -> None:
     """Train StyleGAN2-ADA and draw faces from it."""
 
 
-@main.command()
+@main.command(context_settings={"show_default": True})
 @click.option("--data", type=command.IN_FILE, required=True, help="Images of `facedata pack`.")
 @click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: the run's folder.")
 @click.option(
     "--cfg",
     type=click.Choice(NAMES),
-    required=True,
+    default=AUTO,
     help="Base configuration, from which every `auto` below is taken.",
 )
-@click.option("--kimg", type=OrAuto(POSITIVE), required=True, help="Thousands of images shown.")
-@click.option("--batch", type=OrAuto(COUNT), required=True, help="Images an iteration.")
+@click.option(
+    "--kimg",
+    type=OrAuto(POSITIVE),
+    default=AUTO,
+    help="Thousands of images shown.",
+)
+@click.option("--batch", type=OrAuto(COUNT), default=AUTO, help="Images an iteration.")
 @click.option(
     "--batch-gpu",
     type=OrAuto(COUNT),
-    required=True,
+    default=AUTO,
     help="Images that go through the networks at a time; less needs less memory.",
 )
 @click.option(
     "--gamma",
     type=OrAuto(NOT_NEGATIVE),
-    required=True,
+    default=AUTO,
     help="Weight of the R1 penalty; auto follows resolution and batch.",
 )
 @click.option(
     "--channel-base",
     type=OrAuto(COUNT),
-    required=True,
+    default=AUTO,
     help="Channels at resolution r: min(channel-base / r, channel-max).",
 )
-@click.option("--channel-max", type=OrAuto(COUNT), required=True, help="Most channels.")
-@click.option("--z-dim", type=OrAuto(COUNT), required=True, help="Length of a latent.")
-@click.option("--w-dim", type=OrAuto(COUNT), required=True, help="Length of a style.")
-@click.option("--mapping-layers", type=OrAuto(COUNT), required=True, help="Layers from z to w.")
-@click.option("--lr", type=OrAuto(POSITIVE), required=True, help="Learning rate.")
+@click.option("--channel-max", type=OrAuto(COUNT), default=AUTO, help="Most channels.")
+@click.option("--z-dim", type=OrAuto(COUNT), default=AUTO, help="Length of a latent.")
+@click.option("--w-dim", type=OrAuto(COUNT), default=AUTO, help="Length of a style.")
+@click.option(
+    "--mapping-layers",
+    type=OrAuto(COUNT),
+    default=AUTO,
+    help="Layers from z to w.",
+)
+@click.option("--lr", type=OrAuto(POSITIVE), default=AUTO, help="Learning rate.")
 @click.option(
     "--ema-kimg",
     type=OrAuto(NOT_NEGATIVE),
-    required=True,
+    default=AUTO,
     help="Half-life of the averaged generator; auto follows the batch.",
 )
 @click.option(
     "--aug",
     type=click.Choice(["ada", "fixed", "noaug"]),
-    required=True,
+    default="ada",
     help="Augmentation: strength adapted, fixed, or none.",
 )
 @click.option(
-    "--p", type=click.FloatRange(0, 1), required=True, help="Strength at first, or throughout."
+    "--p",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Strength at first, or throughout.",
 )
 @click.option(
     "--target",
     type=click.FloatRange(-1, 1),
-    required=True,
+    default=0.6,
     help="Mean sign of the discriminator's real logits that ada holds.",
 )
-@click.option("--augpipe", type=click.Choice(PIPES), required=True, help="Kinds of augmentation.")
+@click.option(
+    "--augpipe",
+    type=click.Choice(PIPES),
+    default="bgc",
+    help="Kinds of augmentation.",
+)
 @click.option(
     "--ada-kimg",
     type=OrAuto(POSITIVE),
-    required=True,
+    default=AUTO,
     help="Thousands of images in which p moves by 1; auto: 500, with --resume 100.",
 )
 @click.option(
     "--metric",
     type=OrNone(click.Choice([FRECHET])),
-    required=True,
+    default="none",
     help="Figure that snapshots are measured by, for network-best.safetensors.",
 )
 @click.option(
     "--metric-images",
     type=click.IntRange(min=2),
-    required=True,
+    default=1000,
     help="Generated images of each measurement.",
 )
 @click.option(
     "--patience",
     type=click.IntRange(min=0),
-    required=True,
+    default=0,
     help="Measurements without a better network after which the run ends; 0: never.",
 )
 @click.option(
     "--resume",
     type=OrNone(command.IN_FILE),
-    required=True,
+    default="none",
     help="Begin with the weights of this network of `stylegan2 train`, or of this snapshot (.pkl)"
     " of the original; none: with random ones.",
 )
 @click.option(
     "--freezed",
     type=click.IntRange(min=0),
-    required=True,
+    default=0,
     help="Layers of the discriminator, from the image on, that are not trained.",
 )
-@click.option("--mirror/--no-mirror", required=True, help="Also show mirror images.")
-@click.option("--tick-kimg", type=POSITIVE, required=True, help="Thousands of images a report.")
-@click.option("--snap", type=COUNT, required=True, help="Ticks a snapshot.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "fp16", "bf16"]),
+    default="auto",
+    help="Of the largest resolutions; auto: fp16 on a GPU, fp32 on a CPU.",
+)
+@click.option(
+    "--cond/--no-cond",
+    default=True,
+    help="Train a network that is told the class, if the pack has classes.",
+)
+@click.option("--mirror/--no-mirror", default=False, help="Also show mirror images.")
+@click.option(
+    "--tick-kimg",
+    type=POSITIVE,
+    default=4.0,
+    help="Thousands of images a report.",
+)
+@click.option("--snap", type=COUNT, default=50, help="Ticks a snapshot.")
 @click.option(
     "--keep",
     type=click.IntRange(min=0),
-    required=True,
+    default=3,
     help="Snapshots kept, the last ones; 0: all.",
 )
-@threads_option
-@click.option("--seed", type=command.SEED, required=True, help="Seed of everything random.")
+@click.option(
+    "--threads",
+    type=COUNT,
+    default=lambda: len(os.sched_getaffinity(0)),
+    show_default="all cores",
+    help="Threads on the CPU; the last bits of a result depend on them.",
+)
+@click.option("--seed", type=command.SEED, default=0, help="Seed of everything random.")
 @click.option(
     "--allow-changes",
     is_flag=True,
@@ -222,6 +263,8 @@ def train(
     patience: int,
     resume: Path | None,
     freezed: int,
+    precision: str,
+    cond: bool,
     mirror: bool,
     tick_kimg: float,
     snap: int,
@@ -232,6 +275,8 @@ def train(
     device: str,
 ) -> None:
     """Train a generator on a pack of images; a pack with classes gives a conditional one.
+
+    What is not given is as in the original StyleGAN2-ADA.
 
     A run that was stopped in --outdir, at any moment, goes on from its last state.
 
@@ -247,7 +292,7 @@ def train(
     with distributed.joined(machine.find_device(device)) as (group, own_device):
         if not group.is_lead:
             logging.getLogger().setLevel(logging.WARNING)
-        pack = packed.read_pack(data)
+        pack = packed.read_pack(data) if cond else packed.read_pack(data).without_classes()
         given = {
             "kimg": kimg,
             "batch": batch,
@@ -283,6 +328,7 @@ def train(
             tick_kimg=tick_kimg,
             snap=snap,
             seed=seed,
+            precision=precision,
             keep=keep,
             metric=metric,
             metric_images=metric_images,

@@ -19,6 +19,7 @@ from stylegan2.ops.modulated_conv2d import modulated_conv2d
 from stylegan2.ops.upfirdn2d import downsample2d, setup_filter, upsample2d
 
 ARCHITECTURES = ("orig", "skip", "resnet")
+LOW_DTYPES = ("float16", "bfloat16")
 NOISE_MODES = ("random", "const", "none")
 RESAMPLE_FILTER = (1, 3, 3, 1)
 EPSILON = 1e-8
@@ -41,8 +42,14 @@ def block_resolutions(img_resolution: int) -> list[int]:
 
 
 def fp16_resolution(img_resolution: int, num_fp16_res: int) -> int:
-    """Return the lowest resolution whose block computes in float16."""
+    """Return the lowest resolution whose block computes in low precision."""
     return max(2 ** (int(math.log2(img_resolution)) + 1 - num_fp16_res), 8)
+
+
+def compute_dtype(use_fp16: bool, low_dtype: str) -> torch.dtype:
+    """Return the type that a block computes in."""
+    check_choice("low_dtype", low_dtype, LOW_DTYPES)
+    return getattr(torch, low_dtype) if use_fp16 else torch.float32
 
 
 def compute_layout(x: Tensor) -> torch.memory_format:
@@ -410,6 +417,7 @@ class SynthesisBlock(nn.Module):
         resample_filter: Sequence[float] = RESAMPLE_FILTER,
         conv_clamp: float | None = None,
         use_fp16: bool = False,
+        low_dtype: str = "float16",
         activation: str = "lrelu",
         use_noise: bool = True,
     ) -> None:
@@ -421,13 +429,14 @@ class SynthesisBlock(nn.Module):
             is_last: makes the image whatever the architecture.
             architecture: orig, skip or resnet.
             resample_filter, conv_clamp, activation, use_noise: as in SynthesisLayer.
-            use_fp16: compute in float16.
+            use_fp16: compute in low_dtype.
+            low_dtype: float16 or bfloat16.
         """
         super().__init__()
         check_choice("architecture", architecture, ARCHITECTURES)
         self.resolution = resolution
         self.architecture = architecture
-        self.use_fp16 = use_fp16
+        self.dtype = compute_dtype(use_fp16, low_dtype)
         self.is_first = in_channels == 0
         self.register_buffer("resample_filter", setup_filter(resample_filter))
         options = {
@@ -471,7 +480,7 @@ class SynthesisBlock(nn.Module):
             noise_mode, draws: as in SynthesisLayer.
             force_fp32: compute in float32.
         """
-        dtype = torch.float16 if self.use_fp16 and not force_fp32 else torch.float32
+        dtype = torch.float32 if force_fp32 else self.dtype
         noise = {"noise_mode": noise_mode, "draws": draws}
         name = f"noise/synthesis.b{self.resolution}"
         styles = iter(ws.unbind(dim=1))
@@ -519,7 +528,7 @@ class SynthesisNetwork(nn.Module):
             img_channels: 3 for colour, 1 for gray.
             channel_base: feature maps times resolution, up to channel_max.
             channel_max: most feature maps of a block.
-            num_fp16_res: so many of the highest resolutions compute in float16.
+            num_fp16_res: so many of the highest resolutions compute in low precision.
             block_kwargs: further arguments of SynthesisBlock.
 
         Raises:
@@ -562,7 +571,7 @@ class SynthesisNetwork(nn.Module):
         Args:
             ws: styles, [N, num_ws, w_dim].
             noise_mode: random, const (the same in every call) or none.
-            force_fp32: never compute in float16.
+            force_fp32: compute in float32 throughout.
             draws: where random noise comes from.
         """
         check_shape("ws", ws, [None, self.num_ws, self.w_dim])
@@ -641,6 +650,7 @@ class DiscriminatorBlock(nn.Module):
         resample_filter: Sequence[float] = RESAMPLE_FILTER,
         conv_clamp: float | None = None,
         use_fp16: bool = False,
+        low_dtype: str = "float16",
         freeze_layers: int = 0,
     ) -> None:
         """Draw the weights.
@@ -653,7 +663,8 @@ class DiscriminatorBlock(nn.Module):
             first_layer_idx: number of this block's first layer, counted from the image.
             architecture: orig, skip or resnet.
             activation, resample_filter, conv_clamp: as in Conv2dLayer.
-            use_fp16: compute in float16.
+            use_fp16: compute in low_dtype.
+            low_dtype: float16 or bfloat16.
             freeze_layers: layers of a number below this one are not trained.
         """
         super().__init__()
@@ -662,7 +673,7 @@ class DiscriminatorBlock(nn.Module):
         self.resolution = resolution
         self.img_channels = img_channels
         self.architecture = architecture
-        self.use_fp16 = use_fp16
+        self.dtype = compute_dtype(use_fp16, low_dtype)
         self.num_layers = 0
         self.register_buffer("resample_filter", setup_filter(resample_filter))
 
@@ -691,7 +702,7 @@ class DiscriminatorBlock(nn.Module):
             img: image, [N, img_channels, R, R], where this block reads one.
             force_fp32: compute in float32.
         """
-        dtype = torch.float16 if self.use_fp16 and not force_fp32 else torch.float32
+        dtype = torch.float32 if force_fp32 else self.dtype
         if x is not None:
             check_shape("x", x, [None, self.in_channels, self.resolution, self.resolution])
             x = x.to(dtype)
@@ -825,6 +836,7 @@ class Discriminator(nn.Module):
         channel_base: int = 32768,
         channel_max: int = 512,
         num_fp16_res: int = 0,
+        low_dtype: str = "float16",
         conv_clamp: float | None = None,
         cmap_dim: int | None = None,
         block_kwargs: dict | None = None,
@@ -840,7 +852,8 @@ class Discriminator(nn.Module):
             architecture: orig, skip or resnet.
             channel_base: feature maps times resolution, up to channel_max.
             channel_max: most feature maps of a block.
-            num_fp16_res: so many of the highest resolutions compute in float16.
+            num_fp16_res: so many of the highest resolutions compute in low_dtype.
+            low_dtype: float16 or bfloat16.
             conv_clamp: largest magnitude of the output of convolutions; None for no limit.
             cmap_dim: size of the mapped label; None for the feature maps at 4x4.
             block_kwargs, mapping_kwargs, epilogue_kwargs: further arguments of
@@ -872,6 +885,7 @@ class Discriminator(nn.Module):
                 resolution=resolution,
                 first_layer_idx=num_layers,
                 use_fp16=resolution >= lowest_fp16,
+                low_dtype=low_dtype,
                 **(block_kwargs or {}),
                 **common,
             )
@@ -895,7 +909,7 @@ class Discriminator(nn.Module):
         Args:
             img: images, [N, img_channels, R, R], about in [-1, 1].
             c: labels, [N, c_dim]; not read if c_dim is 0.
-            force_fp32: never compute in float16.
+            force_fp32: compute in float32 throughout.
 
         Raises:
             ValueError: shapes that do not fit, or a batch that is no multiple of the group.

@@ -141,15 +141,27 @@ def describe(run: Training, outdir: Path) -> None:
     }
     files.write_json(values, outdir / "training_options.json")
     log.info(
-        "%d images%s of %d px, %d classes %s; on %s",
+        "%d images%s of %d px, %d classes %s; on %s with %d threads in %s",
         run.data.num_images,
         " and their mirror images" if run.options.mirror else "",
         run.data.resolution,
         len(pack.classes),
         classes or "",
         run.device,
+        torch.get_num_threads(),
+        precision_name(run),
     )
     log.info("parameters: G %d, D %d", sizes["G"], sizes["D"])
+
+
+def precision_name(run: Training) -> str:
+    """Return the types that the networks compute in, such as `float16 from 16 px on`."""
+    synthesis = run.G.synthesis
+    for resolution in synthesis.block_resolutions:
+        dtype = getattr(synthesis, f"b{resolution}").dtype
+        if dtype != torch.float32:
+            return f"{str(dtype).removeprefix('torch.')} from {resolution} px on"
+    return "float32"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import copy
 import logging
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ class Options:
         tick_kimg: thousands of images from one report to the next.
         snap: ticks from one snapshot to the next.
         seed: of everything random.
+        precision: fp32, fp16 or bf16 (of the largest resolutions), or auto.
         keep: snapshots kept, the last ones; 0 = all.
         metric: figure that snapshots are measured by; None = not measured.
         metric_images: generated for each measurement.
@@ -65,6 +67,7 @@ class Options:
     tick_kimg: float
     snap: int
     seed: int
+    precision: str = "auto"
     keep: int = 0
     metric: str | None = None
     metric_images: int = 0
@@ -185,9 +188,7 @@ class Training:
         self.statistics = Statistics()
 
         # Networks.
-        precision = {"num_fp16_res": preset.num_fp16_res, "conv_clamp": preset.conv_clamp}
-        if device.type == "cpu":
-            precision = {"num_fp16_res": 0, "conv_clamp": None}  # float16 is for GPUs
+        precision = precision_arguments(options.precision, preset, device)
         sizes = {"img_resolution": self.data.resolution, "img_channels": 3}
         channels = {"channel_base": preset.channel_base, "channel_max": preset.channel_max}
         self.arguments = {
@@ -271,6 +272,28 @@ class Training:
     def p(self) -> float:
         """Strength of the augmentation."""
         return 0.0 if self.augment is None else float(self.augment.p)
+
+
+def precision_arguments(precision: str, preset: Preset, device: torch.device) -> dict[str, Any]:
+    """Return the arguments of both networks that say which types they compute in.
+
+    Args:
+        precision: fp32, fp16, bf16, or auto: fp16 on a GPU, fp32 on a CPU.
+        preset: says how many resolutions compute in low precision, and how outputs are clamped.
+        device: to work on.
+
+    Raises:
+        DataError: fp16 on a CPU.
+    """
+    if precision == "auto":
+        precision = "fp32" if device.type == "cpu" else "fp16"
+    if precision == "fp32":
+        return {"num_fp16_res": 0, "conv_clamp": None}
+    if precision == "fp16" and device.type == "cpu":
+        raise DataError("--precision fp16: is for GPUs, on this CPU take bf16 or fp32")
+    low_dtype = {"fp16": "float16", "bf16": "bfloat16"}[precision]
+    low = {"num_fp16_res": preset.num_fp16_res, "conv_clamp": preset.conv_clamp}
+    return {**low, "low_dtype": low_dtype}
 
 
 def phases(name: str, network: nn.Module, lr: float) -> list[Phase]:

@@ -466,11 +466,51 @@ def test_train_refuses_bad_values(trained, tmp_path, changes, text):
     assert result.exit_code == 2 and text in result.stderr
 
 
-def test_train_needs_every_option(trained, tmp_path):
-    for name in TRAIN:
-        options = {key: value for key, value in TRAIN.items() if key != name}
-        result = invoke("train", "--mirror", data=trained / "train.npy", outdir=tmp_path, **options)
-        assert result.exit_code == 2 and f"Missing option '--{name}'" in result.stderr
+def test_train_needs_images_and_a_folder_alone(trained, tmp_path):
+    assert "Missing option '--data'" in invoke("train", outdir=tmp_path).stderr
+    assert "Missing option '--outdir'" in invoke("train", data=trained / "train.npy").stderr
+    shown = invoke("train", "--help").output
+    assert "[default: auto]" in shown and "[default: bgc]" in shown
+    small = {name: TRAIN[name] for name in ("kimg", "z-dim", "w-dim", "channel-base", "batch")}
+    result = invoke("train", "--no-cond", data=trained / "train.npy", outdir=tmp_path, **small)
+    assert result.exit_code == 0, result.output
+    options = json.loads((tmp_path / "training_options.json").read_text())
+    assert options["data"]["classes"] == {} and options["data"]["images"] == 24
+    assert (options["aug"], options["augpipe"], options["target"]) == ("ada", "bgc", 0.6)
+    assert options["ada_kimg"] == 500 and options["mirror"] is False and options["seed"] == 0
+    network, about = checkpoint.load_generator(tmp_path / "network-final.safetensors")
+    assert network.c_dim == 0 and about.classes == []
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16")])
+def test_precision_is_that_of_the_option(tmp_path, caplog, precision, dtype):
+    caplog.set_level(logging.INFO)
+    options = make_options(precision=precision)
+    path = running.train(make_pack(), options, tmp_path, CPU)
+    assert f"in {dtype}" in caplog.text
+    network, _ = checkpoint.load_generator(path)
+    assert network.synthesis.b16.dtype == getattr(torch, dtype)
+    assert network.synthesis.b4.dtype == torch.float32
+    clamp = None if precision == "fp32" else 256
+    assert network.synthesis.b16.conv1.conv_clamp == clamp
+    assert path.read_bytes() == running.train(make_pack(), options, tmp_path, CPU).read_bytes()
+
+
+def test_bfloat16_is_near_float32():
+    run = Training(make_pack(), make_options(precision="bf16"), CPU)
+    batch = training.draw_batch(run)
+    z, c = batch.gen_z["Gmain"], batch.gen_c["Gmain"]
+    with torch.no_grad():
+        img, exact = (run.G(z, c, noise_mode="const", force_fp32=f) for f in (False, True))
+        logits, exact_logits = (run.D(exact, c, force_fp32=f) for f in (False, True))
+    assert img.dtype == logits.dtype == torch.float32
+    assert 0 < (img - exact).abs().max() < 0.05 * exact.abs().max()
+    assert 0 < (logits - exact_logits).abs().max() < 0.05 * exact_logits.abs().max() + 0.05
+
+
+def test_float16_is_refused_on_a_cpu():
+    with pytest.raises(DataError, match="--precision fp16: is for GPUs"):
+        Training(make_pack(), make_options(precision="fp16"), CPU)
 
 
 def test_train_names_a_file_that_is_no_pack(tmp_path):

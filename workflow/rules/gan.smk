@@ -38,6 +38,7 @@ rule gan:
         target=setting("gan/target"),
         augpipe=setting("gan/augpipe"),
         ada_kimg=setting("gan/ada_kimg"),
+        precision=setting("gan/precision"),
         metric=setting("gan/metric"),
         metric_images=setting("gan/metric_images"),
         patience=setting("gan/patience"),
@@ -57,6 +58,7 @@ rule gan:
         " --z-dim {params.z_dim} --w-dim {params.w_dim} --mapping-layers {params.mapping_layers}"
         " --lr {params.lr} --ema-kimg {params.ema_kimg} --aug {params.aug} --p {params.p}"
         " --target {params.target} --augpipe {params.augpipe} --ada-kimg {params.ada_kimg}"
+        " --precision {params.precision}"
         " --metric {params.metric} --metric-images {params.metric_images}"
         " --patience {params.patience}"
         " --resume {params.resume:q} --freezed {params.freezed}"
