@@ -14,6 +14,7 @@ PIPES = ["blit", "geom", "color", "filter", "noise", "cutout"]
 PIPES += ["bg", "bgc", "bgcf", "bgcfn", "bgcfnc"]
 EXTRACTORS = ["efficientnet_lite0", "inception"]  # of stylegan2.features
 FRECHET = "frechet_efficientnet_lite0"  # that snapshots are measured by
+VIDEO_FRAMES = 100  # most frames that show the search of `project`
 COUNT = click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NOT_NEGATIVE = click.FloatRange(min=0)
@@ -754,6 +755,100 @@ def interpolate(
         for image in (sampling.crop(group, about.content_box) if unpad else group)
     )
     moving.write(progress.track(images, "frames", len(way)), video, fps)
+
+
+@main.command()
+@network_option
+@click.option("--target", type=command.IN_FILE, required=True, help="Photograph of any size.")
+@click.option(
+    "--outdir",
+    type=command.OUT_DIR,
+    required=True,
+    help="Output: target.png, proj.png, projected_w.npz, project.json.",
+)
+@class_option
+@click.option("--num-steps", type=COUNT, default=1000, show_default=True, help="Of the search.")
+@click.option("--seed", type=command.SEED, default=303, show_default=True, help="Of its noise.")
+@click.option(
+    "--vgg",
+    type=command.IN_FILE,
+    help="TorchScript VGG16 that measures LPIPS; without it, features that come with the package"
+    " are compared.",
+)
+@click.option("--video", type=command.OUT_FILE, help="Output: the search as .gif or .mp4.")
+@device_option
+@command.recorded("outdir", name="run.json")
+def project(
+    network: Path,
+    target: Path,
+    outdir: Path,
+    class_name: str | None,
+    num_steps: int,
+    seed: int,
+    vgg: Path | None,
+    video: Path | None,
+    device: str,
+) -> None:
+    """Find the styles whose image is nearest to a photograph.
+
+    Of the photograph the centre is taken, upright. `stylegan2 generate --projected-w` draws the
+    result again.
+
+    \b
+    stylegan2 project --network network-final.safetensors --target photo.jpg \\
+        --class red --outdir projected
+    """
+    import logging
+
+    import numpy as np
+
+    from facedata import files, machine
+    from stylegan2 import checkpoint, grid, projected, sampling
+    from stylegan2 import project as projecting
+    from stylegan2 import video as moving
+    from stylegan2.data import one_hot
+
+    if video is not None:
+        moving.check_path(video)
+    machine.keep_memory()
+    device = machine.find_device(device)
+    generator, about = checkpoint.load_generator(network, device)
+    class_id = sampling.find_class(class_name, about)
+    c = None if class_id is None else one_hot([class_id], generator.c_dim).to(device)
+    image = projecting.read_target(target, generator, about.content_box)
+    distance = projecting.EfficientNetLite0() if vgg is None else projecting.VGG(vgg)
+    logging.info("distance: %s", distance.name)
+    found = projecting.project(
+        generator, image, distance.to(device), c=c, num_steps=num_steps, seed=seed
+    )
+
+    ws = found.styles(generator.num_ws)
+    (drawn,) = sampling.images_of_styles(generator, ws, batch=1)
+    rms = float(np.sqrt(np.square(drawn[0] - image.numpy().astype(float)).mean()))
+    logging.info(
+        "distance %.4f (mean style: %.4f), root mean square of pixels %.1f of 255",
+        found.distances[-1],
+        found.mean_distance,
+        rms,
+    )
+    grid.write_png(image.numpy(), outdir / "target.png")
+    grid.write_png(drawn[0], outdir / "proj.png")
+    projected.write(ws, found.noise, outdir / "projected_w.npz")
+    about_it = {
+        "distance": distance.name,
+        "final": found.distances[-1],
+        "mean_style": found.mean_distance,
+        "pixels_rms": rms,
+        "num_steps": num_steps,
+    }
+    files.write_json(about_it, outdir / "project.json")
+    if video is not None:
+        shown = found.w[:: -(-num_steps // VIDEO_FRAMES), None].repeat(1, generator.num_ws, 1)
+        frames = (
+            np.concatenate([image.numpy(), frame], axis=1)
+            for (frame,) in sampling.images_of_styles(generator, shown, batch=1)
+        )
+        moving.write(frames, video, fps=20)
 
 
 @main.command("import-official")
