@@ -500,27 +500,46 @@ def _gan(folder: Path, root: Path) -> dict[str, Any]:
         "grid": inline.picture(grid, f"Generated samples of {folder.name}")
         if grid.exists()
         else None,
-        "metrics": _distances(files.read_json(metrics)) if metrics.exists() else None,
+        **(_gan_metrics(files.read_json(metrics), folder) if metrics.exists() else {}),
     }
 
 
-def _distances(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of the table of distances: all images, the baseline, each class."""
+def _gan_metrics(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the rows of the table of distances (all images, the baseline, each class), and more.
+
+    The rest is which features they are of, and what is said and shown of memorization.
+    """
+    extractor = metrics.get("extractor", "efficientnet_lite0")
+    columns = {
+        name: f"{name}_{extractor}"
+        for name in ("frechet", "kid", "precision", "recall", "coverage")
+    }
+    if extractor == "inception":
+        columns |= {"frechet": "fid", "kid": "kid"}
     named = {
         "all generated images": metrics,
         "real images, half against half": metrics["baseline_real_halves"],
         **metrics.get("classes", {}),
     }
-    return [
-        {
-            "name": name,
-            "num_real": of.get("num_real"),
-            "num_generated": of.get("num_generated"),
-            "frechet": of["frechet_efficientnet_lite0"],
-            "kid": of["kid_efficientnet_lite0"],
-        }
-        for name, of in named.items()
-    ]
+    pairs = folder / "memorization.png"
+    return {
+        "extractor": extractor,
+        "metrics": [
+            {
+                "name": name,
+                "num_real": of.get("num_real"),
+                "num_generated": of.get("num_generated"),
+                **{column: of.get(key) for column, key in columns.items()},
+            }
+            for name, of in named.items()
+        ],
+        "memorization": metrics.get("memorization"),
+        "pairs": inline.picture(
+            pairs, f"Generated images of {folder.name} closest to training images"
+        )
+        if pairs.exists()
+        else None,
+    }
 
 
 def _stat(record: dict[str, Any], name: str) -> float:

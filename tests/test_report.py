@@ -199,11 +199,20 @@ def make_gan(root: Path, images: np.ndarray) -> None:
     files.write_text("".join(json.dumps(line) + "\n" for line in lines), gan / "stats.jsonl")
     Image.fromarray(images[:4].reshape(-1, 48, 3)).save(gan / "fakes-final.png")
     distance = {"frechet_efficientnet_lite0": 71.25, "kid_efficientnet_lite0": 0.125}
+    distance |= {f"{name}_efficientnet_lite0": 0.5 for name in ("precision", "recall", "density")}
+    distance["coverage_efficientnet_lite0"] = 0.625
     unknown = {"frechet_efficientnet_lite0": None, "kid_efficientnet_lite0": None}
     metrics = {"kimg": 20.0, "num_real": 38, "num_generated": 1000, **distance}
     metrics["baseline_real_halves"] = distance | {"kid_efficientnet_lite0": -0.001}
     metrics["classes"] = {"black": {"num_real": 7, "num_generated": 200, **unknown}}
+    metrics["memorization"] = {
+        "baseline": "held-out images",
+        "num_generated": 1010,
+        "features": {"share_nearer": 0.25, "expected_share": 0.01},
+        "pixels": {"share_nearer": 0.035, "expected_share": 0.01},
+    }
     files.write_json(metrics, gan / "metrics.json")
+    Image.fromarray(images[:8].reshape(-1, 48, 3)).save(gan / "memorization.png")
     synth = root / "synth" / "base"
     synth.mkdir(parents=True)
     np.save(synth / "images.npy", images[:12, :48])
@@ -340,8 +349,13 @@ def test_page_tells_what_the_stages_found(page):
         "3 pairs in 3 clusters; in 1 pairs the labels disagree",
         "found no face in 2 of 59 images",
         "Trained on 20,000 images shown",
-        "all generated images 38 1,000 71.2 0.125 real images, half against half"
-        " – – 71.2 -0.001 black 7 200 – –",
+        "Fréchet distance KID Precision Recall Coverage"
+        " all generated images 38 1,000 71.2 0.125 0.500 0.500 0.625"
+        " real images, half against half – – 71.2 -0.001 0.500 0.500 0.625"
+        " black 7 200 – – – – –",
+        "not of Inception",
+        "25 % of 1,010 generated images by features, and 3.5 % by pixels, are nearer to a training"
+        " image than 1 % of the held-out images are. About 1.0 % would be so by chance",
         "5 of 12 drawn images were accepted (42 %); the others: low probability 6, surplus 1.",
         "black lacks 5; 5 of 6 accepted (83 %); surplus 1",
         "None was accepted.",
@@ -387,6 +401,18 @@ def test_ids_are_unique_and_every_reference_has_its_target(page):
 def test_every_picture_says_what_it_shows(page):
     assert all(attrs.get("alt") for tag, attrs in page.tags if tag == "img")
     assert all(attrs.get("aria-label") for tag, attrs in page.tags if tag == "svg")
+
+
+def test_figures_of_inception_are_named_so(run):
+    path = run / "gan" / "base" / "metrics.json"
+    named = {"fid": 12.5, "kid": 0.25, "recall_inception": 0.75}
+    metrics = {"extractor": "inception", "num_real": 38, "num_generated": 50, **named}
+    files.write_json({**metrics, "baseline_real_halves": named}, path)
+    text = Page(report.make_page(run, "avatars", TASKS)).text
+    assert (
+        "FID KID Precision Recall Coverage all generated images 38 50 12.5 0.250 – 0.750 –" in text
+    )
+    assert "not of Inception" not in text and "Fréchet distance KID" not in text
 
 
 def test_same_results_same_page(run, page):

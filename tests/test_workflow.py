@@ -98,6 +98,7 @@ def test_the_default_run_has_every_stage(project):
         "split",
         "eda",
         "pack",
+        "pack_val",
         "deficits",
         "gan",
         "gan_metrics",
@@ -152,6 +153,18 @@ def test_a_path_with_a_blank_is_quoted(project, tmp_path):
     options = ["--configfile", "config/aaf.yaml", "--config", f"dataset_root={root}"]
     done = snakemake("-n", "-p", *options, "--until", "ingest", cwd=project)
     assert f"--root '{root}'" in done.stdout + done.stderr
+
+
+def test_weights_of_inception_are_an_input(project, tmp_path):
+    weights = tmp_path / "my weights.pt"
+    weights.write_text("")
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(f"gan_metrics: {{extractor: inception, weights: {weights}}}\n")
+    done = snakemake("-n", "-p", "--configfile", str(changed), cwd=project)
+    assert f"--extractor inception --weights '{weights}'" in done.stdout + done.stderr
+    weights.unlink()
+    done = snakemake("-n", "--configfile", str(changed), cwd=project, check=False)
+    assert done.returncode != 0 and str(weights) in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("kind", ["--dag", "--rulegraph"])

@@ -1,6 +1,7 @@
 # Helper functions of the rules; no rules.
 
 import json
+import shlex
 from pathlib import Path
 
 import yaml
@@ -109,6 +110,16 @@ def resume_path():
 def resume_list():
     """The network that the GAN begins with, where there is one."""
     return [] if resume_path() == "none" else [resume_path()]
+
+
+def metric_weights():
+    """The file of the weights that GAN metrics take their features from, where one is named."""
+    path = config["gan_metrics"]["weights"]
+    return [] if path == "none" else [path]
+
+
+def weights_option(wildcards, input):
+    return f"--weights {shlex.quote(str(input.weights))}" if input.weights else ""
 
 
 def synth(path):

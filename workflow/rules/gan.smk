@@ -73,8 +73,17 @@ rule gan_metrics:
         data=results("packs/train.npy"),
         table=results("packs/train.parquet"),
         meta=results("packs/train.json"),
+        held_out=results("packs/val.npy"),
+        held_out_table=results("packs/val.parquet"),
+        held_out_meta=results("packs/val.json"),
+        weights=metric_weights(),
     output:
         metrics=gan("metrics.json"),
+        pairs=report(
+            gan("memorization.png"),
+            caption="../report/memorization.rst",
+            category="GAN",
+        ),
     log:
         results("logs/gan_metrics.log"),
     threads: 8
@@ -82,10 +91,14 @@ rule gan_metrics:
         gpu=1,
     params:
         num_images=setting("gan_metrics/num_images"),
+        extractor=setting("gan_metrics/extractor"),
+        weights=weights_option,
         batch=setting("gan_metrics/batch"),
         seed=setting("seed"),
         code=code_digest("stylegan2 metrics"),
     shell:
         "stylegan2 metrics --network {input.network} --data {input.data}"
-        " --num-images {params.num_images} --batch {params.batch} --threads {threads}"
-        " --seed {params.seed} --metrics {output.metrics} 2> {log}"
+        " --held-out {input.held_out} --num-images {params.num_images}"
+        " --extractor {params.extractor} {params.weights} --batch {params.batch}"
+        " --threads {threads} --seed {params.seed} --pairs {output.pairs}"
+        " --metrics {output.metrics} 2> {log}"

@@ -73,6 +73,28 @@ rule pack:
         " --condition {params.condition:q} --pack {output.images} 2> {log}"
 
 
+# Images that the GAN never sees: how near are they to those of train?
+rule pack_val:
+    input:
+        curated=results("curated.parquet"),
+        splits=results("splits.parquet"),
+        inspection=results("inspection.parquet"),
+        images=results("images/gan.npy"),
+    output:
+        images=results("packs/val.npy"),
+        table=results("packs/val.parquet"),
+        meta=results("packs/val.json"),
+    log:
+        results("logs/pack_val.log"),
+    params:
+        condition=setting("gan/condition"),
+        code=code_digest("facedata pack"),
+    shell:
+        "facedata pack --curated {input.curated} --splits {input.splits}"
+        " --inspection {input.inspection} --images {input.images} --split val"
+        " --condition {params.condition:q} --pack {output.images} 2> {log}"
+
+
 rule deficits:
     input:
         pack=results("packs/train.npy"),
