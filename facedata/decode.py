@@ -3,7 +3,8 @@
 import io
 import os
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,7 @@ MIN_SIDE = 16  # pixels; a smaller picture shows no face
 MAX_PIXELS = 64_000_000  # 192 MB as RGB; more is a decompression bomb or no thumbnail
 MAX_ASPECT = 16  # longer side to shorter side; a strip shows no face
 MAX_BYTES = 400_000_000  # of a file; 64 million pixels of 3 x 16 bits have 384 MB
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: the tag, and its values for a quarter turn
 START_OF_SCAN, QUANTIZATION = b"\xda", b"\xdb"  # markers in a JPEG
 JPEG_MODES = {"YCbCr": "RGB", "Gray": "L"}  # by colour space
 # Steps of luminance in the JPEG standard (annex K.1), which encoders scale by their quality.
@@ -56,7 +58,22 @@ def read(path: str | os.PathLike) -> bytes:
     return data
 
 
-def decode(data: bytes, facts: dict[str, Any]) -> np.ndarray:
+def header(data: bytes, min_side: int = MIN_SIDE) -> dict[str, Any]:
+    """Return width and height (upright), format and mode of a picture, its pixels not decoded.
+
+    Raises:
+        Unusable: with the reason word: too_large, not_an_image, truncated, too_small or too_narrow.
+    """
+    facts: dict[str, Any] = {}
+    with _calm():
+        image = _open(data, facts, min_side)
+        with suppress(Exception):  # as in _turn_upright
+            if image.getexif().get(ORIENTATION) in LYING:
+                facts |= {"width": image.height, "height": image.width}
+    return facts
+
+
+def decode(data: bytes, facts: dict[str, Any], min_side: int = MIN_SIDE) -> np.ndarray:
     """Return the picture in a file of any kind, upright, as RGB in sRGB; uint8 [H, W, 4].
 
     Rotated by EXIF, colours by ICC profile, transparency over white, 16 bits scaled to 8, the
@@ -66,13 +83,14 @@ def decode(data: bytes, facts: dict[str, Any]) -> np.ndarray:
         data: the file's bytes.
         facts: gets width, height, format, mode, num_frames, jpeg_quality and pixel_hash, as far as
             they can be known.
+        min_side: pixels; a smaller picture is too_small.
 
     Raises:
         Unusable: with the reason word: too_large, not_an_image, truncated, too_small or too_narrow.
     """
-    pixels = _decode_plain_jpeg(data, facts)
+    pixels = _decode_plain_jpeg(data, facts, min_side)
     if pixels is None:
-        pixels = _decode_any(data, facts)
+        pixels = _decode_any(data, facts, min_side)
     height, width = pixels.shape[:2]
     digest = xxhash.xxh3_128(f"{width}x{height} ".encode())
     digest.update(pixels)
@@ -80,7 +98,9 @@ def decode(data: bytes, facts: dict[str, Any]) -> np.ndarray:
     return pixels
 
 
-def _decode_plain_jpeg(data: bytes, facts: dict[str, Any]) -> np.ndarray | None:
+def _decode_plain_jpeg(
+    data: bytes, facts: dict[str, Any], min_side: int = MIN_SIDE
+) -> np.ndarray | None:
     """Return the pixels of a JPEG that has neither profile nor orientation, as most thumbnails.
 
     They are those that Pillow gives, in two thirds of the time. None for any other file, and
@@ -91,7 +111,7 @@ def _decode_plain_jpeg(data: bytes, facts: dict[str, Any]) -> np.ndarray | None:
         return None
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
-        if colors not in JPEG_MODES or _problem_of_size(width, height):
+        if colors not in JPEG_MODES or _problem_of_size(width, height, min_side):
             return None
         pixels = simplejpeg.decode_jpeg(data, "RGBA")
     except ValueError:
@@ -123,20 +143,10 @@ def _steps_of_plain_jpeg(data: bytes) -> bytes | None:
     return None
 
 
-def _decode_any(data: bytes, facts: dict[str, Any]) -> np.ndarray:
+def _decode_any(data: bytes, facts: dict[str, Any], min_side: int) -> np.ndarray:
     """Return the pixels of a file of any kind; arguments and errors as in `decode`."""
-    with warnings.catch_warnings():
-        # Odd metadata does not matter, and the number of pixels is checked here.
-        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(io.BytesIO(data), formats=_formats())
-        except Exception as error:  # decoders raise anything for bytes from anywhere
-            raise Unusable(_why(error, data)) from None
-        facts |= {"format": image.format, "mode": image.mode}
-        facts |= {"width": image.width, "height": image.height}
-        if problem := _problem_of_size(*image.size):
-            raise Unusable(problem)
+    with _calm():
+        image = _open(data, facts, min_side)
         try:
             facts["num_frames"] = getattr(image, "n_frames", 1)
             for steps in list(getattr(image, "quantization", {}).values())[:1]:
@@ -144,15 +154,37 @@ def _decode_any(data: bytes, facts: dict[str, Any]) -> np.ndarray:
             image.load()
             _turn_upright(image)
             return np.asarray(to_rgb(image).convert("RGBA"))
-        except Exception as error:  # as above
+        except Exception as error:  # as in _open
             raise Unusable(_why(error, MAGIC[0])) from None
 
 
-def _problem_of_size(width: int, height: int) -> str | None:
+@contextmanager
+def _calm() -> Iterator[None]:
+    """Within, Pillow warns of nothing: odd metadata do not matter, sizes are checked here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def _open(data: bytes, facts: dict[str, Any], min_side: int) -> Image.Image:
+    """Return a picture that is not decoded yet; errors as in `decode`."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=_formats())
+    except Exception as error:  # decoders raise anything for bytes from anywhere
+        raise Unusable(_why(error, data)) from None
+    facts |= {"format": image.format, "mode": image.mode}
+    facts |= {"width": image.width, "height": image.height}
+    if problem := _problem_of_size(*image.size, min_side):
+        raise Unusable(problem)
+    return image
+
+
+def _problem_of_size(width: int, height: int, min_side: int) -> str | None:
     """Return the reason word for a picture of this size that is not to be decoded."""
     if width * height > MAX_PIXELS:
         return "too_large"
-    if min(width, height) < MIN_SIDE:
+    if min(width, height) < min_side:
         return "too_small"
     if max(width, height) > MAX_ASPECT * min(width, height):
         return "too_narrow"

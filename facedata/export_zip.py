@@ -21,7 +21,8 @@ def export_zip(pack: Pack, path: Path) -> None:
         pack: images with their classes.
         path: the archive, with members 00000/img00000000.png ... (1,000 a folder) and dataset.json:
             `labels`, a list of [file, class id] (null without a condition), and for readers that
-            care `classes`, the names of the ids.
+            care `classes`, the names of the ids, and `content_box` as in `Pack` where there is
+            padding.
     """
     labels = []
     class_ids = pack.labels.tolist()
@@ -35,5 +36,8 @@ def export_zip(pack: Pack, path: Path) -> None:
         content = {"labels": labels if pack.classes else None}
         if pack.classes:
             content["classes"] = pack.class_names
+        height, width = pack.images.shape[1:3]
+        if pack.content_box != (0, 0, width, height):
+            content["content_box"] = list(pack.content_box)
         text = json.dumps(content, ensure_ascii=False)
         archive.writestr(zipfile.ZipInfo("dataset.json", MADE), text)

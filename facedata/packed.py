@@ -22,6 +22,7 @@ __all__ = [
     "read_images",
     "read_pack",
     "read_thumbs",
+    "write_description",
     "write_pack",
 ]
 CHUNK = 256  # images copied at a time: memory stays flat
@@ -96,6 +97,29 @@ def write_pack(
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)
     if len(rows) != len(table):
         raise ValueError(f"{len(rows)} images, but {len(table)} rows of the table")
+    write_description(path, table, attributes, classes, content_box, images.shape[1:3])
+    with appending(path, images.shape[1:]) as append:
+        for start in range(0, len(rows), CHUNK):
+            append(images[rows[start : start + CHUNK]])
+
+
+def write_description(
+    path: Path,
+    table: pd.DataFrame,
+    attributes: Sequence[str],
+    classes: Sequence[Sequence[str]],
+    content_box: Sequence[int],
+    size: Sequence[int],
+) -> None:
+    """Write what lies beside a pack's images: its table and what its classes mean.
+
+    Args:
+        path, table, attributes, classes, content_box: as in `write_pack`.
+        size: height and width of the images.
+
+    Raises:
+        ValueError: table and classes do not fit together.
+    """
     table = table[["image_id", "class", *attributes]].reset_index(drop=True)
     table["class"] = table["class"].astype("Int64")
     table.insert(0, "row", np.arange(len(table)))
@@ -104,15 +128,11 @@ def write_pack(
         "classes": [list(values) for values in classes],
         "content_box": [int(side) for side in content_box],
     }
-    wrong = _inconsistency(meta, table, images.shape)
+    wrong = _inconsistency(meta, table, size)
     if wrong:
         raise ValueError(wrong)
-
     tables.write(table, path.with_suffix(".parquet"))
     files.write_json(meta, path.with_suffix(".json"))
-    with appending(path, images.shape[1:]) as append:
-        for start in range(0, len(rows), CHUNK):
-            append(images[rows[start : start + CHUNK]])
 
 
 def read_pack(path: Path) -> Pack:
@@ -127,7 +147,7 @@ def read_pack(path: Path) -> Pack:
     meta = files.read_json(path.with_suffix(".json"))
     if not isinstance(meta, dict) or not {"attributes", "classes", "content_box"} <= meta.keys():
         raise DataError(f"{path.with_suffix('.json')}: not the description of a pack")
-    wrong = _inconsistency(meta, table, images.shape)
+    wrong = _inconsistency(meta, table, images.shape[1:3])
     if len(table) != len(images):
         wrong = f"{len(images)} images, but {len(table)} rows of the table"
     if wrong:
@@ -141,8 +161,8 @@ def read_pack(path: Path) -> Pack:
     )
 
 
-def _inconsistency(meta: dict, table: pd.DataFrame, shape: tuple[int, ...]) -> str | None:
-    """Return what does not fit between a pack's description, its table and its images' shape."""
+def _inconsistency(meta: dict, table: pd.DataFrame, size: Sequence[int]) -> str | None:
+    """Return what does not fit between a pack's description, its table and its images' size."""
     missing = [name for name in meta["attributes"] if name not in table.columns]
     if missing:
         return f"no column {missing} in the table, found {list(table.columns)}"
@@ -154,6 +174,6 @@ def _inconsistency(meta: dict, table: pd.DataFrame, shape: tuple[int, ...]) -> s
     if not table["class"].between(0, num_classes - 1).all():
         return f"class ids outside 0..{num_classes - 1}"
     left, top, right, bottom = meta["content_box"]
-    if not (0 <= left < right <= shape[2] and 0 <= top < bottom <= shape[1]):
-        return f"content box {meta['content_box']} outside {shape[2]}x{shape[1]} px"
+    if not (0 <= left < right <= size[1] and 0 <= top < bottom <= size[0]):
+        return f"content box {meta['content_box']} outside {size[1]}x{size[0]} px"
     return None

@@ -851,6 +851,108 @@ def project(
         moving.write(frames, video, fps=20)
 
 
+@main.command()
+@click.option(
+    "--source",
+    type=click.Path(exists=True, readable=True, path_type=Path),
+    required=True,
+    help="Folder of images, or a .zip of them; or a pack (.npy) to write as .zip.",
+)
+@click.option(
+    "--dest",
+    type=command.OUT_FILE,
+    required=True,
+    help="Output: a pack (.npy, and beside it .parquet and .json), or a .zip for StyleGAN tools.",
+)
+@click.option(
+    "--resolution",
+    type=COUNT,
+    help="Pixels a side: 8, 16, 32 ...; that of the images if not given.",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(["pad", "crop", "stretch"]),
+    default="pad",
+    show_default=True,
+    help="What becomes of images that are not square.",
+)
+@click.option(
+    "--labels",
+    type=click.Choice(["auto", "folders", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto: those of dataset.json if there is one; folders: an image's first folder.",
+)
+@click.option("--attribute", default="label", show_default=True, help="What the classes tell.")
+@click.option("--skip", is_flag=True, help="Leave out files that are no usable pictures.")
+@click.option("--dry-run", "-n", is_flag=True, help="Tell what there is; write nothing.")
+def pack(
+    source: Path,
+    dest: Path,
+    resolution: int | None,
+    fit: str,
+    labels: str,
+    attribute: str,
+    skip: bool,
+    dry_run: bool,
+) -> None:
+    """Pack images for training, from and to the archives of StyleGAN tools.
+
+    What there is and what will become of it is told before anything is written: gray, palette,
+    transparent and turned pictures become upright RGB; images without a label among labelled ones
+    are left out.
+
+    \b
+    stylegan2 pack --source faces.zip --dest faces.npy --resolution 128
+    stylegan2 pack --source photos --labels folders --attribute hair --dest photos.npy -n
+    stylegan2 pack --source faces.npy --dest faces.zip
+    """
+    import logging
+    import tempfile
+
+    from facedata import export_zip, packed, runs, tables
+    from facedata.errors import DataError
+    from facedata.geometry import Geometry
+    from stylegan2 import packing
+
+    if dest.suffix not in (".npy", ".zip") or source.suffix == dest.suffix == ".npy":
+        raise DataError(f"--dest {dest}: expected a pack (.npy), or a .zip of --source {source}")
+    if attribute in packing.COLUMNS:
+        raise DataError(f"--attribute {attribute}: a pack has such a column; take another name")
+    values = {name: x for name, x in click.get_current_context().params.items() if name != "n"}
+    if source.suffix == ".npy":
+        if resolution is not None:
+            raise DataError("--resolution: a pack keeps its size; leave it out")
+        images = packed.read_pack(source)
+        logging.info("%s: %d images, classes %s", source, len(images.images), images.class_names)
+        if not dry_run:
+            with runs.record(runs.run_path(dest), values):
+                export_zip.export_zip(images, dest)
+        return
+
+    found = packing.scan(source, labels)
+    side = packing.choose_resolution(found, resolution)
+    geometry = Geometry(side, side, fit)
+    for line in packing.summary(found, geometry):
+        logging.info("%s: %s", source, line)
+    packing.check_usable(found, skip)
+    if dry_run:
+        return
+    with runs.record(runs.run_path(dest), values):
+        if dest.suffix == ".npy":
+            left_out = packing.write_pack(found, geometry, attribute, skip, dest)
+        else:
+            dest.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=dest.parent) as folder:
+                path = Path(folder, "pack.npy")
+                left_out = packing.write_pack(found, geometry, attribute, skip, path)
+                export_zip.export_zip(packed.read_pack(path), dest)
+        if len(left_out):
+            path = dest.with_name(f"{dest.stem}.left_out.csv")
+            tables.write(left_out, path)
+            logging.info("%d left out, listed in %s", len(left_out), path)
+
+
 @main.command("import-official")
 @click.argument("pickle", type=command.IN_FILE)
 @click.option(
