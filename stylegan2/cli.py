@@ -469,6 +469,11 @@ def synth(
     """Draw candidates for the classes that lack images.
 
     A candidate is drawn again by `stylegan2 generate` with its seed, class and --trunc.
+
+    \b
+    stylegan2 synth --network network-final.safetensors --deficits deficits.csv \\
+        --oversample 1.5 --trunc 0.8 --batch 16 --threads 2 --seed 0 \\
+        --images synth.npy --samples samples.parquet
     """
     from facedata import files, machine, packed, progress, tables
     from stylegan2 import checkpoint, sampling

@@ -226,7 +226,7 @@ def project(
         return torch.randn(shape, generator=generator).to(device)
 
     def features_of(ws: Tensor) -> Tensor:
-        img = network.synthesis(ws, noise_mode="const", force_fp32=device.type == "cpu")
+        img = network.synthesis(ws, noise_mode="const", force_fp32=True)  # small gradients
         return distance(img.expand(-1, 3, -1, -1))
 
     mean, spread = w_statistics(network, c)
