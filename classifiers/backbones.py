@@ -3,6 +3,7 @@
 import logging
 import pickle
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import safetensors
@@ -135,7 +136,15 @@ def _create_facenet(height: int, width: int) -> nn.Module:
     backbone = InceptionResnetV1()
     backbone.classify, backbone.logits = True, nn.Identity()
     backbone.num_features, backbone.pretrained_cfg = 512, FACENET_CONFIG
+    order = list(dict(backbone.named_children()))
+    backbone.group_matcher = lambda coarse: partial(_facenet_layer, order)
     return backbone
+
+
+def _facenet_layer(order: Sequence[str], name: str) -> tuple[int, int]:
+    """Return where a parameter of FaceNet lies from image to features, for timm's groups."""
+    child, index = name.split(".")[:2]
+    return order.index(child), int(index) if index.isdigit() else 0
 
 
 def _read_weights(name: str, weights: str, height: int, width: int) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Command line of classifiers."""
 
 import logging
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -34,8 +35,8 @@ MODEL = options(
 )
 RECIPE = options(
     click.option("--batch", type=click.IntRange(min=2), required=True, help="Images a step."),
-    click.option("--lr", type=POSITIVE, required=True, help="Largest learning rate (one-cycle)."),
-    click.option("--weight-decay", type=NON_NEGATIVE, required=True, help="Of AdamW."),
+    click.option("--lr", type=POSITIVE, required=True, help="Largest learning rate."),
+    click.option("--weight-decay", type=NON_NEGATIVE, required=True, help="Of weight matrices."),
     click.option(
         "--label-smoothing",
         type=click.FloatRange(0, 1, max_open=True),
@@ -70,8 +71,19 @@ COMPUTE = options(
 @click.option("--augment", type=JSON, required=True, help="{flip, crop, affine, ..}.")
 @click.option("--epochs", type=POSITIVE, required=True, help="Passes over the real train split.")
 @RECIPE
+@click.option("--optimizer", type=JSON, required=True, help="{name, momentum, layer_decay, ..}.")
+@click.option("--schedule", type=JSON, required=True, help="{name, warm_up, gamma, ..}.")
+@click.option(
+    "--ema",
+    type=click.FloatRange(0, 1, max_open=True),
+    required=True,
+    help="Decay of averaged weights, which are then the result; 0 for none.",
+)
+@click.option("--freeze", type=NON_NEGATIVE, required=True, help="Epochs of the heads alone.")
+@click.option("--select", type=JSON, required=True, help="{measure, patience} of the epoch.")
 @COMPUTE
 @click.option("--seed", type=SEED, required=True, help="Of weights, order and augmentation.")
+@click.option("--allow-changes", is_flag=True, help="Go on although options differ.")
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: model, history, predictions.")
 @command.recorded("outdir", name="run.json")
 def train(
@@ -97,87 +109,106 @@ def train(
     weight_decay: float,
     label_smoothing: float,
     precision: str,
+    optimizer: dict,
+    schedule: dict,
+    ema: float,
+    freeze: float,
+    select: dict,
     threads: int,
     device: str,
     seed: int,
+    allow_changes: bool,
     outdir: Path,
 ) -> None:
-    """Train one arm on the train split; the epoch is chosen on val, test is not read."""
-    from classifiers import checkpoint, evaluate, predicting, samplers, synthetic, training
+    """Train one arm on the train split; the epoch is chosen on val, test is not read.
+
+    A training that was stopped in --outdir goes on from its last state.
+
+    Several GPUs: `torchrun --nproc-per-node 4 --no-python classifiers train ...`; the processes
+    share each batch.
+    """
+    from classifiers import checkpoint, evaluate, optim, predicting, samplers, sets, state, training
     from classifiers.augment import read_augment, read_view
     from classifiers.backbones import build_classifier
-    from classifiers.data import open_images, read_geometry, read_labelled
-    from classifiers.heads import read_heads, read_layer
+    from classifiers.data import read_geometry
+    from classifiers.heads import read_layer
     from classifiers.losses import read_losses
-    from facedata import machine, tables
-    from facedata.errors import DataError
+    from facedata import distributed, machine, tables
 
     machine.tune(threads)
-    the_device = machine.find_device(device)
-    the_arm = samplers.read_arm(arm)
-    size = read_geometry(geometry)
-    the_view = read_view(view, size.height, size.width)
-    given = (synth_images, synth_samples, deficits)
-    if the_arm.share and None in given:
-        raise DataError(f"arm {arm}: needs --synth-images, --synth-samples and --deficits")
-    if not the_arm.share and any(given):
-        raise DataError(f"arm {arm}: takes no synthetic images")
-    table = read_labelled(curated, splits, ["train", "val"])
-    array = open_images(images, table)
-    if array.shape[1:3] != (size.height, size.width):
-        found = f"{array.shape[2]}x{array.shape[1]}"
-        raise DataError(f"{images}: {found} px, the geometry says {size.width}x{size.height}")
-    train_table, val_table = (table[table["split"] == name] for name in ("train", "val"))
-    task = read_heads(heads, train_table, str(curated))
-    losses = training.arm_losses(the_arm, read_losses(loss, heads, label_smoothing))
-    layer = training.layer_for(task, losses, read_layer(head))
-    train_set = training.Examples.of(array, train_table, task)
-    val_set = training.Examples.of(array, val_table, task)
-    num_synthetic = 0
-    if the_arm.share:
-        columns = ["row", "class", "accepted", "teacher_probability"]
-        samples = tables.read(synth_samples, columns)
-        chosen = synthetic.choose_samples(samples, synthetic.read_deficits(deficits), the_arm.share)
-        generated = synthetic.open_synthetic(synth_images, chosen, size)
-        train_set += training.Examples.of_synthetic(generated, chosen, task)
-        num_synthetic = len(chosen)
-    recipe = training.Recipe(
-        epochs=epochs,
-        batch=batch,
-        lr=lr,
-        weight_decay=weight_decay,
-        sampler=the_arm.sampler or sampler,
-        augment=read_augment(augment),
-        view=the_view,
-        precision=training.resolve_precision(precision, the_device),
-        seed=seed,
-    )
-    log.info(
-        "arm %s, seed %d: %d real and %d synthetic images, %s on %s",
-        arm, seed, len(train_table), num_synthetic, recipe.precision, the_device,
-    )  # fmt: skip
-    classifier = build_classifier(backbone, weights, task, the_view, seed, layer)
-    classifier = classifier.to(the_device)
-    history = training.train_classifier(
-        classifier, train_set, val_set, losses, len(train_table), recipe, the_device
-    )
-
-    outputs = predicting.predict(classifier, val_set.pool, training.VAL_BATCH, the_device, "val")
-    predictions = evaluate.predictions_table(val_table["image_id"], task, outputs, arm, seed)
-    meta = {
-        "backbone": backbone,
-        "weights": weights,
-        "geometry": geometry,
-        "arm": arm,
-        "seed": seed,
-        "precision": recipe.precision,
-        "epoch": float(history.loc[history["best"], "epoch"].iloc[0]),
-        "num_train": len(train_table),
-        "num_synthetic": num_synthetic,
-    }
-    tables.write(predictions, outdir / "predictions.parquet")
-    tables.write(history, outdir / "history.csv")
-    checkpoint.save_classifier(classifier, meta, outdir / "model.safetensors")
+    with distributed.joined(machine.find_device(device)) as (group, own_device):
+        if not group.is_lead:
+            logging.getLogger().setLevel(logging.WARNING)
+        the_arm = samplers.read_arm(arm)
+        size = read_geometry(geometry)
+        the_view = read_view(view, size.height, size.width)
+        measure, patience = training.read_select(select)
+        recipe = training.Recipe(
+            epochs=epochs,
+            batch=batch,
+            optimizer=optim.read_optimizer(optimizer, lr, weight_decay),
+            schedule=optim.read_schedule(schedule),
+            view=the_view,
+            augment=read_augment(augment),
+            sampler=the_arm.sampler or sampler,
+            ema=ema,
+            freeze=freeze,
+            measure=measure,
+            patience=patience,
+            precision=training.resolve_precision(precision, own_device),
+            seed=seed,
+        )
+        losses = training.arm_losses(the_arm, read_losses(loss, heads, label_smoothing))
+        paths = sets.Paths(images, curated, splits, synth_images, synth_samples, deficits)
+        data = sets.read_sets(paths, heads, the_arm, size)
+        layer = training.layer_for(data.heads, losses, read_layer(head))
+        log.info(
+            "arm %s, seed %d: %d real and %d synthetic images, %s on %s",
+            arm, seed, data.num_real, data.num_synthetic, recipe.precision, own_device,
+        )  # fmt: skip
+        classifier = build_classifier(backbone, weights, data.heads, the_view, seed, layer)
+        keeper = state.StateKeeper(
+            outdir,
+            {
+                "recipe": asdict(recipe),
+                "losses": {name: asdict(one) for name, one in losses.items()},
+                "heads": [one.to_dict() for one in data.heads],
+                "head": asdict(layer),
+                "arm": arm,
+                "backbone": backbone,
+                "weights": weights,
+                "data": state.digest(data.train, data.val),
+            },
+            allow_changes,
+            group,
+        )
+        history = training.train_classifier(
+            classifier.to(own_device), data.train, data.val, losses, data.num_real, recipe,
+            own_device, group, keeper,
+        )  # fmt: skip
+        if not group.is_lead:
+            return
+        outputs = predicting.predict(
+            classifier, data.val.pool, training.VAL_BATCH, own_device, "val"
+        )
+        predictions = evaluate.predictions_table(
+            data.val_table["image_id"], data.heads, outputs, arm, seed
+        )
+        meta = {
+            "backbone": backbone,
+            "weights": weights,
+            "geometry": geometry,
+            "arm": arm,
+            "seed": seed,
+            "precision": recipe.precision,
+            "epoch": float(history.loc[history["best"], "epoch"].iloc[0]),
+            "num_train": data.num_real,
+            "num_synthetic": data.num_synthetic,
+        }
+        tables.write(predictions, outdir / "predictions.parquet")
+        tables.write(history, outdir / "history.csv")
+        checkpoint.save_classifier(classifier, meta, outdir / "model.safetensors")
+        keeper.remove()
 
 
 @main.command()
@@ -345,13 +376,14 @@ def crossval(
     predictions: Path,
 ) -> None:
     """Predict each image's labels by models that were fitted to the other folds."""
-    from classifiers import crossval, predicting, training
+    import numpy
+
+    from classifiers import crossval, optim, predicting, training
     from classifiers.augment import LIGHT, View
     from classifiers.backbones import build_classifier
     from classifiers.data import ImagePool, open_images
     from classifiers.heads import read_heads
     from classifiers.losses import Loss
-    from classifiers.samplers import NO_SAMPLER
     from facedata import machine, tables
 
     machine.tune(threads)
@@ -374,11 +406,10 @@ def crossval(
         recipe = training.Recipe(
             epochs=1000 * kimg / num_fitted,
             batch=batch,
-            lr=lr,
-            weight_decay=weight_decay,
-            sampler=NO_SAMPLER,
-            augment=LIGHT,
+            optimizer=optim.Optimizer(lr, weight_decay),
+            schedule=optim.Schedule(),
             view=view,
+            augment=LIGHT,
             precision=training.resolve_precision(precision, the_device),
             seed=seed,
         )
@@ -388,10 +419,10 @@ def crossval(
         )
     else:
         pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
-        features = predicting.predict(
-            build(seed).to(the_device), pool, training.VAL_BATCH, the_device, "features",
-            with_features=True,
-        )["features"]  # fmt: skip
+        parts: list = []
+        classifier = build(seed).to(the_device)
+        predicting.raw_outputs(classifier, pool, training.VAL_BATCH, the_device, "features", parts)
+        features = numpy.concatenate(parts)
         folds = table["fold"].to_numpy(dtype="int64")
         outputs = crossval.frozen_outputs(features, targets, folds, heads)
     tables.write(crossval.predictions_table(table, heads, targets, outputs), predictions)

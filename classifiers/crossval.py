@@ -19,7 +19,6 @@ from classifiers.data import ImagePool
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.losses import Loss
 from classifiers.predicting import predict, prediction_columns
-from classifiers.samplers import draw_order, split_batches
 from facedata import labels, progress
 from facedata.errors import DataError
 from facedata.packed import read_images
@@ -179,18 +178,12 @@ def fit(
     Raises:
         DataError: the loss is no longer finite.
     """
-    num_images = len(examples.pool)
-    order = draw_order(num_images, round(recipe.epochs * num_images), recipe.seed)
-    batches = split_batches(order, recipe.batch)
-    optimizer, schedule = training.make_schedule(classifier, recipe, len(batches))
     losses = {head.name: loss for head in classifier.heads}
-    task_loss = training.make_loss(examples, classifier.heads, losses, device)
-    steps = training.take_steps(
-        classifier, examples, batches, recipe, task_loss, optimizer, schedule, device
-    )
-    mean = training.mean_loss(steps, [len(batch) for batch in batches], "images shown")
+    run = training.Training(classifier, examples, losses, len(examples.pool), recipe, device)
+    training.show_steps(run, len(run.batches), "images shown")
+    mean = float(run.loss_sum) / run.num_summed
     if not np.isfinite(mean):
-        raise DataError(f"the loss is {mean} after {len(order)} images; lower --lr")
+        raise DataError(f"the loss is {mean} after {run.num_summed:.0f} images; lower --lr")
     return mean
 
 

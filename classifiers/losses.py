@@ -309,7 +309,12 @@ class _Part:
     margin: Tensor | None
 
     def __call__(
-        self, outputs: Tensor, targets: Tensor, trust: Tensor | None, is_weighted: bool
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        trust: Tensor | None,
+        is_weighted: bool,
+        counts: Tensor | None,
     ) -> Tensor:
         """Return the sum over its heads of weight * mean loss; see `TaskLoss`."""
         outputs, targets = outputs[:, self.columns], targets[:, self.columns]
@@ -332,7 +337,9 @@ class _Part:
             losses = categorical_losses(self.loss, outputs, target, self.margin)[:, None]
         # A batch of doubted labels does not count as much as one of trusted ones; so divide by
         # the images, not by their weights.
-        means = (losses * mass).sum(dim=0) / known.sum(dim=0).clamp(min=1)
+        width = known.shape[1]
+        counts = known.sum(dim=0) if counts is None else counts[self.columns[:width]]
+        means = (losses * mass).sum(dim=0) / counts.clamp(min=EPS)
         return (means * self.head_weights).sum()
 
     def _image_weights(self, target: Tensor) -> Tensor:
@@ -391,6 +398,7 @@ class TaskLoss:
         targets: Tensor,
         trust: Tensor | None = None,
         progress: float = 0.0,
+        counts: Tensor | None = None,
     ) -> Tensor:
         """Return the loss of a batch.
 
@@ -399,9 +407,11 @@ class TaskLoss:
             targets: float32 [N, D] as of `encode_targets`, NaN where missing.
             trust: how much each image's labels are trusted, float32 [N] in 0..1; None is 1.
             progress: share of the training that is done, for what is deferred.
+            counts: labels [D] that sums are divided by; None takes those of the batch. (soft_f1 has
+                no such sum.)
         """
         return sum(
-            part(outputs, targets, trust, is_weighted=progress >= _start(part.loss))
+            part(outputs, targets, trust, progress >= _start(part.loss), counts)
             for part in self.parts
         )
 

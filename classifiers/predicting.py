@@ -8,19 +8,22 @@ import torch
 
 from classifiers.backbones import Classifier
 from classifiers.data import ImagePool, to_batch
-from classifiers.heads import Head, split_outputs
+from classifiers.heads import Head, num_columns, split_outputs
 from facedata import progress
+from facedata.workers import threaded_map
+
+NUM_READERS = 2  # threads that read images ahead
 
 
 @torch.inference_mode()
-def predict(
+def raw_outputs(
     classifier: Classifier,
     pool: ImagePool,
     batch: int,
     device: torch.device,
     description: str,
-    with_features: bool = False,
-) -> dict[str, np.ndarray]:
+    of_features: list[np.ndarray] | None = None,
+) -> np.ndarray:
     """Return a classifier's outputs for all images of a pool, computed in float32.
 
     Args:
@@ -29,26 +32,36 @@ def predict(
         batch: images at a time.
         device: to compute on.
         description: of the progress bar.
-        with_features: also return the pooled features, under the key `features`.
+        of_features: the pooled features of each batch are added to this list, float32
+            [n, num_features].
+
+    Returns:
+        float64 [N, D], see `heads.columns_of`.
+    """
+    classifier.eval()
+    parts = [np.zeros((0, num_columns(classifier.heads)))]
+    starts = range(0, len(pool), batch)
+    numbers = (np.arange(start, min(start + batch, len(pool))) for start in starts)
+    images = threaded_map(pool.take, numbers, NUM_READERS)
+    for pixels in progress.track(images, description, len(starts)):
+        features = classifier.features(classifier.look(to_batch(pixels, device)))
+        parts.append(classifier.layer(features).double().cpu().numpy())
+        if of_features is not None:
+            of_features.append(features.float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def predict(
+    classifier: Classifier, pool: ImagePool, batch: int, device: torch.device, description: str
+) -> dict[str, np.ndarray]:
+    """Return a classifier's outputs for all images of a pool; arguments as of `raw_outputs`.
 
     Returns:
         By head probabilities float64 [N, num_classes], or values float64 [N] in the attribute's
-        own unit where numeric; `features` float32 [N, num_features].
+        own unit where numeric.
     """
-    classifier.eval()
-    parts: list[np.ndarray] = []
-    of_features: list[np.ndarray] = []
-    starts = range(0, len(pool), batch)
-    for start in progress.track(starts, description):
-        numbers = np.arange(start, min(start + batch, len(pool)))
-        features = classifier.features(classifier.look(to_batch(pool.take(numbers), device)))
-        parts.append(classifier.layer(features).double().cpu().numpy())
-        if with_features:
-            of_features.append(features.float().cpu().numpy())
-    found = split_outputs(classifier.heads, np.concatenate(parts))
-    if with_features:
-        found["features"] = np.concatenate(of_features)
-    return found
+    outputs = raw_outputs(classifier, pool, batch, device, description)
+    return split_outputs(classifier.heads, outputs)
 
 
 def prediction_columns(

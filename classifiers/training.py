@@ -5,8 +5,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from classifiers.augment import Augment, View, augment_images, mix_batch
 from classifiers.backbones import Classifier
 from classifiers.data import ImagePool, to_bytes
-from classifiers.heads import Head, LayerOptions, class_counts, head_targets
+from classifiers.heads import Head, LayerOptions, class_counts, head_targets, split_outputs
 from classifiers.losses import Loss, TaskLoss, encode_targets
-from classifiers.metrics import head_metrics
-from classifiers.predicting import predict
+from classifiers.metrics import MEASURES, head_metrics
+from classifiers.optim import LearningRate, Optimizer, Schedule, average, make_optimizer
+from classifiers.options import flatten
+from classifiers.predicting import raw_outputs
 from classifiers.samplers import (
     NO_SAMPLER,
     SAMPLERS,
@@ -32,14 +34,28 @@ from classifiers.samplers import (
 )
 from classifiers.synthetic import SyntheticImages
 from facedata import progress
+from facedata.distributed import ALONE, Group
 from facedata.errors import DataError
+from facedata.workers import threaded_map
 
 log = logging.getLogger(__name__)
 
 AUGMENT = 1  # the part of a seed that augmentation draws from
-WARM_UP = 0.25  # share of the steps in which the learning rate rises
+NUM_READERS = 2  # threads that read images ahead
 PRECISIONS = ("auto", "fp32", "bf16")
 VAL_BATCH = 256  # images at a time where no gradient is kept
+
+
+class Keeper(Protocol):
+    """Keeps the state of a training, so that it can go on; see `classifiers.state`."""
+
+    is_due: bool
+
+    def restore(self, run: "Training") -> None:
+        """Set a new training to the state that was kept, if there is one."""
+
+    def save(self, run: "Training") -> None:
+        """Keep the state between two steps."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +64,33 @@ class Recipe:
 
     Attributes:
         epochs: images shown in all, as a multiple of the real train split; may be fractional.
-        batch: images a step.
-        lr: largest learning rate of the one-cycle schedule.
-        weight_decay: of AdamW, on weights of two and more dimensions.
-        sampler: `none` or one of SAMPLERS.
-        augment: how training images are changed.
+        batch: images a step, of all processes together.
+        optimizer: how weights follow gradients.
+        schedule: how the learning rate changes.
         view: what of an image the network sees.
+        augment: how training images are changed.
+        sampler: `none` or one of SAMPLERS.
+        ema: decay of the averaged weights, which are then the result; 0 for none.
+        freeze: epochs in which the backbone stays as it is and the heads alone learn.
+        measure: what epochs are compared by, one of MEASURES; R2 for numeric heads.
+        patience: epochs without a better one after which the training ends; 0 for never.
         precision: `fp32` or `bf16` (autocast).
-        seed: of order and augmentation.
+        seed: of order, augmentation and dropout.
     """
 
     epochs: float
     batch: int
-    lr: float
-    weight_decay: float
-    sampler: str
-    augment: Augment
+    optimizer: Optimizer
+    schedule: Schedule
     view: View
-    precision: str
-    seed: int
+    augment: Augment = field(default_factory=Augment)
+    sampler: str = NO_SAMPLER
+    ema: float = 0.0
+    freeze: float = 0.0
+    measure: str = "macro_f1"
+    patience: int = 0
+    precision: str = "fp32"
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,6 +146,18 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     able = torch.cpu.get_capabilities()
     return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
+
+
+def read_select(values: Any) -> tuple[str, int]:
+    """Return measure and patience from `{measure, patience}`; see `Recipe`.
+
+    Raises:
+        DataError: a key is missing or unknown, or a value is none that is possible.
+    """
+    found = flatten(values, "select", {"measure": "measure", "patience": "patience"})
+    if found["measure"] not in MEASURES or found["patience"] < 0:
+        raise DataError(f"select: {values}: measure is one of {list(MEASURES)}, patience >= 0")
+    return found["measure"], found["patience"]
 
 
 def train_order(
@@ -185,27 +221,6 @@ def make_loss(
     return TaskLoss(heads, losses, counts, device)
 
 
-def make_optimizer(classifier: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Return AdamW that leaves biases and normalisation without decay."""
-    parameters = [one for one in classifier.parameters() if one.requires_grad]
-    groups = [
-        {"params": [one for one in parameters if one.ndim > 1]},
-        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
-
-
-def make_schedule(
-    classifier: nn.Module, recipe: Recipe, num_steps: int
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
-    """Return the optimizer and its one-cycle schedule over `num_steps`."""
-    optimizer = make_optimizer(classifier, recipe)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.lr, total_steps=num_steps, pct_start=WARM_UP
-    )
-    return optimizer, schedule
-
-
 def epoch_ends(num_batches: int, epochs: float) -> list[int]:
     """Return after how many batches each epoch ends; the last one may be a part of one."""
     ends = [round(k * num_batches / epochs) for k in range(1, math.ceil(epochs))]
@@ -227,78 +242,233 @@ class Batch:
     trust: Tensor
 
 
-def draw_batch(
-    train: Examples,
-    encoded: np.ndarray,
-    numbers: np.ndarray,
+def make_batch(
+    images: np.ndarray,
+    targets: np.ndarray,
+    trust: np.ndarray,
     recipe: Recipe,
     rng: np.random.Generator,
     device: torch.device,
 ) -> Batch:
-    """Return the images of these numbers, augmented; `encoded` holds the targets of all."""
-    images = to_bytes(train.pool.take(numbers), device)
-    images = augment_images(images, recipe.augment, recipe.view, rng)
-    targets = torch.from_numpy(encoded[numbers]).to(device)
-    trust = torch.from_numpy(train.weights[numbers]).to(device)
-    return Batch(*mix_batch(images, targets, trust, recipe.augment, rng))
+    """Return a batch with its images augmented; the arguments are of its images alone."""
+    pixels = augment_images(to_bytes(images, device), recipe.augment, recipe.view, rng)
+    targets, trust = (torch.from_numpy(one).to(device) for one in (targets, trust))
+    return Batch(*mix_batch(pixels, targets, trust, recipe.augment, rng))
 
 
-def take_step(
-    classifier: Classifier,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    recipe: Recipe,
-    task_loss: TaskLoss,
-    done: float,
-) -> Tensor:
-    """Change the weights by one batch; return its loss, detached. `done`: share of the training."""
-    use_bf16 = recipe.precision == "bf16"
-    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16, enabled=use_bf16):
-        outputs = classifier(batch.images)
-    samples = len(outputs) // len(batch.images)  # of dropout
-    targets, trust = batch.targets.repeat(samples, 1), batch.trust.repeat(samples)
-    loss = task_loss(outputs, targets, trust, done)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
+class Training:
+    """A training between two steps.
+
+    Whatever is drawn by chance follows from the seed, the process and the step, so that a training
+    that goes on from a saved state needs no state of random numbers.
+
+    Attributes:
+        classifier: that learns.
+        averaged: its averaged weights; None without.
+        optimizer: of its weights.
+        rate: learning rates.
+        step: steps taken.
+        history: one row an epoch.
+        best: score, number (from 1) and weights of the best epoch so far; None before the first.
+        loss_sum, num_summed: of the epoch so far; their sums over processes are of all images.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        train: Examples,
+        losses: Mapping[str, Loss],
+        num_real: int,
+        recipe: Recipe,
+        device: torch.device,
+        group: Group = ALONE,
+    ) -> None:
+        """Prepare the first step; arguments as of `train_classifier`."""
+        self.classifier, self.train, self.recipe = classifier, train, recipe
+        self.device, self.group, self.num_real = device, group, num_real
+        num_shown = round(recipe.epochs * num_real)
+        order = train_order(recipe.sampler, train, classifier.heads, num_shown, recipe.seed)
+        self.batches = split_batches(order, recipe.batch)
+        self.ends = epoch_ends(len(self.batches), recipe.epochs)
+        if min(map(len, self.batches)) < group.size:
+            raise DataError(f"batch {recipe.batch}: fewer images than {group.size} processes")
+        self.encoded = encode_targets(classifier.heads, train.targets)
+        self.task_loss = make_loss(train, classifier.heads, losses, device)
+        self.optimizer = make_optimizer(classifier, recipe.optimizer)
+        self.rate = LearningRate(recipe.schedule, len(self.batches), recipe.epochs)
+        self.num_frozen = round(recipe.freeze * len(self.batches) / recipe.epochs)
+        self.averaged = copy.deepcopy(classifier) if recipe.ema else None
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.best: tuple[float, int, dict[str, Tensor]] | None = None
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.num_summed = 0.0
+        self._images: Iterator[np.ndarray] | None = None
+
+    @property
+    def result(self) -> Classifier:
+        """The classifier that is validated and kept."""
+        return self.averaged or self.classifier
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps were taken, or no better epoch came for long enough."""
+        waited = self.best is not None and len(self.history) - self.best[1]
+        is_late = self.recipe.patience and waited >= self.recipe.patience
+        return self.step == len(self.batches) or bool(is_late)
+
+    def _own(self, numbers: np.ndarray) -> np.ndarray:
+        """Return this process's part of a batch."""
+        return numbers[self.group.rank :: self.group.size]
+
+    def draw_batch(self) -> Batch:
+        """Return the next batch: this process's part of it."""
+        if self._images is None:  # read ahead, from here on
+            rest = (self._own(numbers) for numbers in self.batches[self.step :])
+            self._images = threaded_map(self.train.pool.take, rest, NUM_READERS)
+        own = self._own(self.batches[self.step])
+        rng = np.random.default_rng([self.recipe.seed, AUGMENT, self.group.rank, self.step])
+        torch.manual_seed(int(rng.integers(2**63)))  # of dropout
+        return make_batch(
+            next(self._images), self.encoded[own], self.train.weights[own], self.recipe, rng,
+            self.device,
+        )  # fmt: skip
+
+    def take_step(self) -> None:
+        """Change the weights by one batch."""
+        self._set_mode()
+        batch, recipe = self.draw_batch(), self.recipe
+        use_bf16 = recipe.precision == "bf16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=use_bf16):
+            outputs = self.classifier(batch.images)
+        samples = len(outputs) // len(batch.images)  # of dropout
+        targets, trust = batch.targets.repeat(samples, 1), batch.trust.repeat(samples)
+        done = self.step / len(self.batches)
+        loss = self.task_loss(outputs, targets, trust, done, self._counts(targets))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.group.average_gradients(self.classifier)
+        if recipe.optimizer.clip:
+            nn.utils.clip_grad_norm_(self.classifier.parameters(), recipe.optimizer.clip)
+        self.rate.apply(self.optimizer, recipe.optimizer.lr, self.step)
+        self.optimizer.step()
+        if self.averaged is not None:
+            average(self.averaged, self.classifier, recipe.ema, self.step)
+        # Stays on the device: no waiting for it.
+        share = len(self.batches[self.step]) / self.group.size
+        self.loss_sum += loss.detach() * share
+        self.num_summed += share
+        self.step += 1
+
+    def _set_mode(self) -> None:
+        """Have the classifier train, or its heads alone."""
+        is_frozen = self.step < self.num_frozen
+        self.classifier.train()
+        self.classifier.backbone.requires_grad_(not is_frozen)
+        if is_frozen:
+            self.classifier.backbone.eval()  # statistics stay, too
+
+    def _counts(self, targets: Tensor) -> Tensor | None:
+        """Return the labels of all processes over the number of processes, [D]; None alone.
+
+        Each process divides its sum of losses by them, and the mean over processes is the loss of
+        the whole batch.
+        """
+        if self.group.size == 1:
+            return None
+        known = (~targets.isnan()).sum(dim=0).float()
+        return torch.stack(self.group.gather(known)).sum(dim=0) / self.group.size
+
+    def end_epoch(self, val: "Examples") -> dict[str, Any]:
+        """Validate, note the epoch in the history, and keep the weights if they are the best.
+
+        Returns:
+            Measures by head.
+
+        Raises:
+            DataError: the loss is no longer finite.
+        """
+        number = len(self.history) + 1
+        total, num_summed = self.group.sum([float(self.loss_sum), self.num_summed])
+        self.loss_sum.zero_()
+        self.num_summed = 0.0
+        loss = total / num_summed
+        num_shown = sum(map(len, self.batches[: self.step]))
+        if not math.isfinite(loss):
+            raise DataError(
+                f"epoch {number}: the loss is {loss} after {num_shown} images; lower lr"
+            )
+        share_statistics(self.result, self.group)
+        metrics = validate(self.result, val, self.device, self.group)
+        row = {
+            "epoch": num_shown / self.num_real,
+            "images": num_shown,
+            "lr": self.recipe.optimizer.lr * self.rate.share(self.step - 1),
+            "loss": loss,
+            **_flatten(metrics),
+            "score": score(metrics, self.recipe.measure),
+        }
+        self.history.append(row)
+        self.rate.end_epoch(row["score"])
+        if self.best is None or row["score"] > self.best[0]:
+            weights = {name: one.clone() for name, one in self.result.state_dict().items()}
+            self.best = (row["score"], number, weights)
+        return metrics
 
 
-def take_steps(
-    classifier: Classifier,
-    train: Examples,
-    batches: Sequence[np.ndarray],
-    recipe: Recipe,
-    task_loss: TaskLoss,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    device: torch.device,
-) -> Iterator[Tensor]:
-    """Take a step for each batch and yield its loss."""
-    rng = np.random.default_rng([recipe.seed, AUGMENT])
-    encoded = encode_targets(classifier.heads, train.targets)
-    for step, numbers in enumerate(batches):
-        classifier.train()
-        batch = draw_batch(train, encoded, numbers, recipe, rng, device)
-        yield take_step(classifier, optimizer, batch, recipe, task_loss, step / len(batches))
-        schedule.step()
+def share_statistics(classifier: nn.Module, group: Group) -> None:
+    """Replace the statistics of batch norm by their mean over processes, in place."""
+    if group.size == 1:
+        return
+    for buffer in classifier.buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(torch.stack(group.gather(buffer)).mean(dim=0))
 
 
-def validate(classifier: Classifier, val: Examples, device: torch.device) -> dict[str, Any]:
-    """Return metrics by head on the validation split."""
-    outputs = predict(classifier, val.pool, VAL_BATCH, device, "val")
+def validate(
+    classifier: Classifier, val: Examples, device: torch.device, group: Group = ALONE
+) -> dict[str, Any]:
+    """Return metrics by head on the validation split; each process looks at a part of it."""
+    outputs = raw_outputs(classifier, part_of(val.pool, group), VAL_BATCH, device, "val")
+    gathered = gather_rows(outputs, len(val.pool), group, device)
+    found = split_outputs(classifier.heads, gathered)
     return {
-        head.name: head_metrics(head, val.targets[head.name], outputs[head.name])
+        head.name: head_metrics(head, val.targets[head.name], found[head.name])
         for head in classifier.heads
     }
 
 
-def score(metrics: Mapping[str, Any]) -> float:
-    """Return what epochs are compared by: the mean over heads of macro F1, or of R2 if numeric.
+def part_of(pool: ImagePool, group: Group) -> ImagePool:
+    """Return every size-th image of a pool, from the process's own number on."""
+    if group.size == 1:
+        return pool
+    parts, start = [], 0
+    for images, rows in pool.parts:
+        first = (group.rank - start) % group.size
+        parts.append((images, rows[first :: group.size]))
+        start += len(rows)
+    return ImagePool(parts)
+
+
+def gather_rows(
+    outputs: np.ndarray, num_rows: int, group: Group, device: torch.device
+) -> np.ndarray:
+    """Return the outputs [num_rows, D] of all processes, each of which has a `part_of` them."""
+    if group.size == 1:
+        return outputs
+    longest = -(-num_rows // group.size)
+    padded = np.pad(outputs, [(0, longest - len(outputs)), (0, 0)])
+    parts = group.gather(torch.from_numpy(padded).to(device))
+    whole = torch.stack(parts, dim=1).flatten(0, 1)  # [longest * size, D], in turn
+    return whole[:num_rows].cpu().numpy()
+
+
+def score(metrics: Mapping[str, Any], measure: str = "macro_f1") -> float:
+    """Return what epochs are compared by: the mean over heads of a measure, or of R2 if numeric.
 
     A head without a label in the validation split is left out.
     """
-    values = [one.get("macro_f1", one.get("r2")) for one in metrics.values()]
+    values = [one.get(measure, one.get("r2")) for one in metrics.values()]
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else 0.0
 
@@ -311,6 +481,8 @@ def train_classifier(
     num_real: int,
     recipe: Recipe,
     device: torch.device,
+    group: Group = ALONE,
+    keeper: Keeper | None = None,
 ) -> pd.DataFrame:
     """Train a classifier in place and leave it with the weights of its best epoch on val.
 
@@ -322,59 +494,53 @@ def train_classifier(
         num_real: real images of train; every arm is shown epochs * num_real images.
         recipe: the same for every arm.
         device: to compute on.
+        group: the processes that share the batches.
+        keeper: of the state, which a stopped training goes on from; None keeps none.
 
     Returns:
         One row an epoch: epoch, images (shown so far), lr, loss, measures of each head on val
         (`head.measure`), score, best (bool, one row).
 
     Raises:
-        DataError: the loss is no longer finite.
+        DataError: the loss is no longer finite, or the state kept is another training's.
     """
-    heads = classifier.heads
-    num_images = round(recipe.epochs * num_real)
-    order = train_order(recipe.sampler, train, heads, num_images, recipe.seed)
-    batches = split_batches(order, recipe.batch)
-    task_loss = make_loss(train, heads, losses, device)
-    optimizer, schedule = make_schedule(classifier, recipe, len(batches))
-    steps = take_steps(classifier, train, batches, recipe, task_loss, optimizer, schedule, device)
-
-    history, best, num_shown, start = [], None, 0, 0
-    for end in epoch_ends(len(batches), recipe.epochs):
-        begun = time.monotonic()
-        shown = [len(batch) for batch in batches[start:end]]
-        epoch = f"epoch {len(history) + 1}/{math.ceil(recipe.epochs)}"
-        lr = optimizer.param_groups[0]["lr"]
-        loss = mean_loss(steps, shown, epoch)
-        num_shown, start = num_shown + sum(shown), end
+    run = Training(classifier, train, losses, num_real, recipe, device, group)
+    if keeper is not None:
+        keeper.restore(run)
+    while not run.is_done:
+        number = len(run.history) + 1
+        end = run.ends[number - 1]
+        begun, first = time.monotonic(), run.step
+        show_steps(run, end, f"epoch {number}/{len(run.ends)}", keeper)
         seconds = time.monotonic() - begun
-        if not math.isfinite(loss):
-            raise DataError(f"{epoch}: the loss is {loss} after {num_shown} images; lower lr")
-        metrics = validate(classifier, val, device)
-        row = {"epoch": num_shown / num_real, "images": num_shown, "lr": lr, "loss": loss}
-        history.append({**row, **_flatten(metrics), "score": score(metrics)})
-        if best is None or history[-1]["score"] > best[0]:
-            best = (history[-1]["score"], len(history), copy.deepcopy(classifier.state_dict()))
+        metrics = run.end_epoch(val)
         log.info(
-            "%s: %s images, loss %.3f, %s, %.1f images/s",
-            epoch, num_shown, loss, _summary(metrics), sum(shown) / seconds,
+            "epoch %d/%d: %d images, loss %.3f, %s, %.1f images/s",
+            number, len(run.ends), run.history[-1]["images"], run.history[-1]["loss"],
+            _summary(metrics), sum(map(len, run.batches[first:end])) / seconds,
         )  # fmt: skip
-    classifier.load_state_dict(best[2])
-    table = pd.DataFrame(history)
-    table["best"] = np.arange(1, len(table) + 1) == best[1]
-    log.info("best on val: epoch %d of %d, score %.4f", best[1], len(table), best[0])
+        if keeper is not None:
+            keeper.save(run)
+    if run.step < len(run.batches):
+        log.info("no better epoch for %d: the training ends early", recipe.patience)
+    best_score, best, weights = run.best
+    classifier.load_state_dict(weights)
+    table = pd.DataFrame(run.history)
+    table["best"] = np.arange(1, len(table) + 1) == best
+    log.info("best on val: epoch %d of %d, score %.4f", best, len(table), best_score)
     return table
 
 
-def mean_loss(steps: Iterator[Tensor], shown: Sequence[int], description: str) -> float:
-    """Take one step for each entry of `shown` (images) and return the mean loss an image."""
-    total = 0.0
+def show_steps(run: Training, end: int, description: str, keeper: Keeper | None = None) -> None:
+    """Take the steps up to `end` behind a progress bar of images."""
     with progress.bar() as bar:
-        task = bar.add_task(description, total=sum(shown))
-        for num_images in shown:
-            loss = next(steps)
-            total = total + loss * num_images  # stays on the device: no waiting for it
-            bar.advance(task, num_images)
-    return float(total) / sum(shown)
+        sizes = [len(batch) for batch in run.batches[run.step : end]]
+        task = bar.add_task(description, total=sum(sizes))
+        for size in sizes:
+            run.take_step()
+            bar.advance(task, size)
+            if keeper is not None and keeper.is_due and run.step < end:
+                keeper.save(run)
 
 
 def _flatten(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

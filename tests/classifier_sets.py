@@ -35,6 +35,15 @@ AUGMENT = {
     "randaugment": {"num_ops": 0, "magnitude": 9},
     "mix": {"p": 1.0, "mixup": 0.0, "cutmix": 0.0},
 }
+OPTIMIZER = {"name": "adamw", "momentum": 0.9, "beta2": 0.999, "layer_decay": 1.0, "clip": 0.0}
+SCHEDULE = {
+    "name": "one_cycle",
+    "warm_up": 0.25,
+    "gamma": 0.1,
+    "step": 1.0,
+    "patience": 2,
+    "final": 0.0,
+}
 VIEW = View((HEIGHT, WIDTH), (HEIGHT, WIDTH))
 BACKBONE = "test_efficientnet"  # timm's smallest with depthwise convolutions
 
@@ -113,6 +122,11 @@ class DataSet:
             "lr": 0.01,
             "weight_decay": 0.01,
             "label_smoothing": 0.05,
+            "optimizer": OPTIMIZER,
+            "schedule": SCHEDULE,
+            "ema": 0.0,
+            "freeze": 0.0,
+            "select": {"measure": "macro_f1", "patience": 0},
             "precision": "fp32",
             "threads": 1,
             "device": "cpu",

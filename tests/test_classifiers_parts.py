@@ -11,8 +11,8 @@ from facenet_pytorch import InceptionResnetV1, fixed_image_standardization
 from huggingface_hub import constants
 from torch import nn
 
-from classifiers import backbones, checkpoint, losses, metrics, samplers, training
-from classifiers.augment import Augment, View
+from classifiers import backbones, checkpoint, losses, metrics, optim, samplers, training
+from classifiers.augment import View
 from classifiers.data import ImagePool
 from classifiers.depthwise import replace_depthwise
 from classifiers.heads import (
@@ -188,12 +188,11 @@ def test_examples_take_the_weights_of_a_table():
     assert plain.weights.tolist() == [1.0, 1.0]
     weighed = training.Examples.of(images, table.assign(weight=[0.25, 1.0]), [COLOR])
     assert (weighed + plain).weights.tolist() == [0.25, 1.0, 1.0, 1.0]
-    encoded = losses.encode_targets([COLOR], weighed.targets)
-    recipe = training.Recipe(1, 2, 0.1, 0.0, "none", Augment(), whole(4, 4), "fp32", 0)
+    recipe = training.Recipe(1, 2, optim.Optimizer(0.1), optim.Schedule(), whole(4, 4))
+    encoded = losses.encode_targets([COLOR], weighed.targets)[[1, 0]]
+    pixels, trust = weighed.pool.take(np.array([1, 0])), weighed.weights[[1, 0]]
     rng = np.random.default_rng(0)
-    batch = training.draw_batch(
-        weighed, encoded, np.array([1, 0]), recipe, rng, torch.device("cpu")
-    )
+    batch = training.make_batch(pixels, encoded, trust, recipe, rng, torch.device("cpu"))
     assert batch.trust.tolist() == [1.0, 0.25]
     assert batch.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
 

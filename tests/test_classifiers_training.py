@@ -11,7 +11,7 @@ from classifier_sets import AUGMENT, BACKBONE, COLORS, HEAD, HEADS, LOSS, VIEW, 
 from click.testing import CliRunner
 from torchvision.transforms.v2 import functional
 
-from classifiers import checkpoint, filter, synthetic, training
+from classifiers import checkpoint, filter, optim, synthetic, training
 from classifiers.augment import LIGHT
 from classifiers.backbones import build_classifier
 from classifiers.cli import main
@@ -155,7 +155,8 @@ def shown_by_arm(data, name, epochs=2):
         train += training.Examples.of_synthetic(images, chosen, heads)
     recorder = Recorder(train.pool.parts)
     sampler = arm.sampler or "none"
-    recipe = training.Recipe(epochs, 16, 0.005, 0.01, sampler, LIGHT, VIEW, "fp32", 0)
+    optimizer = optim.Optimizer(0.005, 0.01)
+    recipe = training.Recipe(epochs, 16, optimizer, optim.Schedule(), VIEW, LIGHT, sampler)
     each = training.arm_losses(arm, {head.name: Loss(label_smoothing=0.05) for head in heads})
     classifier = build_classifier(BACKBONE, "none", heads, VIEW, 0)
     history = training.train_classifier(

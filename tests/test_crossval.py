@@ -12,7 +12,7 @@ import torch
 from classifier_sets import BACKBONE, COLORS, VIEW, DataSet, as_options, draw
 from click.testing import CliRunner
 
-from classifiers import crossval, training
+from classifiers import crossval, optim, training
 from classifiers.augment import LIGHT
 from classifiers.backbones import build_classifier
 from classifiers.cli import main
@@ -23,7 +23,7 @@ from facedata.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=17.0)
-RECIPE = training.Recipe(3, 16, 0.01, 0.01, "none", LIGHT, VIEW, "fp32", 0)
+RECIPE = training.Recipe(3, 16, optim.Optimizer(0.01, 0.01), optim.Schedule(), VIEW, LIGHT)
 
 
 def run(arguments, code=0):

@@ -32,6 +32,11 @@ rule classify:
         view=setting("classify/view"),
         sampler=setting("classify/sampler"),
         augment=setting("classify/augment"),
+        optimizer=setting("classify/optimizer"),
+        schedule=setting("classify/schedule"),
+        ema=setting("classify/ema"),
+        freeze=setting("classify/freeze"),
+        select=setting("classify/select"),
         precision=setting("classify/precision"),
         code=code_digest("classifiers train"),
     shell:
@@ -43,6 +48,8 @@ rule classify:
         " --weights {params.weights:q} --epochs {params.epochs} --batch {params.batch}"
         " --lr {params.lr} --weight-decay {params.weight_decay}"
         " --label-smoothing {params.label_smoothing} --precision {params.precision}"
+        " --optimizer {params.optimizer:q} --schedule {params.schedule:q} --ema {params.ema}"
+        " --freeze {params.freeze} --select {params.select:q}"
         " --threads {threads} --seed {wildcards.seed} --outdir {params.outdir} 2> {log}"
 
 

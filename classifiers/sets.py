@@ -1,0 +1,114 @@
+"""What one training reads: images to learn from and images to choose the epoch by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from classifiers import synthetic
+from classifiers.data import open_images, read_labelled
+from classifiers.heads import Head, read_heads
+from classifiers.samplers import Arm
+from classifiers.training import Examples
+from facedata import tables
+from facedata.errors import DataError
+from facedata.geometry import Geometry
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Files of a data set.
+
+    Attributes:
+        images: packed images.
+        curated: labels of the images that survived curation.
+        splits: split and fold of each.
+        synth_images, synth_samples, deficits: of the arms with synthetic images; None for others.
+    """
+
+    images: Path
+    curated: Path
+    splits: Path
+    synth_images: Path | None = None
+    synth_samples: Path | None = None
+    deficits: Path | None = None
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What one training reads.
+
+    Attributes:
+        heads: of the task.
+        train: images to learn from, the real ones first.
+        val: images to choose the epoch by.
+        val_table: their rows of the curated table.
+        num_real: real images of train.
+    """
+
+    heads: list[Head]
+    train: Examples
+    val: Examples
+    val_table: pd.DataFrame
+    num_real: int
+
+    @property
+    def num_synthetic(self) -> int:
+        """Synthetic images of train."""
+        return len(self.train.pool) - self.num_real
+
+
+def read_sets(
+    paths: Paths, settings: Sequence[Any], arm: Arm, size: Geometry, fold: int | None = None
+) -> Sets:
+    """Read the images and labels of a training; those of test are not among them.
+
+    Args:
+        paths: the files.
+        settings: of the heads, as of `read_heads`.
+        arm: says whether synthetic images join train.
+        size: of the packed images.
+        fold: trains on the other folds of train and takes this one in place of val; None for
+            train and val.
+
+    Raises:
+        DataError: files do not fit together or to the arm.
+    """
+    given = (paths.synth_images, paths.synth_samples, paths.deficits)
+    if arm.share and None in given:
+        raise DataError(f"arm {arm.name}: needs --synth-images, --synth-samples and --deficits")
+    if not arm.share and any(given):
+        raise DataError(f"arm {arm.name}: takes no synthetic images")
+    wanted = ["train", "val"] if fold is None else ["train"]
+    table = read_labelled(paths.curated, paths.splits, wanted)
+    array = open_images(paths.images, table)
+    check_size(paths.images, array.shape, size)
+    is_val = table["split"] == "val" if fold is None else (table["fold"] == fold).fillna(False)
+    if not is_val.any():
+        raise DataError(f"{paths.splits}: no image of train in fold {fold}")
+    train_table, val_table = table[~is_val], table[is_val]
+    heads = read_heads(settings, train_table, str(paths.curated))
+    train = Examples.of(array, train_table, heads)
+    if arm.share:
+        samples = tables.read(
+            paths.synth_samples, ["row", "class", "accepted", "teacher_probability"]
+        )
+        deficits = synthetic.read_deficits(paths.deficits)
+        chosen = synthetic.choose_samples(samples, deficits, arm.share)
+        generated = synthetic.open_synthetic(paths.synth_images, chosen, size)
+        train += Examples.of_synthetic(generated, chosen, heads)
+    val = Examples.of(array, val_table, heads)
+    return Sets(heads, train, val, val_table, len(train_table))
+
+
+def check_size(path: Path, shape: Sequence[int], size: Geometry) -> None:
+    """Check that packed images [N, H, W, 3] have the size that a geometry says.
+
+    Raises:
+        DataError: they have another.
+    """
+    if tuple(shape[1:3]) != (size.height, size.width):
+        found = f"{shape[2]}x{shape[1]}"
+        raise DataError(f"{path}: {found} px, the geometry says {size.width}x{size.height}")
