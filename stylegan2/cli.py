@@ -1,6 +1,5 @@
 """Command line of stylegan2."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +56,19 @@ device_option = click.option(
 )
 
 
+def _num_cores() -> int:
+    from facedata.workers import num_cores
+
+    return num_cores()
+
+
+all_threads_option = click.option(
+    "--threads",
+    type=COUNT,
+    default=_num_cores,
+    show_default="all cores",
+    help="Threads on the CPU; the last bits of a result depend on them.",
+)
 class_option = click.option(
     "--class", "class_name", help="Name or number of the class; conditional networks."
 )
@@ -224,13 +236,7 @@ def main() -> None:
     default=3,
     help="Snapshots kept, the last ones; 0: all.",
 )
-@click.option(
-    "--threads",
-    type=COUNT,
-    default=lambda: len(os.sched_getaffinity(0)),
-    show_default="all cores",
-    help="Threads on the CPU; the last bits of a result depend on them.",
-)
+@all_threads_option
 @click.option("--seed", type=command.SEED, default=0, help="Seed of everything random.")
 @click.option(
     "--allow-changes",
@@ -521,6 +527,7 @@ def synth(
 )
 @click.option("--grid", "with_grid", is_flag=True, help="Also write grid.png with all of them.")
 @unpad_option
+@all_threads_option
 @device_option
 @command.recorded("outdir", name="run.json")
 def generate(
@@ -535,6 +542,7 @@ def generate(
     suffix: str,
     with_grid: bool,
     unpad: bool,
+    threads: int,
     device: str,
 ) -> None:
     """Draw images; a seed gives the same image in any company.
@@ -551,7 +559,7 @@ def generate(
 
     if (seeds is None) == (projected_w is None):
         raise DataError("expected one of --seeds and --projected-w")
-    machine.keep_memory()
+    machine.tune(threads)
     generator, about = checkpoint.load_generator(network, machine.find_device(device))
     options = {"noise_mode": noise_mode, "batch": batch}
     if projected_w is not None:
@@ -607,6 +615,7 @@ def generate(
 @noise_option
 @draw_batch_option
 @unpad_option
+@all_threads_option
 @device_option
 @command.recorded("outdir", name="run.json")
 def mix(
@@ -621,6 +630,7 @@ def mix(
     noise_mode: str,
     batch: int,
     unpad: bool,
+    threads: int,
     device: str,
 ) -> None:
     """Mix styles: images of the row's seed with some layers of the column's.
@@ -638,7 +648,7 @@ def mix(
     from stylegan2 import checkpoint, grid, sampling
     from stylegan2 import styles as making
 
-    machine.keep_memory()
+    machine.tune(threads)
     generator, about = checkpoint.load_generator(network, machine.find_device(device))
     num_ws = generator.num_ws
     layers = sampling.parse_seeds(styles or f"0-{num_ws // 2 - 1}", "--styles", num_ws)
@@ -707,6 +717,7 @@ def mix(
 )
 @draw_batch_option
 @unpad_option
+@all_threads_option
 @device_option
 @command.recorded("video")
 def interpolate(
@@ -720,6 +731,7 @@ def interpolate(
     noise_mode: str,
     batch: int,
     unpad: bool,
+    threads: int,
     device: str,
 ) -> None:
     """Draw a smooth loop from seed to seed and back to the first.
@@ -748,7 +760,7 @@ def interpolate(
             f"{len(numbers)} seeds and {len(class_names)} times --class: expected at least two"
             " keyframes, and --class once or once for each"
         )
-    machine.keep_memory()
+    machine.tune(threads)
     generator, about = checkpoint.load_generator(network, machine.find_device(device))
     ids = [sampling.find_class(name, about) for name in names]
     classes = None if ids[0] is None else ids
@@ -781,6 +793,7 @@ def interpolate(
     " are compared.",
 )
 @click.option("--video", type=command.OUT_FILE, help="Output: the search as .gif or .mp4.")
+@all_threads_option
 @device_option
 @command.recorded("outdir", name="run.json")
 def project(
@@ -792,6 +805,7 @@ def project(
     seed: int,
     vgg: Path | None,
     video: Path | None,
+    threads: int,
     device: str,
 ) -> None:
     """Find the styles whose image is nearest to a photograph.
@@ -815,7 +829,7 @@ def project(
 
     if video is not None:
         moving.check_path(video)
-    machine.keep_memory()
+    machine.tune(threads)
     device = machine.find_device(device)
     generator, about = checkpoint.load_generator(network, device)
     class_id = sampling.find_class(class_name, about)

@@ -45,7 +45,7 @@ def save(folder, network, about, box=(0, 0, 16, 16)):
 
 
 def invoke(*words):
-    return CliRunner().invoke(cli.main, [str(word) for word in words])
+    return CliRunner().invoke(cli.main, [*map(str, words), "--threads", "1"])
 
 
 def run(*words):
