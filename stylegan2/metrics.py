@@ -148,25 +148,30 @@ def _squared_radii(
 ) -> Tensor:
     """Return squared distances of vectors to their nearest others, [len(neighbours), N]."""
     most = max(neighbours) + 1  # a vector is its own nearest
-    found = []
-    for _, a in centered_blocks(features, center, device):
-        nearest = torch.full([len(a), most], torch.inf, device=device)
-        for _, b in centered_blocks(features, center, device):
-            candidates = torch.cat([nearest, squared_distances(a, b)], dim=1)
-            nearest = candidates.topk(most, dim=1, largest=False).values
-        found.append(nearest[:, list(neighbours)].T)
-    return torch.cat(found, dim=1)
+    nearest = torch.full([len(features), most], torch.inf, device=device)
+
+    def keep(rows: slice, squared: Tensor) -> None:
+        candidates = torch.cat([nearest[rows], squared], dim=1)
+        nearest[rows] = candidates.topk(most, dim=1, largest=False).values
+
+    for rows, a in centered_blocks(features, center, device):
+        for columns, b in centered_blocks(features, center, device, rows.start):
+            squared = squared_distances(a, b)
+            keep(rows, squared)
+            if columns != rows:
+                keep(columns, squared.T)
+    return nearest[:, list(neighbours)].T.contiguous()
 
 
 def centered_blocks(
-    features: Vectors, center: np.ndarray, device: torch.device | str
+    features: Vectors, center: np.ndarray, device: torch.device | str, first: int = 0
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Yield where each block of vectors is, and the vectors as seen from a point near them.
+    """Yield where each block from a first vector on is, and its vectors as seen from near them.
 
     Distances stay what they are, and fewer of their digits are lost.
     """
-    start = 0
-    for block in blocks(features):
+    start = first
+    for block in blocks(features, first):
         yield slice(start, start + len(block)), torch.from_numpy(block - center).to(device)
         start += len(block)
 

@@ -68,7 +68,7 @@ def stored(vectors: Any) -> np.ndarray:
     return growing.array()
 
 
-def blocks(vectors: np.ndarray | Selected) -> Iterator[np.ndarray]:
+def blocks(vectors: np.ndarray | Selected, first: int = 0) -> Iterator[np.ndarray]:
     """Yield the vectors in order, at most BLOCK at a time, as arrays of their own in memory."""
-    for start in range(0, len(vectors), BLOCK):
+    for start in range(first, len(vectors), BLOCK):
         yield np.array(vectors[start : start + BLOCK])

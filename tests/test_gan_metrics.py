@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from facedata import files
 from facedata.errors import DataError
 from facedata.packed import Pack
-from stylegan2 import cli, evaluate, features, metrics, vectors
+from stylegan2 import cli, evaluate, features, memorization, metrics, vectors
 from stylegan2.features import EfficientNetLite0
 
 FIGURES = ("frechet", "kid", "precision", "recall", "density", "coverage")
@@ -406,3 +406,19 @@ def test_command_says_which_weights_are_missing(arguments, tmp_path):
     result = invoke(**arguments, extractor="inception", weights=tmp_path / "no.pt")
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1 and f"error: {tmp_path}/no.pt" in result.stderr
+
+
+@pytest.mark.gpu
+def test_the_gpu_finds_the_same_neighbours():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    real, generated = np.random.default_rng(0).standard_normal([2, 5000, 64]).astype(np.float32)
+    on_cpu = metrics.coverage_figures(real, generated)
+    assert metrics.coverage_figures(real, generated, device="cuda") == pytest.approx(
+        on_cpu, abs=1e-3
+    )
+    on_cpu, on_gpu = (
+        memorization.find_nearest(generated, real, device, mirror=np.negative)
+        for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(on_gpu.distances, on_cpu.distances, rtol=1e-5)
