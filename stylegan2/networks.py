@@ -48,7 +48,6 @@ def fp16_resolution(img_resolution: int, num_fp16_res: int) -> int:
 
 def compute_dtype(use_fp16: bool, low_dtype: str) -> torch.dtype:
     """Return the type that a block computes in."""
-    check_choice("low_dtype", low_dtype, LOW_DTYPES)
     return getattr(torch, low_dtype) if use_fp16 else torch.float32
 
 
@@ -436,7 +435,9 @@ class SynthesisBlock(nn.Module):
         check_choice("architecture", architecture, ARCHITECTURES)
         self.resolution = resolution
         self.architecture = architecture
-        self.dtype = compute_dtype(use_fp16, low_dtype)
+        check_choice("low_dtype", low_dtype, LOW_DTYPES)
+        self.use_fp16 = use_fp16
+        self.low_dtype = low_dtype
         self.is_first = in_channels == 0
         self.register_buffer("resample_filter", setup_filter(resample_filter))
         options = {
@@ -480,7 +481,7 @@ class SynthesisBlock(nn.Module):
             noise_mode, draws: as in SynthesisLayer.
             force_fp32: compute in float32.
         """
-        dtype = torch.float32 if force_fp32 else self.dtype
+        dtype = compute_dtype(self.use_fp16 and not force_fp32, self.low_dtype)
         noise = {"noise_mode": noise_mode, "draws": draws}
         name = f"noise/synthesis.b{self.resolution}"
         styles = iter(ws.unbind(dim=1))
@@ -673,7 +674,9 @@ class DiscriminatorBlock(nn.Module):
         self.resolution = resolution
         self.img_channels = img_channels
         self.architecture = architecture
-        self.dtype = compute_dtype(use_fp16, low_dtype)
+        check_choice("low_dtype", low_dtype, LOW_DTYPES)
+        self.use_fp16 = use_fp16
+        self.low_dtype = low_dtype
         self.num_layers = 0
         self.register_buffer("resample_filter", setup_filter(resample_filter))
 
@@ -702,7 +705,7 @@ class DiscriminatorBlock(nn.Module):
             img: image, [N, img_channels, R, R], where this block reads one.
             force_fp32: compute in float32.
         """
-        dtype = torch.float32 if force_fp32 else self.dtype
+        dtype = compute_dtype(self.use_fp16 and not force_fp32, self.low_dtype)
         if x is not None:
             check_shape("x", x, [None, self.in_channels, self.resolution, self.resolution])
             x = x.to(dtype)

@@ -158,9 +158,9 @@ def precision_name(run: Training) -> str:
     """Return the types that the networks compute in, such as `float16 from 16 px on`."""
     synthesis = run.G.synthesis
     for resolution in synthesis.block_resolutions:
-        dtype = getattr(synthesis, f"b{resolution}").dtype
-        if dtype != torch.float32:
-            return f"{str(dtype).removeprefix('torch.')} from {resolution} px on"
+        block = getattr(synthesis, f"b{resolution}")
+        if block.use_fp16:
+            return f"{block.low_dtype} from {resolution} px on"
     return "float32"
 
 
