@@ -353,8 +353,7 @@ class SynthesisLayer(nn.Module):
             noise = draws.normal(noise_name, shape, x.device) * self.noise_strength
         elif self.use_noise and noise_mode == "const":
             noise = self.noise_const * self.noise_strength
-        early, late = split_gain(self.activation, ACTIVATIONS[self.activation].gain * gain)
-        x = modulated_conv2d(
+        return modulated_conv2d(
             x,
             self.weight,
             self.affine(w),
@@ -364,10 +363,10 @@ class SynthesisLayer(nn.Module):
             resample_filter=self.resample_filter,
             flip_weight=self.up == 1,
             bias=self.bias,
-            gain=early,
+            act=self.activation,
+            gain=ACTIVATIONS[self.activation].gain * gain,
+            clamp=_clamp(self.conv_clamp, gain),
         )
-        clamp = _clamp(self.conv_clamp, gain)
-        return activate_(x, act=self.activation, gain=late, clamp=clamp)
 
 
 class ToRGBLayer(nn.Module):
@@ -395,10 +394,15 @@ class ToRGBLayer(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Return the image, [N, out_channels, R, R], of x's dtype; w are styles, [N, w_dim]."""
         styles = self.affine(w) * self.weight_gain
-        x = modulated_conv2d(
-            x, self.weight, styles, padding=self.padding, demodulate=False, bias=self.bias
+        return modulated_conv2d(
+            x,
+            self.weight,
+            styles,
+            padding=self.padding,
+            demodulate=False,
+            bias=self.bias,
+            clamp=self.conv_clamp,
         )
-        return activate_(x, clamp=self.conv_clamp)
 
 
 class SynthesisBlock(nn.Module):

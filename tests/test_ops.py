@@ -7,6 +7,7 @@ import torch
 from stylegan2.ops.bias_act import ACTIVATIONS, bias_act
 from stylegan2.ops.conv2d_resample import conv2d_resample
 from stylegan2.ops.convolve import convolve, image_gradients_only
+from stylegan2.ops.modulate import modulate
 from stylegan2.ops.modulated_conv2d import modulated_conv2d
 from stylegan2.ops.upfirdn2d import (
     downsample2d,
@@ -302,3 +303,82 @@ def test_conv2d_resample_adds_its_bias_last(up, down, kernel):
     options = {"up": up, "down": down, "padding": kernel // 2, "f": setup_filter([1, 2, 1])}
     y = conv2d_resample(x, w, bias=b, **options)
     assert torch.allclose(y, conv2d_resample(x, w, **options) + b[:, None, None])
+
+
+@pytest.mark.parametrize("noise", [None, (4, 3), (1, 1, 4, 3), (2, 1, 4, 3)])
+@pytest.mark.parametrize("act", ["linear", "lrelu", "tanh"])
+def test_modulate_is_its_steps_with_gradients_of_any_order(act, noise):
+    x, scale, b = images(2, 3, 4, 3), images(2, 3, seed=1), images(3, seed=2)
+    noise = None if noise is None else images(*noise, seed=3)
+    inputs = [each for each in (x, scale, b, noise) if each is not None]
+
+    def fn(x, scale, b, noise=None):
+        return modulate(x, scale, noise, b, act=act, gain=1.3, clamp=0.9)
+
+    added = 0 if noise is None else noise
+    steps = bias_act(x * scale[:, :, None, None] + added, b, act=act, gain=1.3, clamp=0.9)
+    assert torch.allclose(fn(*inputs), steps)
+    assert torch.autograd.gradcheck(fn, inputs, fast_mode=True)
+    assert torch.autograd.gradgradcheck(fn, inputs, fast_mode=True)
+    if act != "tanh":
+
+        def second(*inputs):
+            first = torch.autograd.grad((fn(*inputs) ** 2).sum(), inputs, create_graph=True)
+            return sum((gradient**2).sum() for gradient in first)
+
+        assert torch.autograd.gradgradcheck(second, inputs, fast_mode=True)
+
+
+def test_modulate_without_activation_and_bias_scales():
+    x, scale = images(2, 3, 4, 3, layout="channels_last").detach(), images(2, 3).detach()
+    assert torch.allclose(modulate(x, scale), x * scale[:, :, None, None])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_low_precision_is_rounded_once(dtype, layout, operators):
+    if operators == "composed":
+        pytest.skip("rounds between its steps")
+    x = images(2, 16, 9, 7, layout=layout).detach()
+    x[0, 0, 0, 0], x[0, 0, 8, 6] = math.nan, 1e30  # infinite in float16
+    x = x.to(dtype)
+    b, scale = images(16, seed=1).detach(), images(2, 16, seed=2).detach()
+    f = setup_filter([1, 3, 3, 1])
+    for fn in (
+        lambda x: bias_act(x, b, act="lrelu"),
+        lambda x: modulate(x, scale, None, b, act="lrelu", gain=1.5),
+        lambda x: upfirdn2d(x, f, up=2, padding=[2, 1, 2, 1]),
+    ):
+        found, expected = fn(x), fn(x.double()).to(dtype)
+        assert found.dtype == dtype
+        step = torch.finfo(dtype).eps * expected.abs()
+        is_near = (found - expected).abs() <= step
+        assert (is_near | (found == expected) | (found.isnan() & expected.isnan())).all()
+
+
+def test_autocast_keeps_the_type_of_images(operators):
+    x = images(1, 16, 4, 4).detach().bfloat16().requires_grad_()
+    b, f = torch.ones(16, requires_grad=True), setup_filter([1, 2, 1])
+    with torch.autocast("cpu", torch.bfloat16):
+        y = bias_act(upfirdn2d(x, f, padding=1), b, act="lrelu")
+    y.sum().backward()
+    assert y.dtype == x.grad.dtype == torch.bfloat16 and b.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_number_of_threads_changes_no_bit(threads, operators):
+    if operators == "composed":
+        pytest.skip("PyTorch's sums depend on it")
+    x = images(3, 16, 40, 40, layout="channels_last").detach().float()
+    s, b = images(3, 16, seed=1).detach().float(), images(16, seed=2).detach().float()
+    before = torch.get_num_threads()
+    results = []
+    for number in (1, threads):
+        torch.set_num_threads(number)
+        inputs = [each.clone().requires_grad_() for each in (x, s, b)]
+        y = modulate(inputs[0], inputs[1], None, inputs[2], act="lrelu")
+        y = upfirdn2d(y, setup_filter([1, 3, 3, 1]), down=2)
+        y = bias_act(y, inputs[2], act="lrelu")
+        results.append([y, *torch.autograd.grad(y.square().sum(), inputs)])
+    torch.set_num_threads(before)
+    assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))

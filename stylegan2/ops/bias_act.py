@@ -68,6 +68,8 @@ def bias_act(
         if not -x.ndim <= dim < x.ndim:
             raise ValueError(f"dim: {dim}, expected a dimension of x, which has {x.ndim}")
         check_shape("b", b, [x.shape[dim]])
+    if b is None and act == "linear" and gain in (None, 1) and clamp is None:
+        return x
     if native.is_used(x):
         spec = ACTIVATIONS[act]
         return torch.ops.stylegan2.bias_act(

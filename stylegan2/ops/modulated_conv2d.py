@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from stylegan2.checks import check_shape
+from stylegan2.ops.bias_act import bias_act
 from stylegan2.ops.conv2d_resample import conv2d_resample
+from stylegan2.ops.modulate import modulate
 
 EPSILON = 1e-8
 
@@ -23,7 +25,9 @@ def modulated_conv2d(
     demodulate: bool = True,
     flip_weight: bool = True,
     bias: Tensor | None = None,
+    act: str = "linear",
     gain: float = 1,
+    clamp: float | None = None,
 ) -> Tensor:
     """Return x convolved with kernels of its own for each sample, [N, C_out, H_out, W_out].
 
@@ -38,7 +42,9 @@ def modulated_conv2d(
         up, down, padding, resample_filter, flip_weight: as in `conv2d_resample`.
         demodulate: scale each sample's kernels to unit norm per output channel.
         bias: added to the result, [C_out]; None for none.
-        gain: factor on the result, noise and bias included.
+        act: activation of the result, a name of ACTIVATIONS.
+        gain: factor on the activated result.
+        clamp: largest magnitude of the result; None for no limit.
 
     Raises:
         ValueError: shapes that do not fit each other.
@@ -57,24 +63,20 @@ def modulated_conv2d(
         weight = weight * (1 / math.sqrt(fan_in) / largest)
         styles = styles / styles.abs().amax(dim=1, keepdim=True)
 
-    # Modulate, convolve, demodulate, add noise and bias; in as few passes over y as can be.
-    bias = None if bias is None else (bias * gain).to(x.dtype)
-    is_plain = not demodulate and noise is None and gain == 1
+    # Modulate, convolve, demodulate.
     y = conv2d_resample(
-        x * styles.to(x.dtype)[:, :, None, None],
+        modulate(x, styles),
         weight.to(x.dtype),
         f=resample_filter,
         up=up,
         down=down,
         padding=padding,
         flip_weight=flip_weight,
-        bias=bias if is_plain else None,
+        bias=None if demodulate or bias is None else bias.to(x.dtype),
     )
-    if is_plain:
-        return y
-    scale = y.new_tensor(gain)
     if demodulate:
         power = styles.square() @ weight.square().sum(dim=[2, 3]).T  # [N, C_out]
-        scale = ((power + EPSILON).rsqrt() * gain).to(x.dtype)[:, :, None, None]
-    y = y * scale if noise is None else torch.addcmul((noise * gain).to(x.dtype), y, scale)
-    return y if bias is None else y.add_(bias[:, None, None])
+        return modulate(y, (power + EPSILON).rsqrt(), noise, bias, act, gain, clamp)
+    if noise is not None:
+        y = y + noise.to(x.dtype)
+    return bias_act(y, act=act, gain=gain, clamp=clamp)

@@ -8,6 +8,7 @@ PyTorch operators instead, which computes the same.
 import contextlib
 import functools
 import logging
+import math
 import os
 from collections.abc import Iterator
 
@@ -221,5 +222,142 @@ torch.library.register_autograd(
     f"{NAMESPACE}::bias_act_first",
     _bias_act_first_backward,
     setup_context=_setup_bias_act_first,
+    lib=_LIBRARY,
+)
+
+
+# modulate: y = bend(x * s + noise + b), bend a leaky rectifier with gain (above 0) and clamp. x is
+# [N, C, H, W], s [N, C], noise [N or 1, 1, H, W], b [C]. y tells its own derivative; it is left out
+# where bend is a factor. The gradients of tangent and adjoint are tangents and adjoints again.
+
+_BEND = "float slope, float gain, float clamp"
+_LIBRARY.define(f"modulate(Tensor x, Tensor s, Tensor? noise, Tensor? b, {_BEND}) -> Tensor")
+_LIBRARY.define(
+    "modulate_tangent(Tensor? dx, Tensor? ds, Tensor? dnoise, Tensor? db, Tensor x, Tensor s,"
+    f" Tensor? y, {_BEND}) -> Tensor"
+)
+_LIBRARY.define(
+    f"modulate_adjoint(Tensor dy, Tensor x, Tensor s, Tensor? y, {_BEND}, bool wants_x,"
+    " bool wants_s, bool wants_noise, bool wants_b) -> (Tensor, Tensor, Tensor, Tensor)"
+)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::modulate", lib=_LIBRARY)
+def _(x, s, noise, b, slope, gain, clamp):
+    return torch.empty_like(x, memory_format=torch.channels_last)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::modulate_tangent", lib=_LIBRARY)
+def _(dx, ds, dnoise, db, x, s, y, slope, gain, clamp):
+    return torch.empty_like(x, memory_format=torch.channels_last)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::modulate_adjoint", lib=_LIBRARY)
+def _(dy, x, s, y, slope, gain, clamp, wants_x, wants_s, wants_noise, wants_b):
+    num, channels, height, width = x.shape
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    return (
+        torch.empty_like(x, memory_format=torch.channels_last) if wants_x else x.new_empty([0]),
+        x.new_empty([num if wants_s else 0, channels], dtype=dtype),
+        x.new_empty([num if wants_noise else 0, 1, height, width], dtype=dtype),
+        x.new_empty([channels if wants_b else 0], dtype=dtype),
+    )
+
+
+def _setup_modulate(ctx, inputs, output):
+    x, s, noise, b, *ctx.bend = inputs
+    ctx.save_for_backward(x, s, None if _is_factor(ctx.bend) else output)
+    ctx.like = [None if each is None else (each.shape, each.dtype) for each in (s, noise, b)]
+
+
+def _is_factor(bend: list[float]) -> bool:
+    return bend[0] == 1 and bend[2] == math.inf
+
+
+def _fit(gradient: Tensor, like: tuple) -> Tensor:
+    shape, dtype = like
+    return gradient.sum_to_size(shape).to(dtype)
+
+
+def _modulate_backward(ctx, dy):
+    x, s, y = ctx.saved_tensors
+    wants = list(ctx.needs_input_grad[:4])
+    gradients = torch.ops.stylegan2.modulate_adjoint(dy, x, s, y, *ctx.bend, *wants)
+    dx = gradients[0] if wants[0] else None
+    rest = [
+        _fit(gradient, like) if wanted else None
+        for gradient, like, wanted in zip(gradients[1:], ctx.like, wants[1:], strict=True)
+    ]
+    return dx, *rest, None, None, None
+
+
+torch.library.register_autograd(
+    f"{NAMESPACE}::modulate", _modulate_backward, setup_context=_setup_modulate, lib=_LIBRARY
+)
+
+
+def _setup_modulate_adjoint(ctx, inputs, output):
+    dy, x, s, y, *ctx.bend = inputs[:7]
+    ctx.wants = inputs[7:]
+    ctx.save_for_backward(dy, x, s, y)
+    ctx.set_materialize_grads(False)
+
+
+def _modulate_adjoint_backward(ctx, *grads):
+    dy, x, s, y = ctx.saved_tensors
+    ddx, dds, ddnoise, ddb = (
+        grad if wanted else None for grad, wanted in zip(grads, ctx.wants, strict=True)
+    )
+    needs_dy, needs_x, needs_s = ctx.needs_input_grad[:3]
+    g_dy = g_x = g_s = None
+    if needs_dy:
+        g_dy = torch.ops.stylegan2.modulate_tangent(ddx, dds, ddnoise, ddb, x, s, y, *ctx.bend)
+    g_x, g_s = _modulate_product(dy, ddx, dds, x, s, y, ctx.bend, needs_x, needs_s)
+    return g_dy, g_x, g_s, *[None] * 8
+
+
+def _modulate_product(g, dx, ds, x, s, y, bend, needs_x, needs_s):
+    """Return the gradients in x and s of the sum of g * tangent(dx, ds)."""
+    needs_x, needs_s = needs_x and ds is not None, needs_s and dx is not None
+    if not (needs_x or needs_s):
+        return None, None
+    dx, ds = x if dx is None else dx, s if ds is None else ds
+    g_x, g_s, _, _ = torch.ops.stylegan2.modulate_adjoint(
+        g, dx, ds, y, *bend, needs_x, needs_s, False, False
+    )
+    return g_x if needs_x else None, g_s.to(s.dtype) if needs_s else None
+
+
+torch.library.register_autograd(
+    f"{NAMESPACE}::modulate_adjoint",
+    _modulate_adjoint_backward,
+    setup_context=_setup_modulate_adjoint,
+    lib=_LIBRARY,
+)
+
+
+def _setup_modulate_tangent(ctx, inputs, output):
+    dx, ds, dnoise, db, x, s, y, *ctx.bend = inputs
+    ctx.save_for_backward(dx, ds, x, s, y)
+    ctx.like = [None if each is None else (each.shape, each.dtype) for each in (ds, dnoise, db)]
+
+
+def _modulate_tangent_backward(ctx, g):
+    dx, ds, x, s, y = ctx.saved_tensors
+    needs = ctx.needs_input_grad
+    wants = list(needs[:4])
+    g_dx, *gradients = torch.ops.stylegan2.modulate_adjoint(g, x, s, y, *ctx.bend, *wants)
+    rest = [
+        _fit(gradient, like) if wanted else None
+        for gradient, like, wanted in zip(gradients, ctx.like, wants[1:], strict=True)
+    ]
+    g_x, g_s = _modulate_product(g, dx, ds, x, s, y, ctx.bend, needs[4], needs[5])
+    return g_dx if wants[0] else None, *rest, g_x, g_s, *[None] * 4
+
+
+torch.library.register_autograd(
+    f"{NAMESPACE}::modulate_tangent",
+    _modulate_tangent_backward,
+    setup_context=_setup_modulate_tangent,
     lib=_LIBRARY,
 )

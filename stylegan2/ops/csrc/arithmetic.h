@@ -20,7 +20,10 @@ enum Act : int { LINEAR, RELU, LRELU, TANH, SIGMOID, ELU, SELU, SOFTPLUS, SWISH 
 template <typename A>
 struct Shape {
   int act;
-  A slope, gain, clamp;
+  A slope, gain, clamp, low;  // low: gain * slope
+
+  STYLEGAN2_BOTH Shape(int act, A slope, A gain, A clamp)
+      : act(act), slope(slope), gain(gain), clamp(clamp), low(gain * slope) {}
 
   STYLEGAN2_BOTH A clamped(A y) const {
     return y > clamp ? clamp : y < -clamp ? -clamp : y;  // NaN stays NaN
@@ -95,12 +98,12 @@ STYLEGAN2_BOTH A apply_second(A v, const Shape<A>& shape) {
 // the derivative as well as v does, so that v need not be kept.
 template <typename A>
 STYLEGAN2_BOTH A bend(A v, const Shape<A>& shape) {
-  return shape.clamped(v * (v > A(0) ? shape.gain : shape.gain * shape.slope));
+  return shape.clamped(v * (v > A(0) ? shape.gain : shape.low));
 }
 
 template <typename A>
 STYLEGAN2_BOTH A bend_first(A y, const Shape<A>& shape) {
-  return shape.passes(y) ? (y > A(0) ? shape.gain : shape.gain * shape.slope) : A(0);
+  return shape.passes(y) ? (y > A(0) ? shape.gain : shape.low) : A(0);
 }
 
 // ---- Resampling along one axis: zeros inserted, padded or cropped, filtered, subsampled. ----

@@ -408,11 +408,212 @@ std::tuple<Tensor, Tensor> bias_act_second(
   return {out, sums};
 }
 
+// ---- modulate: y = bend(x * s + noise + b), one factor a sample and channel ----
+
+// Images with the channels of a pixel side by side. Sums are split in the same way whatever the
+// number of threads: by blocks of pixels of one image.
+struct Pixels {
+  int64_t num, channels, size;
+
+  explicit Pixels(const Tensor& x) : num(x.size(0)), channels(x.size(1)) {
+    size = x.size(2) * x.size(3);
+  }
+  int64_t blocks() const { return (size + RUN - 1) / RUN; }
+
+  // Call f(image, first pixel, last pixel + 1, number of the block).
+  template <typename F>
+  void each_block(F f) const {
+    at::parallel_for(0, num * blocks(), 1 + GRAIN / (RUN * channels), [&](int64_t a, int64_t e) {
+      for (int64_t k = a; k < e; k++) {
+        const int64_t image = k / blocks(), first = k % blocks() * RUN;
+        f(image, image * size + first, image * size + std::min(size, first + RUN), k);
+      }
+    });
+  }
+};
+
+Tensor channels_last(const Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
+
+Tensor empty_last(const Tensor& like) {
+  return at::empty(like.sizes(), like.options().memory_format(at::MemoryFormat::ChannelsLast));
+}
+
+// Noise of every pixel: none, the same for all images, or one for each.
+template <typename A>
+struct Noise {
+  std::vector<A> values;
+  int64_t size, step;
+
+  Noise(const std::optional<Tensor>& x, const Pixels& p) : size(p.size), step(0) {
+    if (!x) return;
+    values = per_channel<A>(x, x->numel());
+    TORCH_CHECK(x->numel() == size || x->numel() == p.num * size, "noise: ", x->numel());
+    step = x->numel() == size ? 0 : size;
+  }
+  A at(int64_t image, int64_t pixel) const {
+    return values.empty() ? A(0) : values[image * step + pixel - image * size];
+  }
+};
+
+template <typename A>
+Shape<A> bent(double slope, double gain, double clamp) {
+  return {LRELU, A(slope), A(gain), A(clamp)};
+}
+
+Tensor modulate(const Tensor& x, const Tensor& s, const std::optional<Tensor>& noise,
+                const std::optional<Tensor>& b, double slope, double gain, double clamp) {
+  const Tensor in = channels_last(x);
+  const Tensor out = empty_last(in);
+  const Pixels p(in);
+  by_type(in.scalar_type(), [&](auto zero) {
+    using T = decltype(zero);
+    using A = Sum<T>;
+    const auto shape = bent<A>(slope, gain, clamp);
+    const auto scale = per_channel<A>(s, p.num * p.channels), bias = per_channel<A>(b, p.channels);
+    const Noise<A> added(noise, p);
+    const T* px = in.const_data_ptr<T>();
+    T* py = out.mutable_data_ptr<T>();
+    p.each_block([&](int64_t image, int64_t first, int64_t end, int64_t) {
+      const auto local = shape;  // a copy that no store can change: the loops become vector code
+      const A *ps = scale.data() + image * p.channels, *pb = bias.data();
+      for (int64_t pixel = first; pixel < end; pixel++) {
+        const A r = added.at(image, pixel);
+        const T* from = px + pixel * p.channels;
+        T* to = py + pixel * p.channels;
+#pragma omp simd
+        for (int64_t c = 0; c < p.channels; c++)
+          to[c] = narrow<T>(bend(A(from[c]) * ps[c] + (r + pb[c]), local));
+      }
+    });
+  });
+  return out;
+}
+
+// The derivative of modulate along (dx, ds, dnoise, db).
+Tensor modulate_tangent(const std::optional<Tensor>& dx, const std::optional<Tensor>& ds,
+                        const std::optional<Tensor>& dnoise, const std::optional<Tensor>& db,
+                        const Tensor& x, const Tensor& s, const std::optional<Tensor>& y,
+                        double slope, double gain, double clamp) {
+  const Tensor in = channels_last(x), along = dx ? channels_last(dx->to(x.scalar_type())) : in;
+  const Tensor result = y ? channels_last(*y) : in, out = empty_last(in);
+  const Pixels p(in);
+  by_type(in.scalar_type(), [&](auto zero) {
+    using T = decltype(zero);
+    using A = Sum<T>;
+    const auto shape = bent<A>(slope, gain, clamp);
+    const std::optional<Tensor> scaled = dx ? std::optional<Tensor>(s) : std::nullopt;
+    const auto scale = per_channel<A>(scaled, p.num * p.channels);
+    const auto more = per_channel<A>(ds, p.num * p.channels), bias = per_channel<A>(db, p.channels);
+    const Noise<A> added(dnoise, p);
+    const T *px = in.const_data_ptr<T>(), *pd = along.const_data_ptr<T>();
+    const T* pr = result.const_data_ptr<T>();
+    T* py = out.mutable_data_ptr<T>();
+    p.each_block([&](int64_t image, int64_t first, int64_t end, int64_t) {
+      const auto local = shape;  // a copy that no store can change: the loops become vector code
+      const A *ps = scale.data() + image * p.channels, *pm = more.data() + image * p.channels;
+      const A* pb = bias.data();
+      for (int64_t pixel = first; pixel < end; pixel++) {
+        const A r = added.at(image, pixel);
+        const int64_t i = pixel * p.channels;
+        if (y) {
+#pragma omp simd
+          for (int64_t c = 0; c < p.channels; c++) {
+            const A v = A(pd[i + c]) * ps[c] + A(px[i + c]) * pm[c] + (r + pb[c]);
+            py[i + c] = narrow<T>(v * bend_first(A(pr[i + c]), local));
+          }
+        } else {
+#pragma omp simd
+          for (int64_t c = 0; c < p.channels; c++) {
+            const A v = A(pd[i + c]) * ps[c] + A(px[i + c]) * pm[c] + (r + pb[c]);
+            py[i + c] = narrow<T>(v * local.gain);
+          }
+        }
+      }
+    });
+  });
+  return out;
+}
+
+// The gradients of modulate in x, s, noise and b; empty where not wanted.
+std::tuple<Tensor, Tensor, Tensor, Tensor> modulate_adjoint(
+    const Tensor& dy, const Tensor& x, const Tensor& s, const std::optional<Tensor>& y,
+    double slope, double gain, double clamp, bool wants_x, bool wants_s, bool wants_noise,
+    bool wants_b) {
+  const Tensor in = channels_last(x), grad = channels_last(dy.to(x.scalar_type()));
+  const Tensor result = y ? channels_last(*y) : in;
+  const Pixels p(in);
+  const auto sum_options = x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble
+                                                                            : at::kFloat);
+  Tensor dx = wants_x ? empty_last(in) : at::empty({0}, in.options());
+  Tensor ds = at::empty({wants_s ? p.num : 0, p.channels}, sum_options);
+  Tensor dnoise = at::empty({wants_noise ? p.num : 0, 1, in.size(2), in.size(3)}, sum_options);
+  Tensor db = at::empty({wants_b ? p.channels : 0}, sum_options);
+  by_type(in.scalar_type(), [&](auto zero) {
+    using T = decltype(zero);
+    using A = Sum<T>;
+    const auto shape = bent<A>(slope, gain, clamp);
+    const auto scale = per_channel<A>(s, p.num * p.channels);
+    const T *px = in.const_data_ptr<T>(), *pg = grad.const_data_ptr<T>();
+    const T* pr = result.const_data_ptr<T>();
+    T* pd = wants_x ? dx.mutable_data_ptr<T>() : nullptr;
+    A* pn = wants_noise ? dnoise.mutable_data_ptr<A>() : nullptr;
+    const int64_t blocks = p.num * p.blocks();
+    std::vector<A> parts(wants_s || wants_b ? blocks * 2 * p.channels : 0, A(0));
+    p.each_block([&](int64_t image, int64_t first, int64_t end, int64_t block) {
+      const auto local = shape;
+      std::vector<A> row(3 * p.channels, A(0));
+      A *delta = row.data(), *sum_s = delta + p.channels, *sum_b = sum_s + p.channels;
+      const A* ps = scale.data() + image * p.channels;
+      for (int64_t pixel = first; pixel < end; pixel++) {
+        const int64_t i = pixel * p.channels;
+        if (y) {
+#pragma omp simd
+          for (int64_t c = 0; c < p.channels; c++)
+            delta[c] = A(pg[i + c]) * bend_first(A(pr[i + c]), local);
+        } else {
+#pragma omp simd
+          for (int64_t c = 0; c < p.channels; c++) delta[c] = A(pg[i + c]) * local.gain;
+        }
+#pragma omp simd
+        for (int64_t c = 0; c < p.channels; c++) {
+          sum_s[c] += delta[c] * A(px[i + c]);
+          sum_b[c] += delta[c];
+        }
+        if (pd) {
+#pragma omp simd
+          for (int64_t c = 0; c < p.channels; c++) pd[i + c] = narrow<T>(delta[c] * ps[c]);
+        }
+        if (pn) {
+          A sum = 0;
+#pragma omp simd reduction(+ : sum)
+          for (int64_t c = 0; c < p.channels; c++) sum += delta[c];
+          pn[pixel] = sum;
+        }
+      }
+      if (!parts.empty())
+        std::copy(sum_s, sum_s + 2 * p.channels, parts.data() + block * 2 * p.channels);
+    });
+    if (parts.empty()) return;
+    std::vector<double> sum_s(p.num * p.channels), sum_b(p.channels);
+    for (int64_t block = 0; block < blocks; block++)
+      for (int64_t c = 0; c < p.channels; c++) {
+        sum_s[block / p.blocks() * p.channels + c] += parts[block * 2 * p.channels + c];
+        sum_b[c] += parts[(block * 2 + 1) * p.channels + c];
+      }
+    if (wants_s) std::copy(sum_s.begin(), sum_s.end(), ds.mutable_data_ptr<A>());
+    if (wants_b) std::copy(sum_b.begin(), sum_b.end(), db.mutable_data_ptr<A>());
+  });
+  return {dx, ds, dnoise, db};
+}
+
 TORCH_LIBRARY_IMPL(stylegan2, CPU, m) {
   m.impl("upfirdn2d", &upfirdn2d);
   m.impl("bias_act", &bias_act);
   m.impl("bias_act_first", &bias_act_first);
   m.impl("bias_act_second", &bias_act_second);
+  m.impl("modulate", &modulate);
+  m.impl("modulate_tangent", &modulate_tangent);
+  m.impl("modulate_adjoint", &modulate_adjoint);
 }
 
 }  // namespace
