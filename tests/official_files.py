@@ -11,6 +11,7 @@ import types
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 from torch import nn
 
 from stylegan2.networks import Discriminator, Generator
@@ -59,7 +60,7 @@ class Pickler(pickle.Pickler):
     def reducer_override(self, thing):
         if not isinstance(thing, nn.Module):
             return NotImplemented
-        state = dict(thing.__dict__)
+        state = {name: x for name, x in thing.__dict__.items() if not isinstance(x, torch.dtype)}
         state["_init_args"] = ()
         state["_init_kwargs"] = EasyDict(self.arguments.get(id(thing), {}))
         state["act_gain"] = np.float64(2**0.5)
