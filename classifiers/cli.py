@@ -45,6 +45,22 @@ RECIPE = options(
     ),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), required=True),
 )
+INTERVALS = options(
+    click.option("--confidence", type=command.SHARE, required=True, help="Of the intervals."),
+    click.option(
+        "--num-bootstrap", type=click.IntRange(min=100), required=True, help="Resamplings."
+    ),
+    click.option("--seed", type=SEED, required=True, help="Of the resamplings."),
+)
+FIGURES = options(
+    click.option(
+        "--small-group",
+        type=click.IntRange(min=0),
+        required=True,
+        help="Subgroups of fewer persons are marked.",
+    ),
+    INTERVALS,
+)
 COMPUTE = options(
     click.option("--threads", type=NUM_WORKERS, required=True, help="Of a tensor operation."),
     DEVICE,
@@ -216,8 +232,9 @@ def train(
 @DATA
 @click.option("--split", type=click.Choice(["train", "val", "test"]), required=True)
 @click.option("--batch", type=BATCH, required=True, help="Images at a time.")
+@FIGURES
 @COMPUTE
-@click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, confusion, ...")
+@click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, tables, figures.")
 @command.recorded("outdir", name="metrics.run.json")
 def evaluate(
     model: Path,
@@ -226,12 +243,17 @@ def evaluate(
     splits: Path,
     split: str,
     batch: int,
+    small_group: int,
+    confidence: float,
+    num_bootstrap: int,
+    seed: int,
     threads: int,
     device: str,
     outdir: Path,
 ) -> None:
-    """Measure a classifier on one split; write metrics, report, confusions, predictions."""
+    """Measure a classifier on one split; write measures, tables, figures and predictions."""
     from classifiers import checkpoint, evaluate, predicting
+    from classifiers.bootstrap import Draws
     from classifiers.data import ImagePool, open_images, read_labelled
     from facedata import machine, tables
     from facedata.errors import DataError
@@ -246,9 +268,11 @@ def evaluate(
         raise DataError(f"{images}: {array.shape[1:3]} px, {model} was trained on {size}")
     pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
     outputs = predicting.predict(classifier.to(the_device), pool, batch, the_device, split)
-    metrics = evaluate.write_evaluation(classifier.heads, table, outputs, outdir)
+    predicted = evaluate.Predicted(table, outputs)
+    draws = Draws(confidence, num_bootstrap, seed)
+    metrics = evaluate.write_evaluation(classifier.heads, predicted, draws, small_group, outdir)
     for name, measures in metrics.items():
-        shown = {key: value for key, value in measures.items() if key != "per_class"}
+        shown = {key: one for key, one in measures.items() if not isinstance(one, dict)}
         log.info("%s: %s", name, shown)
     predictions = evaluate.predictions_table(
         table["image_id"], classifier.heads, outputs, meta["arm"], meta["seed"]
@@ -438,14 +462,12 @@ def crossval(
 @click.option("--head", required=True, help="The head to compare by.")
 @click.option(
     "--measure",
-    type=click.Choice(["macro_f1", "accuracy", "balanced_accuracy", "recall"]),
+    type=click.Choice(["macro_f1", "weighted_f1", "accuracy", "balanced_accuracy", "recall"]),
     required=True,
     help="Of that head; recall is that of the rarest class.",
 )
 @click.option("--baseline", required=True, help="The arm that the others are compared with.")
-@click.option("--confidence", type=command.SHARE, required=True, help="Of the intervals.")
-@click.option("--num-bootstrap", type=click.IntRange(min=100), required=True, help="Resamplings.")
-@click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
+@INTERVALS
 @click.option("--json", "json_path", type=OUT_FILE, required=True, help="Output: everything.")
 @click.option("--csv", "csv_path", type=OUT_FILE, required=True, help="Output: a row an arm.")
 @click.option("--svg", "svg_path", type=OUT_FILE, required=True, help="Output: the figure.")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from classifiers.bootstrap import bootstrap, interval
 from classifiers.figures import draw_intervals, save_svg
 from classifiers.heads import MISSING, Head, class_counts, head_targets
 from classifiers.metrics import MEASURES, recalls
@@ -19,7 +20,6 @@ from facedata import tables
 from facedata.errors import DataError
 from facedata.split import units
 
-CHUNK = 256  # replicates at a time: memory stays flat
 RECALL = "recall"  # of the rarest class
 NO_DIFFERENCE = "no difference could be shown"
 
@@ -131,46 +131,6 @@ def rarest_class(target: np.ndarray, head: Head) -> int:
     return int(np.where(counts > 0, counts, counts.max() + 1).argmin())
 
 
-def bootstrap(confusions: np.ndarray, measure, num_bootstrap: int, seed: int) -> np.ndarray:
-    """Return replicates of a measure averaged over seeds, float64 [num_bootstrap, num_arms].
-
-    A replicate draws as many clusters as there are, with replacement, and independently of them
-    one seed fewer than there are (at least one): so the variance between seeds is not understated,
-    which matters with two or three of them. One seed alone is kept: its interval leaves
-    out how much another training would differ.
-
-    Args:
-        confusions: counts [num_clusters, num_arms, num_seeds, K, K].
-        measure: confusions [..., K, K] -> [...].
-        num_bootstrap: replicates.
-        seed: of the random numbers.
-
-    Source: clusters and seeds as crossed factors, Owen 2007 (doi:10.1214/07-AOAS122); n - 1 draws,
-    Rao and Wu 1988 (doi:10.1080/01621459.1988.10478591).
-    """
-    rng = np.random.default_rng(seed)
-    num_clusters, num_arms, num_seeds, num_classes, _ = confusions.shape
-    flat = confusions.reshape(num_clusters, -1)
-    replicates = []
-    for start in range(0, num_bootstrap, CHUNK):
-        size = min(CHUNK, num_bootstrap - start)
-        weights = rng.multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), size=size)
-        drawn = weights.astype(np.float32) @ flat  # counts below 2**24 are exact
-        drawn = drawn.reshape(size, num_arms, num_seeds, num_classes, num_classes)
-        values = measure(drawn.astype(np.float64))  # [size, num_arms, num_seeds]
-        num_drawn = max(num_seeds - 1, 1)
-        shares = rng.multinomial(num_drawn, np.full(num_seeds, 1 / num_seeds), size=size)
-        replicates.append((values * (shares / num_drawn)[:, None]).sum(axis=2))
-    return np.concatenate(replicates)
-
-
-def interval(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Return the percentile interval of replicates [num_bootstrap] that are defined (not NaN)."""
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(replicates, [tail, 1 - tail])
-    return float(low), float(high)
-
-
 def judge(low: float, high: float) -> str:
     """Return `better`, `worse` or that no difference could be shown."""
     if low > 0:
@@ -204,7 +164,7 @@ def compare_arms(
     total = confusions.sum(axis=0, dtype=np.float64)  # [num_arms, num_seeds, K, K]
     values = function(total)  # [num_arms, num_seeds]
     class_recalls = recalls(total).mean(axis=1)  # [num_arms, K]
-    replicates = bootstrap(confusions, function, num_bootstrap, seed)
+    replicates = bootstrap(confusions, {measure: function}, num_bootstrap, seed)[measure]
     together = 1 - (1 - confidence) / max(len(runs.arms) - 1, 1)
     records = []
     for i, arm in enumerate(runs.arms):
@@ -245,6 +205,7 @@ def measure_words(measure: str, target: np.ndarray, head: Head) -> str:
     """Return a measure's name for people."""
     words = {
         "macro_f1": "macro F1",
+        "weighted_f1": "weighted F1",
         RECALL: f"recall of {head.classes[rarest_class(target, head)]}",
     }
     return words.get(measure, measure.replace("_", " "))

@@ -1,6 +1,7 @@
-"""Evaluation of one classifier on a split it has not seen."""
+"""Evaluation of predictions of a split that was not learned from."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,31 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import classification_report
 
+from classifiers.bootstrap import Draws, interval
 from classifiers.figures import draw_confusions, save_svg
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.metrics import confusion_matrix, head_metrics
 from classifiers.predicting import prediction_columns
+from classifiers.subgroups import COLUMNS, Measured, find_groups, measure_groups, subgroup_rows
 from facedata import files, tables
+from facedata.split import units
+
+# Of the table of attributes; the last row is the mean over heads with classes.
+ATTRIBUTE_COLUMNS = ("accuracy", "low", "high", "balanced_accuracy", "macro_f1", "weighted_f1",
+                     "average_precision", "ece")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Images and what was predicted for them.
+
+    Attributes:
+        table: the images with their attributes, and group and cluster where there are any.
+        outputs: by head as of `predict`.
+    """
+
+    table: pd.DataFrame
+    outputs: Mapping[str, np.ndarray]
 
 
 def predictions_table(
@@ -33,36 +54,46 @@ def predictions_table(
 
 
 def write_evaluation(
-    heads: Sequence[Head],
-    table: pd.DataFrame,
-    outputs: Mapping[str, np.ndarray],
-    outdir: Path,
+    heads: Sequence[Head], predicted: Predicted, draws: Draws, small_group: int, outdir: Path
 ) -> dict[str, Any]:
-    """Write metrics.json, report.txt, confusion.csv and confusion.svg; return the metrics.
+    """Write metrics.json, report.txt, tables and figures to a folder; return the metrics.
 
     Without a head with classes confusion.csv has no rows, and there is no figure.
 
     Args:
         heads: what was predicted.
-        table: the images with their attributes.
-        outputs: by head as of `predict`.
+        predicted: the images to measure on.
+        draws: of the intervals.
+        small_group: of fewer persons a subgroup is marked as small.
         outdir: folder to write to.
     """
-    targets = {head.name: head_targets(head, table) for head in heads}
-    metrics = {
-        head.name: head_metrics(head, targets[head.name], outputs[head.name]) for head in heads
-    }
+    table, outputs = predicted.table, predicted.outputs
+    cluster = units(table)
+    metrics, rows, measured = {}, [], {}
+    for head in heads:
+        target, output = head_targets(head, table), outputs[head.name]
+        groups = find_groups(head, table)
+        members = np.stack([np.ones(len(table), dtype=bool), *(one for *_, one in groups)])
+        found = measure_groups(head, target, output, cluster, members, draws)
+        of_groups = subgroup_rows(head, groups, found, small_group, draws.confidence)
+        metrics[head.name] = {
+            **head_metrics(head, target, output),
+            "intervals": _intervals(found, draws.confidence),
+            "subgroups": _nested(of_groups),
+        }
+        measured[head.name] = found
+        rows += of_groups
     files.write_json(metrics, outdir / "metrics.json")
-    reports = [
-        _report(head, targets[head.name], outputs[head.name], metrics[head.name]) for head in heads
-    ]
+    reports = [_report(head, predicted, metrics[head.name]) for head in heads]
     files.write_text("\n".join(reports), outdir / "report.txt")
+    tables.write(attribute_table(metrics, measured, draws.confidence), outdir / "attributes.csv")
+    tables.write(pd.DataFrame(rows, columns=list(COLUMNS)), outdir / "subgroups.csv")
     confusions = [
         (
             head.name,
             head.classes,
             confusion_matrix(
-                targets[head.name], outputs[head.name].argmax(axis=1), len(head.classes)
+                head_targets(head, table), outputs[head.name].argmax(axis=1), len(head.classes)
             ),
         )
         for head in heads
@@ -74,21 +105,64 @@ def write_evaluation(
     return metrics
 
 
-def _report(head: Head, target: np.ndarray, output: np.ndarray, metrics: Mapping[str, Any]) -> str:
-    """Return a head's part of report.txt."""
+def _intervals(measured: Measured, confidence: float) -> dict[str, list[float] | None]:
+    """Return (low, high) of each measure over all images; None where it is not defined."""
+    found = {
+        name: interval(replicates[:, 0], confidence)
+        for name, replicates in measured.replicates.items()
+    }
+    return {name: None if np.isnan(ends[0]) else list(ends) for name, ends in found.items()}
+
+
+def _nested(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return rows of subgroups as {attribute: {class: {support, .., measure: {value, ..}}}}."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        group = found.setdefault(row["attribute"], {}).setdefault(row["class"], {})
+        group |= {key: row[key] for key in ("support", "num_units", "small")}
+        group[row["measure"]] = {key: row[key] for key in COLUMNS[7:]}
+    return found
+
+
+def attribute_table(
+    metrics: Mapping[str, Mapping[str, Any]], measured: Mapping[str, Measured], confidence: float
+) -> pd.DataFrame:
+    """Return head, support and ATTRIBUTE_COLUMNS of each head with classes and labels, then means.
+
+    low and high are the interval of the accuracy; the mean's is that of the mean over heads, all
+    measured on the same draws of persons.
+    """
+    names = [name for name, found in metrics.items() if found.get("accuracy") is not None]
+    rows = []
+    for name in names:
+        low, high = metrics[name]["intervals"]["accuracy"] or (None, None)
+        rows.append({"head": name, **metrics[name], "low": low, "high": high})
+    table = pd.DataFrame(rows, columns=["head", "support", *ATTRIBUTE_COLUMNS])
+    if not names:
+        return table
+    drawn = np.stack([measured[name].replicates["accuracy"][:, 0] for name in names])
+    low, high = interval(drawn.mean(axis=0), confidence)
+    means = table[list(ATTRIBUTE_COLUMNS)].astype(float).mean().to_dict()
+    mean = {"head": "mean", "support": table["support"].mean(), **means, "low": low, "high": high}
+    return pd.concat([table, pd.DataFrame([mean])], ignore_index=True)
+
+
+def _report(head: Head, predicted: Predicted, metrics: Mapping[str, Any]) -> str:
+    """Return a head's part of report.txt: scikit-learn's report, as it prints it."""
     if head.kind == "numeric" or not metrics["support"]:
-        figures = "\n".join(f"{key:>12} {value}" for key, value in metrics.items())
-        return f"{head.name}\n{figures}\n"
+        figures = {key: value for key, value in metrics.items() if not isinstance(value, dict)}
+        return "\n".join([head.name, *(f"{key:>12} {one}" for key, one in figures.items()), ""])
+    target = head_targets(head, predicted.table)
     known = target != MISSING
     text = classification_report(
         target[known],
-        output[known].argmax(axis=1),
+        predicted.outputs[head.name].argmax(axis=1)[known],
         labels=range(len(head.classes)),
         target_names=head.classes,
         digits=4,
         zero_division=0,
     )
-    return f"{head.name} (calibration error {metrics['ece']:.4f})\n{text}"
+    return f"{head.name}\n{text}"
 
 
 def _confusion_table(

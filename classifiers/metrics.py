@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import average_precision_score
 
 from classifiers.heads import MISSING, Head
 
@@ -22,33 +23,33 @@ def confusion_matrix(target: np.ndarray, pred: np.ndarray, num_classes: int) -> 
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return part / whole, NaN where whole is 0."""
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
 
 
 def recalls(confusion: np.ndarray) -> np.ndarray:
     """Return each class's recall [..., K] of confusions [..., K, K]; NaN without true images."""
-    return _share(np.einsum("...kk->...k", confusion), confusion.sum(axis=-1))
+    return share(np.einsum("...kk->...k", confusion), confusion.sum(axis=-1))
 
 
 def f1_scores(confusion: np.ndarray) -> np.ndarray:
     """Return each class's F1 [..., K] of confusions [..., K, K]; NaN without true images."""
     hits = np.einsum("...kk->...k", confusion)
     support = confusion.sum(axis=-1)
-    scores = _share(2 * hits, support + confusion.sum(axis=-2))
+    scores = share(2 * hits, support + confusion.sum(axis=-2))
     return np.where(support > 0, scores, np.nan)
 
 
 def _mean_known(values: np.ndarray) -> np.ndarray:
     """Return the mean over the last axis without NaN; NaN where nothing is known."""
     known = ~np.isnan(values)
-    return _share(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1))
+    return share(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1))
 
 
 def accuracy(confusion: np.ndarray) -> np.ndarray:
     """Return the share of images [...] whose class is right."""
-    return _share(np.einsum("...kk->...", confusion), confusion.sum(axis=(-2, -1)))
+    return share(np.einsum("...kk->...", confusion), confusion.sum(axis=(-2, -1)))
 
 
 def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
@@ -61,12 +62,35 @@ def macro_f1(confusion: np.ndarray) -> np.ndarray:
     return _mean_known(f1_scores(confusion))
 
 
+def weighted_f1(confusion: np.ndarray) -> np.ndarray:
+    """Return the mean F1 [...] over all images, each with the F1 of its class."""
+    support = confusion.sum(axis=-1)
+    scores = np.where(support > 0, f1_scores(confusion), 0)
+    return share((scores * support).sum(axis=-1), support.sum(axis=-1))
+
+
 # Measures by name: confusions [..., K, K], any counts or weights -> [...].
 MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "macro_f1": macro_f1,
+    "weighted_f1": weighted_f1,
 }
+
+
+def average_precisions(target: np.ndarray, prob: np.ndarray) -> np.ndarray:
+    """Return each class's average precision against the rest [K]; NaN without true images.
+
+    Args:
+        target: class ids int64 [N], none of them MISSING.
+        prob: float [N, K].
+    """
+    occurs = np.bincount(target, minlength=prob.shape[1]) > 0
+    found = [
+        average_precision_score(target == k, prob[:, k]) if occurs[k] else np.nan
+        for k in range(prob.shape[1])
+    ]
+    return np.array(found)
 
 
 def calibration_error(target: np.ndarray, prob: np.ndarray) -> float:
@@ -93,29 +117,36 @@ def head_metrics(head: Head, target: np.ndarray, output: np.ndarray) -> dict[str
         output: probabilities [N, num_classes], or values [N] in the attribute's own unit.
 
     Returns:
-        Categorical: accuracy, balanced_accuracy, macro_f1, ece, support (int) and per_class
-        {class: {precision, recall, f1, support}}. Numeric: mae, rmse (both in the attribute's
-        unit), r2, support. None where nothing is defined (a class without images).
+        With classes: accuracy, balanced_accuracy, macro_f1, weighted_f1, average_precision (mean
+        over the classes that have true images), ece, support (int) and per_class {class:
+        {precision, recall, f1, average_precision, support}}. Numeric: mae, rmse (both in the
+        attribute's unit), r2, support. None where nothing is defined (a class without images).
     """
     if head.kind == "numeric":
         return _numeric_metrics(target, output)
     known = target != MISSING
     target, output = target[known], output[known]
     confusion = confusion_matrix(target, output.argmax(axis=1), len(head.classes))
-    precision = _share(np.diagonal(confusion), confusion.sum(axis=0))
-    columns = [precision, recalls(confusion), f1_scores(confusion)]
+    columns = {
+        "precision": share(np.diagonal(confusion), confusion.sum(axis=0)),
+        "recall": recalls(confusion),
+        "f1": f1_scores(confusion),
+        "average_precision": average_precisions(target, output),
+    }
     per_class = {
         name: {
-            "precision": _plain(columns[0][k]),
-            "recall": _plain(columns[1][k]),
-            "f1": _plain(columns[2][k]),
+            **{measure: plain(values[k]) for measure, values in columns.items()},
             "support": int(confusion[k].sum()),
         }
         for k, name in enumerate(head.classes)
     }
-    figures = {name: _plain(measure(confusion)) for name, measure in MEASURES.items()}
-    ece = calibration_error(target, output) if len(target) else None
-    return {**figures, "ece": ece, "support": len(target), "per_class": per_class}
+    return {
+        **{name: plain(measure(confusion)) for name, measure in MEASURES.items()},
+        "average_precision": plain(_mean_known(columns["average_precision"])),
+        "ece": calibration_error(target, output) if len(target) else None,
+        "support": len(target),
+        "per_class": per_class,
+    }
 
 
 def _numeric_metrics(target: np.ndarray, output: np.ndarray) -> dict[str, Any]:
@@ -132,5 +163,6 @@ def _numeric_metrics(target: np.ndarray, output: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """Return a number for JSON: None where it is not defined (NaN)."""
     return None if np.isnan(value) else float(value)

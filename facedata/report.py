@@ -68,6 +68,8 @@ MEASURES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "macro_f1": "Macro F1",
+    "weighted_f1": "Weighted F1",
+    "average_precision": "Average precision",
     "ece": "Calibration error",
     "mae": "Mean absolute error",
     "rmse": "Root mean square error",

@@ -136,6 +136,22 @@ class DataSet:
         }
         return ["train", *self.data_options, *as_options(values)]
 
+    def evaluate_options(self, models, outdir, **changed):
+        values = {
+            "split": "test",
+            "batch": 64,
+            "small_group": 5,
+            "confidence": 0.9,
+            "num_bootstrap": 100,
+            "seed": 0,
+            "threads": 1,
+            "device": "cpu",
+            "outdir": outdir,
+            **changed,
+        }
+        named = [part for model in models for part in ("--model", model)]
+        return ["evaluate", *named, *self.data_options, *as_options(values)]
+
     def make_synthetic(self, num_candidates=40, seed=1):
         """Write generated images of the rare class (16 px squares, padded at the sides)."""
         rng = np.random.default_rng(seed)

@@ -520,6 +520,13 @@ def random_predictions(num_images=200, num_classes=4, seed=0):
     return target, prob / prob.sum(axis=1, keepdims=True)
 
 
+def average_precision(is_positive, scores):
+    """Return the mean precision at the rank of each positive image (no ties)."""
+    hits = is_positive[np.argsort(-scores)]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return precision[hits].mean()
+
+
 def test_metrics_match_scikit_learn():
     target, prob = random_predictions()
     head = Head("h", ("h",), "categorical", 1.0, ("a", "b", "c", "d"))
@@ -540,7 +547,15 @@ def test_metrics_match_scikit_learn():
             [precision[k], recall[k], f1[k]]
         )
         assert one["support"] == (target == k).sum()
-    assert found["per_class"]["d"] == {"precision": 0.0, "recall": None, "f1": None, "support": 0}
+        assert one["average_precision"] == pytest.approx(average_precision(target == k, prob[:, k]))
+    absent = found["per_class"]["d"]
+    assert absent == {
+        "precision": 0.0, "recall": None, "f1": None, "average_precision": None, "support": 0,
+    }  # fmt: skip
+    weighted = sklearn.metrics.f1_score(target, pred, average="weighted")
+    assert found["weighted_f1"] == pytest.approx(weighted)
+    of_classes = [found["per_class"][name]["average_precision"] for name in "abc"]
+    assert found["average_precision"] == pytest.approx(np.mean(of_classes))
 
 
 def test_calibration_error_by_hand():

@@ -9,6 +9,7 @@ import safetensors
 import torch
 from classifier_sets import AUGMENT, BACKBONE, COLORS, HEAD, HEADS, LOSS, VIEW, DataSet, as_options
 from click.testing import CliRunner
+from sklearn.metrics import classification_report
 from torchvision.transforms.v2 import functional
 
 from classifiers import checkpoint, filter, optim, synthetic, training
@@ -279,9 +280,7 @@ def test_numeric_and_joint_heads_in_bf16_with_part_of_an_epoch(trained, tmp_path
     assert {"age.mae", "both.macro_f1"} <= set(history.columns)
     predictions = tables.read(tmp_path / "predictions.parquet")
     assert predictions["age"].between(0, 100).all()
-    options = {"split": "test", "batch": 64, "threads": 1, "device": "cpu", "outdir": tmp_path}
-    model = ["--model", tmp_path / "model.safetensors"]
-    run(["evaluate", *model, *trained.data_options, *as_options(options)])
+    run(trained.evaluate_options([tmp_path / "model.safetensors"], tmp_path))
     metrics = files.read_json(tmp_path / "metrics.json")
     assert metrics["age"]["mae"] > 0
     assert len(metrics["both"]["per_class"]) == 6
@@ -355,9 +354,8 @@ def test_files_that_are_no_classifier_are_refused(trained, tmp_path):
 
 
 def test_evaluation_writes_what_it_says(trained, tmp_path):
-    options = {"split": "test", "batch": 10, "threads": 1, "device": "cpu", "outdir": tmp_path}
-    model = ["--model", trained.model / "model.safetensors"]
-    run(["evaluate", *model, *trained.data_options, *as_options(options)])
+    models = [trained.model / "model.safetensors"]
+    run(trained.evaluate_options(models, tmp_path, batch=10))
     metrics = files.read_json(tmp_path / "metrics.json")
     test = trained.table[trained.table["split"] == "test"].reset_index(drop=True)
     predictions = tables.read(tmp_path / "test_predictions.parquet")
@@ -367,19 +365,27 @@ def test_evaluation_writes_what_it_says(trained, tmp_path):
     assert metrics["color"]["accuracy"] == pytest.approx(right.mean())
     assert metrics["color"]["support"] == known.sum() < len(test)
     assert set(metrics["color"]) == {
-        "accuracy", "balanced_accuracy", "macro_f1", "ece", "support", "per_class",
+        "accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "average_precision", "ece",
+        "support", "per_class", "intervals", "subgroups",
     }  # fmt: skip
     confusion = pd.read_csv(tmp_path / "confusion.csv")
     assert list(confusion.columns) == ["head", "true", "predicted", "count"]
     counts = confusion[confusion["head"] == "color"]
     assert counts["count"].sum() == known.sum()
     assert counts.loc[counts["true"] == counts["predicted"], "count"].sum() == right.sum()
-    assert "macro avg" in (tmp_path / "report.txt").read_text()
+    report = classification_report(
+        test["color"][known].astype(str),
+        predictions["color"][known].astype(str),
+        labels=list(COLORS),
+        digits=4,
+        zero_division=0,
+    )
+    assert f"color\n{report}\n" in (tmp_path / "report.txt").read_text()
     assert "<svg" in (tmp_path / "confusion.svg").read_text()
     assert (tmp_path / "metrics.run.json").exists()
 
     # Another batch size, the same images: the same figures.
-    run(["evaluate", *model, *trained.data_options, *as_options({**options, "batch": 64})])
+    run(trained.evaluate_options(models, tmp_path))
     again = tables.read(tmp_path / "test_predictions.parquet")
     pd.testing.assert_frame_equal(again, predictions, rtol=1e-4, atol=1e-6)
 

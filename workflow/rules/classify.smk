@@ -62,6 +62,8 @@ rule evaluate:
     output:
         metrics=results("classifiers/{task}/{arm}/seed{seed}/metrics.json"),
         report=results("classifiers/{task}/{arm}/seed{seed}/report.txt"),
+        attributes=results("classifiers/{task}/{arm}/seed{seed}/attributes.csv"),
+        subgroups=results("classifiers/{task}/{arm}/seed{seed}/subgroups.csv"),
         confusion=results("classifiers/{task}/{arm}/seed{seed}/confusion.csv"),
         predictions=results(
             "classifiers/{task}/{arm}/seed{seed}/test_predictions.parquet"
@@ -74,8 +76,14 @@ rule evaluate:
     params:
         outdir=folder_of("metrics"),
         batch=setting("evaluate/batch"),
+        small_group=setting("evaluate/small_group"),
+        confidence=setting("evaluate/confidence"),
+        num_bootstrap=setting("evaluate/num_bootstrap"),
+        seed=setting("seed"),
         code=code_digest("classifiers evaluate"),
     shell:
         "classifiers evaluate --model {input.model} --images {input.images}"
         " --curated {input.curated} --splits {input.splits} --split test --batch {params.batch}"
+        " --small-group {params.small_group} --confidence {params.confidence}"
+        " --num-bootstrap {params.num_bootstrap} --seed {params.seed}"
         " --threads {threads} --outdir {params.outdir} 2> {log}"

@@ -1,0 +1,143 @@
+"""Measures of a head over all images and over groups of them, with bootstrap intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from classifiers.bootstrap import Draws, Measure, bootstrap, interval
+from classifiers.heads import MISSING, Head
+from classifiers.metrics import MEASURES, plain, share
+from facedata import tables
+
+# Sums [..., 5] over images of 1, |gap|, gap^2, target, target^2 -> [...].
+NUMERIC_MEASURES: dict[str, Measure] = {
+    "mae": lambda sums: share(sums[..., 1], sums[..., 0]),
+    "rmse": lambda sums: np.sqrt(share(sums[..., 2], sums[..., 0])),
+    "r2": lambda sums: 1 - share(sums[..., 2], _spread(sums)),
+}
+SHOWN = ("accuracy", "macro_f1", "mae")  # of subgroups
+COLUMNS = (
+    "head", "attribute", "class", "measure", "support", "num_units", "small", "value", "low",
+    "high", "gap", "gap_low", "gap_high", "gap_to_best",
+)  # fmt: skip
+
+
+def _spread(sums: np.ndarray) -> np.ndarray:
+    """Return the sum of squared differences of targets from their mean, [...]."""
+    return sums[..., 4] - share(sums[..., 3] ** 2, sums[..., 0])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Measures of several groups of images.
+
+    Attributes:
+        support: images with a label, int64 [num_groups].
+        num_units: persons or single images that these are of, int64 [num_groups].
+        measures: by name, float64 [num_groups]; NaN where not defined.
+        replicates: by measure, float64 [num_bootstrap, num_groups], of the same draws.
+    """
+
+    support: np.ndarray
+    num_units: np.ndarray
+    measures: dict[str, np.ndarray]
+    replicates: dict[str, np.ndarray]
+
+
+def measure_groups(
+    head: Head,
+    target: np.ndarray,
+    output: np.ndarray,
+    cluster: np.ndarray,
+    members: np.ndarray,
+    draws: Draws,
+) -> Measured:
+    """Measure a head on groups of images; heads with the same clusters are drawn alike.
+
+    Args:
+        head: that was predicted.
+        target: as of `head_targets`.
+        output: probabilities [N, num_classes], or values [N].
+        cluster: int64 [N], 0..num_clusters-1; images that are drawn together.
+        members: bool [num_groups, N].
+        draws: of the intervals.
+    """
+    known = ~np.isnan(target) if head.kind == "numeric" else target != MISSING
+    group, image = np.nonzero(members & known)
+    num_classes, shape = len(head.classes), (cluster.max() + 1, len(members))
+    measures: Mapping[str, Measure]
+    if head.kind == "numeric":
+        gap = output - target
+        parts = np.stack([np.ones_like(gap), np.abs(gap), gap**2, target, target**2], axis=1)
+        sums, measures = np.zeros((*shape, 5)), NUMERIC_MEASURES
+        np.add.at(sums, (cluster[image], group), parts[image])
+    else:
+        cell = (target[image], output.argmax(axis=1)[image])
+        sums = np.zeros((*shape, num_classes, num_classes), dtype=np.float32)
+        np.add.at(sums, (cluster[image], group, *cell), 1)
+        measures = MEASURES
+    held = np.zeros(shape, dtype=np.int64)
+    np.add.at(held, (cluster[image], group), 1)
+    total = sums.sum(axis=0, dtype=np.float64)
+    return Measured(
+        held.sum(axis=0),
+        (held > 0).sum(axis=0),
+        {name: measure(total) for name, measure in measures.items()},
+        bootstrap(sums[:, :, None], measures, draws.number, draws.seed),  # one seed
+    )
+
+
+def find_groups(head: Head, table: pd.DataFrame) -> list[tuple[str, str, np.ndarray]]:
+    """Return attribute, class and members (bool [N]) of each class of the other attributes.
+
+    An attribute that a head alone predicts is left out: its classes stand in the report already.
+    """
+    names = [name for name in tables.attributes(table) if list(head.attributes) != [name]]
+    return [
+        (name, str(one), (table[name] == one).to_numpy(dtype=bool, na_value=False))
+        for name in names
+        if isinstance(table[name].dtype, pd.CategoricalDtype)
+        for one in table[name].cat.categories
+    ]
+
+
+def subgroup_rows(
+    head: Head,
+    groups: Sequence[tuple[str, str, np.ndarray]],
+    measured: Measured,
+    small_group: int,
+    confidence: float,
+) -> list[dict[str, Any]]:
+    """Return a row of COLUMNS for each group and measure; None where nothing is defined.
+
+    Args:
+        head: that was measured.
+        groups: as of `find_groups`.
+        measured: of all images, then of each group.
+        small_group: groups of fewer persons (or single images) are marked, and no best one.
+        confidence: of the intervals.
+
+    Returns:
+        gap is the group's measure less that of all images, gap_to_best less the best one of the
+        attribute's classes that are not small.
+    """
+    is_small = measured.num_units < small_group
+    rows = []
+    for i, (attribute, one, _) in enumerate(groups, start=1):
+        alike = [j for j, group in enumerate(groups, start=1) if group[0] == attribute]
+        for name in [name for name in SHOWN if name in measured.measures]:
+            values, replicates = measured.measures[name], measured.replicates[name]
+            large = [values[j] for j in alike if not (is_small[j] or np.isnan(values[j]))]
+            best = (min if name == "mae" else max)(large, default=np.nan)
+            low, high = interval(replicates[:, i], confidence)
+            gap_low, gap_high = interval(replicates[:, i] - replicates[:, 0], confidence)
+            figures = (
+                values[i], low, high, values[i] - values[0], gap_low, gap_high, values[i] - best
+            )  # fmt: skip
+            support, num_units = int(measured.support[i]), int(measured.num_units[i])
+            row = (head.name, attribute, one, name, support, num_units, bool(is_small[i]))
+            rows.append(dict(zip(COLUMNS, (*row, *map(plain, figures)), strict=True)))
+    return rows

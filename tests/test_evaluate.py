@@ -1,0 +1,233 @@
+"""Evaluation of predictions: tables, intervals and subgroups against direct computations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics
+
+from classifiers import evaluate
+from classifiers.bootstrap import Draws
+from classifiers.heads import MISSING, Head, head_targets
+from classifiers.subgroups import find_groups, measure_groups
+from facedata import files
+from facedata.split import units
+
+AGES = ("young", "middle", "old")
+AGE = Head("age", ("age",), "categorical", 1.0, AGES)
+GLASSES = Head("glasses", ("glasses",), "binary", 1.0, ("no", "yes"))
+HEIGHT = Head("height", ("height",), "numeric", 1.0, mean=170.0, std=10.0)
+HEADS = [AGE, GLASSES, HEIGHT]
+DRAWS = Draws(0.9, 400, 0)
+SMALL = 12
+
+
+def make_table(num_images=240, seed=0):
+    """Return images in pairs of a person; hats are rare, some labels are missing."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "image_id": [f"i{i}" for i in range(num_images)],
+            "group": pd.array([f"p{i // 2}" for i in range(num_images)], dtype="str"),
+            "age": pd.Categorical(rng.choice(AGES, num_images, p=[0.5, 0.4, 0.1]), AGES),
+            "glasses": pd.Categorical(rng.choice(["no", "yes"], num_images), ["no", "yes"]),
+            "hat": pd.Categorical(
+                rng.choice(["no", "yes"], num_images, p=[0.96, 0.04]), ["no", "yes", "both"]
+            ),
+            "height": rng.normal(170, 10, num_images),
+        }
+    )
+    table.loc[3, "age"] = table.loc[9, "hat"] = np.nan
+    table.loc[5, "height"] = np.nan
+    return table
+
+
+def make_outputs(table, seed=1):
+    """Return outputs that are right more often than not, worse where there is a hat."""
+    rng = np.random.default_rng(seed)
+    outputs = {}
+    for head in (AGE, GLASSES):
+        prob = rng.dirichlet(np.ones(len(head.classes)), len(table))
+        target = head_targets(head, table)
+        bonus = np.where(table["hat"] == "yes", 0.0, 0.6)
+        prob[np.arange(len(table)), target] += bonus  # a missing one: of the last class
+        outputs[head.name] = prob / prob.sum(axis=1, keepdims=True)
+    outputs["height"] = table["height"].fillna(170).to_numpy() + rng.normal(0, 5, len(table))
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def predicted():
+    table = make_table()
+    return evaluate.Predicted(table, make_outputs(table))
+
+
+@pytest.fixture(scope="module")
+def written(predicted, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluation")
+    evaluate.write_evaluation(HEADS, predicted, DRAWS, SMALL, folder)
+    return folder
+
+
+def labelled(predicted, head):
+    """Return true and predicted classes of the images that have a label, and which they are."""
+    target = head_targets(head, predicted.table)
+    known = target != MISSING
+    return target[known], predicted.outputs[head.name].argmax(axis=1)[known], known
+
+
+def test_attributes_have_a_row_each_and_their_mean(predicted, written):
+    table = pd.read_csv(written / "attributes.csv").set_index("head")
+    assert list(table.index) == ["age", "glasses", "mean"]
+    for head in (AGE, GLASSES):
+        target, pred, known = labelled(predicted, head)
+        row = table.loc[head.name]
+        assert row["support"] == known.sum()
+        assert row["accuracy"] == pytest.approx(np.mean(target == pred))
+        assert row["weighted_f1"] == pytest.approx(
+            sklearn.metrics.f1_score(target, pred, average="weighted")
+        )
+        assert row["low"] < row["accuracy"] < row["high"]
+    mean = (table.loc["age"] + table.loc["glasses"]) / 2
+    names = ["accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "average_precision", "ece"]
+    np.testing.assert_allclose(table.loc["mean", names], mean[names])
+    # The mean varies less than its parts, and more than nothing.
+    assert 0 < np.ptp(table.loc["mean", ["low", "high"]]) < np.ptp(mean[["low", "high"]]) * 0.95
+
+
+def slow_replicates(cluster, function, num_bootstrap, seed):
+    """Return a function's values on images drawn person by person."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(cluster == one) for one in np.unique(cluster)]
+    values = []
+    for _ in range(num_bootstrap):
+        drawn = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
+        values.append(function(drawn))
+    return np.array(values)
+
+
+def test_intervals_match_a_direct_bootstrap_by_person(predicted, written):
+    metrics = files.read_json(written / "metrics.json")
+    cluster = predicted.table["group"].factorize()[0]
+    target, pred = head_targets(AGE, predicted.table), predicted.outputs["age"].argmax(axis=1)
+
+    def macro_f1(drawn):
+        drawn = drawn[target[drawn] != MISSING]
+        return sklearn.metrics.f1_score(target[drawn], pred[drawn], average="macro")
+
+    expected = np.quantile(slow_replicates(cluster, macro_f1, 300, 1), [0.05, 0.95])
+    np.testing.assert_allclose(metrics["age"]["intervals"]["macro_f1"], expected, atol=0.025)
+    height, value = predicted.table["height"].to_numpy(), predicted.outputs["height"]
+    measures = {
+        "mae": sklearn.metrics.mean_absolute_error,
+        "rmse": sklearn.metrics.root_mean_squared_error,
+        "r2": sklearn.metrics.r2_score,
+    }
+    for name, measure in measures.items():
+
+        def of_height(drawn, measure=measure):
+            drawn = drawn[~np.isnan(height[drawn])]
+            return measure(height[drawn], value[drawn])
+
+        expected = slow_replicates(cluster, of_height, 300, 1)
+        found = metrics["height"]["intervals"][name]
+        np.testing.assert_allclose(
+            found, np.quantile(expected, [0.05, 0.95]), atol=0.5 * expected.std()
+        )
+
+
+def test_persons_are_drawn_whole():
+    table = make_table()
+    table["group"] = pd.array([f"p{i // 24}" for i in range(len(table))], dtype="str")
+    right = np.arange(len(table)) // 24 % 2 == 0  # a person's images are right or wrong together
+    target = head_targets(GLASSES, table)
+    output = np.eye(2)[np.where(right, target, 1 - target)]
+    everyone = np.ones((1, len(table)), dtype=bool)
+    of_persons, of_images = (
+        measure_groups(GLASSES, target, output, cluster, everyone, DRAWS).replicates["accuracy"]
+        for cluster in (units(table), np.arange(len(table)))
+    )
+    assert of_persons.std() > 3 * of_images.std()
+
+
+def test_subgroups_match_a_direct_computation(predicted, written):
+    rows = pd.read_csv(written / "subgroups.csv").set_index(
+        ["head", "attribute", "class", "measure"]
+    )
+    others = {"age": ["glasses", "hat"], "glasses": ["age", "hat"], "height": ["age", "glasses"]}
+    for head, attributes in others.items():
+        assert set(attributes) <= set(rows.loc[head].index.get_level_values("attribute"))
+        assert head not in rows.loc[head].index.get_level_values("attribute")
+    target, pred, known = labelled(predicted, AGE)
+    table = predicted.table[known].reset_index(drop=True)
+    for attribute in ("glasses", "hat"):
+        for one in ("no", "yes"):
+            member = (table[attribute] == one).to_numpy()
+            row = rows.loc["age", attribute, one, "macro_f1"]
+            present = np.unique(target[member])
+            f1 = sklearn.metrics.f1_score(
+                target[member], pred[member], labels=present, average="macro"
+            )
+            assert row["value"] == pytest.approx(f1)
+            overall = sklearn.metrics.f1_score(target, pred, average="macro")
+            assert row["gap"] == pytest.approx(f1 - overall)
+            assert row["support"] == member.sum()
+            assert row["num_units"] == table["group"][member].nunique()
+            assert row["small"] == (row["num_units"] < SMALL)
+            assert row["low"] <= row["value"] <= row["high"]
+            assert row["gap_low"] <= row["gap"] <= row["gap_high"]
+    assert rows.loc["age", "hat", "yes", "accuracy"]["small"]
+    # The best class is one that is not small.
+    hats = rows.loc["age", "hat"]
+    assert hats.loc[("no", "accuracy"), "gap_to_best"] == 0
+    difference = hats.loc[("yes", "accuracy"), "value"] - hats.loc[("no", "accuracy"), "value"]
+    assert hats.loc[("yes", "accuracy"), "gap_to_best"] == pytest.approx(difference)
+    absent = hats.loc[("both", "accuracy")]
+    assert absent["support"] == 0 and absent[["value", "low", "gap", "gap_to_best"]].isna().all()
+    # Errors: the best is the smallest.
+    ages = rows.loc["height", "glasses"].xs("mae", level="measure")
+    assert (ages["gap_to_best"] >= 0).all() and ages["gap_to_best"].min() == 0
+
+
+def test_gaps_are_paired_with_all_images(predicted):
+    """The gap of a group that is nearly everyone varies far less than the measure itself."""
+    target = head_targets(GLASSES, predicted.table)
+    most = np.arange(len(target)) >= 6
+    measured = measure_groups(
+        GLASSES, target, predicted.outputs["glasses"], units(predicted.table),
+        np.stack([np.ones_like(most), most]), DRAWS,
+    )  # fmt: skip
+    replicates = measured.replicates["accuracy"]
+    assert (replicates[:, 1] - replicates[:, 0]).std() < 0.3 * replicates[:, 1].std()
+
+
+def test_metrics_hold_the_subgroups(predicted, written):
+    metrics = files.read_json(written / "metrics.json")
+    rows = pd.read_csv(written / "subgroups.csv")
+    row = rows[(rows["head"] == "age") & (rows["class"] == "yes") & (rows["attribute"] == "hat")]
+    found = metrics["age"]["subgroups"]["hat"]["yes"]
+    assert found["small"] is True
+    assert found["support"] == row["support"].iloc[0]
+    for measure in ("accuracy", "macro_f1"):
+        expected = row.loc[row["measure"] == measure, "gap_high"].item()
+        assert found[measure]["gap_high"] == pytest.approx(expected)
+    assert set(metrics["height"]["subgroups"]["hat"]["no"]) == {
+        "support", "num_units", "small", "mae",
+    }  # fmt: skip
+
+
+def test_a_joint_head_is_measured_by_each_of_its_attributes():
+    table = make_table()
+    both = Head("both", ("age", "glasses"), "categorical", 1.0)
+    found = {(attribute, one) for attribute, one, _ in find_groups(both, table)}
+    assert {("age", "old"), ("glasses", "yes"), ("hat", "no")} <= found
+
+
+def test_heads_without_any_label_are_told_as_such(predicted, tmp_path):
+    table = predicted.table.assign(
+        age=predicted.table["age"].where(predicted.table["age"].isna()), height=np.nan
+    )
+    blind = evaluate.Predicted(table, predicted.outputs)
+    metrics = evaluate.write_evaluation(HEADS, blind, DRAWS, SMALL, tmp_path)
+    assert metrics["age"]["accuracy"] is metrics["age"]["intervals"]["accuracy"] is None
+    assert metrics["height"]["mae"] is None
+    assert list(pd.read_csv(tmp_path / "attributes.csv")["head"]) == ["glasses", "mean"]
