@@ -78,7 +78,9 @@ def test_the_figure_is_that_of_the_command(tmp_path):
     value = measure(run.G_ema)
     assert measure.name == cli.FRECHET == "frechet_efficientnet_lite0"
     assert measure(run.G_ema) == value  # the same latents
-    whole, _ = evaluate.compare(run.G_ema, run.about, pack, extractor, 12, 12, 0, tmp_path / "train")
+    whole, _ = evaluate.compare(
+        run.G_ema, run.about, pack, extractor, 12, 12, 0, tmp_path / "train"
+    )
     assert value == pytest.approx(whole[measure.name], rel=0.2)  # other latents
 
 
