@@ -54,6 +54,12 @@ INTERVALS = options(
 )
 FIGURES = options(
     click.option(
+        "--threshold",
+        type=click.Choice(["none", "accuracy", "balanced_accuracy", "macro_f1", "weighted_f1"]),
+        required=True,
+        help="Measure that thresholds of two classes are tuned for on val; none: all at 0.5.",
+    ),
+    click.option(
         "--small-group",
         type=click.IntRange(min=0),
         required=True,
@@ -243,6 +249,7 @@ def evaluate(
     splits: Path,
     split: str,
     batch: int,
+    threshold: str,
     small_group: int,
     confidence: float,
     num_bootstrap: int,
@@ -251,7 +258,10 @@ def evaluate(
     device: str,
     outdir: Path,
 ) -> None:
-    """Measure a classifier on one split; write measures, tables, figures and predictions."""
+    """Measure a classifier on one split; write measures, tables, figures and predictions.
+
+    Temperatures and thresholds are fitted to val, and to nothing else; with --split val to nothing.
+    """
     from classifiers import checkpoint, evaluate, predicting
     from classifiers.bootstrap import Draws
     from classifiers.data import ImagePool, open_images, read_labelled
@@ -261,23 +271,24 @@ def evaluate(
     machine.tune(threads)
     the_device = machine.find_device(device)
     classifier, meta = checkpoint.load_classifier(model)
-    table = read_labelled(curated, splits, [split])
-    array = open_images(images, table)
+    classifier = classifier.to(the_device)
     size = (meta["geometry"]["height"], meta["geometry"]["width"])
-    if array.shape[1:3] != size:
-        raise DataError(f"{images}: {array.shape[1:3]} px, {model} was trained on {size}")
-    pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
-    outputs = predicting.predict(classifier.to(the_device), pool, batch, the_device, split)
-    predicted = evaluate.Predicted(table, outputs)
-    draws = Draws(confidence, num_bootstrap, seed)
-    metrics = evaluate.write_evaluation(classifier.heads, predicted, draws, small_group, outdir)
-    for name, measures in metrics.items():
-        shown = {key: one for key, one in measures.items() if not isinstance(one, dict)}
-        log.info("%s: %s", name, shown)
-    predictions = evaluate.predictions_table(
-        table["image_id"], classifier.heads, outputs, meta["arm"], meta["seed"]
-    )
-    tables.write(predictions, outdir / f"{split}_predictions.parquet")
+    predicted = {}
+    for name in dict.fromkeys(["val", split]):
+        table = read_labelled(curated, splits, [name])
+        array = open_images(images, table)
+        if array.shape[1:3] != size:
+            raise DataError(f"{images}: {array.shape[1:3]} px, {model} was trained on {size}")
+        pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
+        outputs = predicting.predict(classifier, pool, batch, the_device, name)
+        predicted[name] = evaluate.Predicted(table, outputs)
+        predictions = evaluate.predictions_table(
+            table["image_id"], classifier.heads, outputs, meta["arm"], meta["seed"]
+        )
+        tables.write(predictions, outdir / f"{name}_predictions.parquet")
+    settings = evaluate.Settings(Draws(confidence, num_bootstrap, seed), small_group, threshold)
+    val = None if split == "val" else predicted["val"]
+    evaluate.write_evaluation(classifier.heads, predicted[split], val, settings, outdir)
 
 
 @main.command()

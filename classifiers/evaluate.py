@@ -1,5 +1,6 @@
 """Evaluation of predictions of a split that was not learned from."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,44 @@ import pandas as pd
 from sklearn.metrics import classification_report
 
 from classifiers.bootstrap import Draws, interval
-from classifiers.figures import draw_confusions, save_svg
+from classifiers.calibration import Calibration, calibrate, choose, scale, write_calibration
+from classifiers.figures import draw_confusions, draw_reliability, save_svg
 from classifiers.heads import MISSING, Head, head_targets
-from classifiers.metrics import confusion_matrix, head_metrics
+from classifiers.metrics import (
+    MEASURES,
+    calibration_bins,
+    calibration_error,
+    confusion_matrix,
+    head_metrics,
+    plain,
+)
 from classifiers.predicting import prediction_columns
 from classifiers.subgroups import COLUMNS, Measured, find_groups, measure_groups, subgroup_rows
 from facedata import files, tables
 from facedata.split import units
 
+log = logging.getLogger(__name__)
+
 # Of the table of attributes; the last row is the mean over heads with classes.
-ATTRIBUTE_COLUMNS = ("accuracy", "low", "high", "balanced_accuracy", "macro_f1", "weighted_f1",
-                     "average_precision", "ece")  # fmt: skip
+ATTRIBUTE_COLUMNS = (
+    "accuracy", "low", "high", "balanced_accuracy", "macro_f1", "weighted_f1", "average_precision",
+    "ece", "ece_calibrated", "temperature", "threshold", *(f"tuned_{name}" for name in MEASURES),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How predictions are measured.
+
+    Attributes:
+        draws: of the intervals.
+        small_group: of fewer persons a subgroup is marked as small.
+        threshold: measure that thresholds of two classes are tuned for on val, or NO_THRESHOLD.
+    """
+
+    draws: Draws
+    small_group: int
+    threshold: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +82,11 @@ def predictions_table(
 
 
 def write_evaluation(
-    heads: Sequence[Head], predicted: Predicted, draws: Draws, small_group: int, outdir: Path
+    heads: Sequence[Head],
+    predicted: Predicted,
+    val: Predicted | None,
+    settings: Settings,
+    outdir: Path,
 ) -> dict[str, Any]:
     """Write metrics.json, report.txt, tables and figures to a folder; return the metrics.
 
@@ -63,31 +95,36 @@ def write_evaluation(
     Args:
         heads: what was predicted.
         predicted: the images to measure on.
-        draws: of the intervals.
-        small_group: of fewer persons a subgroup is marked as small.
+        val: what temperatures and thresholds are fitted to, never `predicted`; None for none.
+        settings: how to measure.
         outdir: folder to write to.
     """
-    table, outputs = predicted.table, predicted.outputs
+    table, outputs, confidence = predicted.table, predicted.outputs, settings.draws.confidence
     cluster = units(table)
+    calibrations = {} if val is None else _calibrate(heads, val, settings.threshold)
     metrics, rows, measured = {}, [], {}
     for head in heads:
         target, output = head_targets(head, table), outputs[head.name]
         groups = find_groups(head, table)
         members = np.stack([np.ones(len(table), dtype=bool), *(one for *_, one in groups)])
-        found = measure_groups(head, target, output, cluster, members, draws)
-        of_groups = subgroup_rows(head, groups, found, small_group, draws.confidence)
+        found = measure_groups(head, target, output, cluster, members, settings.draws)
+        of_groups = subgroup_rows(head, groups, found, settings.small_group, confidence)
         metrics[head.name] = {
             **head_metrics(head, target, output),
-            "intervals": _intervals(found, draws.confidence),
-            "subgroups": _nested(of_groups),
+            "intervals": _intervals(found, confidence),
         }
+        if head.name in calibrations:
+            metrics[head.name] |= _calibrated(target, output, calibrations[head.name])
+        metrics[head.name]["subgroups"] = _nested(of_groups)
         measured[head.name] = found
         rows += of_groups
     files.write_json(metrics, outdir / "metrics.json")
+    write_calibration(calibrations, outdir / "calibration.json")
     reports = [_report(head, predicted, metrics[head.name]) for head in heads]
     files.write_text("\n".join(reports), outdir / "report.txt")
-    tables.write(attribute_table(metrics, measured, draws.confidence), outdir / "attributes.csv")
+    tables.write(attribute_table(metrics, measured, confidence), outdir / "attributes.csv")
     tables.write(pd.DataFrame(rows, columns=list(COLUMNS)), outdir / "subgroups.csv")
+    with_classes = [head for head in heads if head.classes]
     confusions = [
         (
             head.name,
@@ -96,13 +133,55 @@ def write_evaluation(
                 head_targets(head, table), outputs[head.name].argmax(axis=1), len(head.classes)
             ),
         )
-        for head in heads
-        if head.classes
+        for head in with_classes
     ]
     tables.write(_confusion_table(confusions), outdir / "confusion.csv")
     if confusions:
         save_svg(draw_confusions(confusions), outdir / "confusion.svg")
+        curves = [
+            (head.name, _reliability(head, predicted, calibrations.get(head.name)))
+            for head in with_classes
+        ]
+        save_svg(draw_reliability(curves), outdir / "reliability.svg")
+    for name, figures in metrics.items():
+        shown = {key: one for key, one in figures.items() if not isinstance(one, dict)}
+        log.info("%s: %s", name, shown)
     return metrics
+
+
+def _calibrate(heads: Sequence[Head], val: Predicted, threshold: str) -> dict[str, Calibration]:
+    """Return what is fitted to val, by head with classes."""
+    targets = {head.name: head_targets(head, val.table) for head in heads}
+    return calibrate(heads, targets, val.outputs, threshold)
+
+
+def _calibrated(target: np.ndarray, output: np.ndarray, calibration: Calibration) -> dict[str, Any]:
+    """Return the figures of a head's calibrated probabilities, and of its threshold's classes."""
+    prob, threshold = scale(output, calibration.temperature), calibration.threshold
+    known = target != MISSING
+    figures = {
+        "temperature": calibration.temperature,
+        "ece_calibrated": calibration_error(target[known], prob[known]) if known.any() else None,
+        "threshold": threshold,
+        "tuned": None,
+    }
+    if threshold is not None:
+        confusion = confusion_matrix(target, choose(prob, threshold), output.shape[1])
+        figures["tuned"] = {name: plain(measure(confusion)) for name, measure in MEASURES.items()}
+    return figures
+
+
+def _reliability(
+    head: Head, predicted: Predicted, calibration: Calibration | None
+) -> dict[str, np.ndarray]:
+    """Return the bins of a head's probabilities, and of the calibrated ones."""
+    target = head_targets(head, predicted.table)
+    known = target != MISSING
+    target, prob = target[known], predicted.outputs[head.name][known]
+    bins = {"as predicted": calibration_bins(target, prob)}
+    if calibration is not None:
+        bins["calibrated"] = calibration_bins(target, scale(prob, calibration.temperature))
+    return bins
 
 
 def _intervals(measured: Measured, confidence: float) -> dict[str, list[float] | None]:
@@ -136,7 +215,8 @@ def attribute_table(
     rows = []
     for name in names:
         low, high = metrics[name]["intervals"]["accuracy"] or (None, None)
-        rows.append({"head": name, **metrics[name], "low": low, "high": high})
+        tuned = {f"tuned_{key}": one for key, one in (metrics[name].get("tuned") or {}).items()}
+        rows.append({"head": name, **metrics[name], **tuned, "low": low, "high": high})
     table = pd.DataFrame(rows, columns=["head", "support", *ATTRIBUTE_COLUMNS])
     if not names:
         return table

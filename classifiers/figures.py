@@ -50,6 +50,32 @@ def draw_confusions(confusions: Sequence[tuple[str, Sequence[str], np.ndarray]])
     return figure
 
 
+def draw_reliability(curves: Sequence[tuple[str, dict[str, np.ndarray]]]) -> Figure:
+    """Return accuracy by confidence, one panel a head; points are as large as a bin has images.
+
+    Args:
+        curves: (head's name, by label the sums of `metrics.calibration_bins`).
+    """
+    columns = min(len(curves), 4)
+    rows = -(-len(curves) // columns)
+    with matplotlib.rc_context(STYLE):
+        size = (3 * columns, 3 * rows)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for ax in panels[len(curves) :]:
+            ax.set_axis_off()
+        for ax, (name, by_label) in zip(panels, curves, strict=False):
+            ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+            for (label, bins), color in zip(by_label.items(), (RED, BLUE), strict=False):
+                number, confidence, right = bins[bins[:, 0] > 0].T
+                x, y, area = confidence / number, right / number, 80 * number / number.sum()
+                ax.plot(x, y, color=color, linewidth=1.5, label=label)
+                ax.scatter(x, y, s=4 + area, color=color)
+            ax.set(title=name, xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+            ax.legend(frameon=False, loc="upper left")
+    return figure
+
+
 def draw_intervals(
     labels: Sequence[str],
     panels: Sequence[tuple[str, Sequence[tuple[float, float, float] | None]]],

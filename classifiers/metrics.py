@@ -93,19 +93,31 @@ def average_precisions(target: np.ndarray, prob: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
-def calibration_error(target: np.ndarray, prob: np.ndarray) -> float:
-    """Return the expected calibration error: mean gap of confidence and accuracy, in [0, 1].
+def calibration_bins(target: np.ndarray, prob: np.ndarray) -> np.ndarray:
+    """Return sums over the images of each bin of confidence, float64 [NUM_BINS, 3].
+
+    They are of 1, of the confidence (the largest probability) and of whether it is right.
 
     Args:
         target: class ids int64 [N], none of them MISSING.
         prob: float [N, num_classes].
+    """
+    confidence = prob.max(axis=1)
+    place = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
+    columns = (np.ones_like(confidence), confidence, prob.argmax(axis=1) == target)
+    sums = [np.bincount(place, weights=one, minlength=NUM_BINS) for one in columns]
+    return np.stack(sums, axis=1)
+
+
+def calibration_error(target: np.ndarray, prob: np.ndarray) -> float:
+    """Return the expected calibration error: mean gap of confidence and accuracy, in [0, 1].
+
+    Arguments as of `calibration_bins`.
 
     Source: arXiv:1706.04599, equation 3, bins of equal width.
     """
-    confidence = prob.max(axis=1)
-    gap = (prob.argmax(axis=1) == target) - confidence
-    place = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
-    return float(np.abs(np.bincount(place, weights=gap, minlength=NUM_BINS)).sum() / len(target))
+    _, confidence, right = calibration_bins(target, prob).T
+    return float(np.abs(right - confidence).sum() / len(target))
 
 
 def head_metrics(head: Head, target: np.ndarray, output: np.ndarray) -> dict[str, Any]:

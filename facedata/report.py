@@ -71,6 +71,7 @@ MEASURES = {
     "weighted_f1": "Weighted F1",
     "average_precision": "Average precision",
     "ece": "Calibration error",
+    "ece_calibrated": "Calibration error, calibrated",
     "mae": "Mean absolute error",
     "rmse": "Root mean square error",
     "r2": "R²",

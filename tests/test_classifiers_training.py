@@ -366,7 +366,8 @@ def test_evaluation_writes_what_it_says(trained, tmp_path):
     assert metrics["color"]["support"] == known.sum() < len(test)
     assert set(metrics["color"]) == {
         "accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "average_precision", "ece",
-        "support", "per_class", "intervals", "subgroups",
+        "support", "per_class", "intervals", "subgroups", "temperature", "ece_calibrated",
+        "threshold", "tuned",
     }  # fmt: skip
     confusion = pd.read_csv(tmp_path / "confusion.csv")
     assert list(confusion.columns) == ["head", "true", "predicted", "count"]

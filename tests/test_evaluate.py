@@ -19,6 +19,7 @@ HEIGHT = Head("height", ("height",), "numeric", 1.0, mean=170.0, std=10.0)
 HEADS = [AGE, GLASSES, HEIGHT]
 DRAWS = Draws(0.9, 400, 0)
 SMALL = 12
+SETTINGS = evaluate.Settings(DRAWS, SMALL, "macro_f1")
 
 
 def make_table(num_images=240, seed=0):
@@ -64,7 +65,9 @@ def predicted():
 @pytest.fixture(scope="module")
 def written(predicted, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
-    evaluate.write_evaluation(HEADS, predicted, DRAWS, SMALL, folder)
+    val = make_table(seed=2)
+    val = evaluate.Predicted(val, make_outputs(val, seed=3))
+    evaluate.write_evaluation(HEADS, predicted, val, SETTINGS, folder)
     return folder
 
 
@@ -227,7 +230,8 @@ def test_heads_without_any_label_are_told_as_such(predicted, tmp_path):
         age=predicted.table["age"].where(predicted.table["age"].isna()), height=np.nan
     )
     blind = evaluate.Predicted(table, predicted.outputs)
-    metrics = evaluate.write_evaluation(HEADS, blind, DRAWS, SMALL, tmp_path)
+    metrics = evaluate.write_evaluation(HEADS, blind, blind, SETTINGS, tmp_path)
     assert metrics["age"]["accuracy"] is metrics["age"]["intervals"]["accuracy"] is None
     assert metrics["height"]["mae"] is None
+    assert metrics["age"]["temperature"] == 1 and metrics["age"]["ece_calibrated"] is None
     assert list(pd.read_csv(tmp_path / "attributes.csv")["head"]) == ["glasses", "mean"]

@@ -65,6 +65,10 @@ rule evaluate:
         attributes=results("classifiers/{task}/{arm}/seed{seed}/attributes.csv"),
         subgroups=results("classifiers/{task}/{arm}/seed{seed}/subgroups.csv"),
         confusion=results("classifiers/{task}/{arm}/seed{seed}/confusion.csv"),
+        calibration=results("classifiers/{task}/{arm}/seed{seed}/calibration.json"),
+        val_predictions=results(
+            "classifiers/{task}/{arm}/seed{seed}/val_predictions.parquet"
+        ),
         predictions=results(
             "classifiers/{task}/{arm}/seed{seed}/test_predictions.parquet"
         ),
@@ -76,6 +80,7 @@ rule evaluate:
     params:
         outdir=folder_of("metrics"),
         batch=setting("evaluate/batch"),
+        threshold=setting("evaluate/threshold"),
         small_group=setting("evaluate/small_group"),
         confidence=setting("evaluate/confidence"),
         num_bootstrap=setting("evaluate/num_bootstrap"),
@@ -84,6 +89,6 @@ rule evaluate:
     shell:
         "classifiers evaluate --model {input.model} --images {input.images}"
         " --curated {input.curated} --splits {input.splits} --split test --batch {params.batch}"
-        " --small-group {params.small_group} --confidence {params.confidence}"
+        " --threshold {params.threshold} --small-group {params.small_group} --confidence {params.confidence}"
         " --num-bootstrap {params.num_bootstrap} --seed {params.seed}"
         " --threads {threads} --outdir {params.outdir} 2> {log}"
