@@ -287,8 +287,12 @@ def train(
 
     A run that was stopped in --outdir, at any moment, goes on from its last state.
 
-    Several GPUs: `torchrun --nproc-per-node 4 --no-python stylegan2 train ...`; the processes
-    share each batch.
+    The processes of `torchrun`, one a GPU, share each batch.
+
+    \b
+    stylegan2 train --data train.npy --outdir run --kimg 3000 --mirror
+    torchrun --nproc-per-node 4 --no-python \\
+        stylegan2 train --data train.npy --outdir run --kimg 3000 --mirror
     """
     import logging
 
@@ -410,6 +414,11 @@ def metrics(
 
     Fréchet distance, KID, precision, recall, density and coverage; and memorization: how near
     generated images are to training images, beside images that were not trained on.
+
+    \b
+    stylegan2 metrics --network network-final.safetensors --data train.npy \\
+        --num-images 10000 --batch 64 --threads 8 --seed 0 --metrics metrics.json \\
+        --pairs pairs.png
     """
     from facedata import files, machine, packed
     from stylegan2 import checkpoint, evaluate, features, grid
@@ -982,6 +991,9 @@ def import_official(pickle: Path, network: Path) -> None:
     """Read a snapshot (.pkl) of the original StyleGAN2-ADA; write its averaged generator.
 
     Nothing in the file is executed; one that asks for more than data is refused.
+
+    \b
+    stylegan2 import-official network-snapshot.pkl --network network.safetensors
     """
     import logging
 
