@@ -75,6 +75,7 @@ COMPUTE = options(
 
 @main.command()
 @DATA
+@click.option("--faces", type=IN_FILE, help="Faces found in the images, for `predict --align`.")
 @click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
 @click.option(
     "--loss", type=JSON, required=True, help="{kind, numeric, weights, ..} of classify.loss."
@@ -112,6 +113,7 @@ def train(
     images: Path,
     curated: Path,
     splits: Path,
+    faces: Path | None,
     heads: list,
     loss: dict,
     arm: str,
@@ -183,6 +185,7 @@ def train(
         losses = training.arm_losses(the_arm, read_losses(loss, heads, label_smoothing))
         paths = sets.Paths(images, curated, splits, synth_images, synth_samples, deficits)
         data = sets.read_sets(paths, heads, the_arm, size)
+        framing = sets.read_framing(faces, data.train_ids) if faces else None
         layer = training.layer_for(data.heads, losses, read_layer(head))
         log.info(
             "arm %s, seed %d: %d real and %d synthetic images, %s on %s",
@@ -220,6 +223,7 @@ def train(
             "backbone": backbone,
             "weights": weights,
             "geometry": geometry,
+            "framing": framing,
             "arm": arm,
             "seed": seed,
             "precision": recipe.precision,
@@ -534,3 +538,94 @@ def compare(
     compare.draw(records, words, judged, confidence, svg_path)
     files.write_text(f"{sentence}\n", verdict)
     log.info("%s", sentence)
+
+
+@main.command(context_settings={"show_default": True})
+@click.option("--model", type=IN_FILE, required=True, help="Of `classifiers train`.")
+@click.option("--images", required=True, help="Photos: a folder, ZIP archive, file or glob.")
+@click.option("--out", type=OUT_FILE, required=True, help="Output: .csv, .parquet or text.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "celeba"]),
+    default="csv",
+    help="csv: a row a face; celeba: a line a photo, its name and 40 values -1 or 1.",
+)
+@click.option("--sheet", type=OUT_FILE, help="Output: a picture of the first faces with text.")
+@click.option(
+    "--align", is_flag=True, help="Find all faces; bring each to where training faces lie."
+)
+@click.option(
+    "--min-probability", type=CLOSED_SHARE, default=0.9, help="Of a face that counts (--align)."
+)
+@click.option("--batch", type=BATCH, default=64, help="Faces at a time.")
+@command.ALL_THREADS
+@DEVICE
+@command.recorded("out")
+def predict(
+    model: Path,
+    images: str,
+    out: Path,
+    form: str,
+    sheet: Path | None,
+    align: bool,
+    min_probability: float,
+    batch: int,
+    threads: int,
+    device: str,
+) -> None:
+    """Predict photos of any size and format; one that shows nothing is a row with its problem.
+
+    Without --align a photo is fitted whole, as training images were: right for thumbnails like
+    those.
+
+    \b
+    classifiers predict --model model.safetensors --images photos --align \\
+        --out predictions.csv --sheet sheet.png
+    """
+    import numpy as np
+    from PIL import Image
+
+    from classifiers import checkpoint, photos, predict, predicting, sheets
+    from classifiers.data import read_geometry
+    from facedata import align as alignment
+    from facedata import files, machine, tables
+    from facedata.errors import DataError
+
+    machine.tune(threads)
+    the_device = machine.find_device(device)
+    classifier, meta = checkpoint.load_classifier(model)
+    if form == "celeba":
+        predict.celeba_heads(classifier.heads)
+    geometry = read_geometry(meta["geometry"])
+    read, num_readers = partial(photos.whole_photo, geometry=geometry), predicting.NUM_READERS
+    if align:
+        framing = meta.get("framing")
+        if framing is None:
+            raise DataError(
+                f"{model}: does not say how faces lie in its training images (there were hardly"
+                " any, or it was trained without --faces); predict without --align"
+            )
+        finder = alignment.FaceFinder(min_probability, the_device)
+        read = partial(
+            photos.aligned_faces, geometry=geometry, framing=np.array(framing), finder=finder
+        )
+        num_readers = 1  # the finder has threads of its own
+    predictions = predict.predict_photos(
+        classifier.to(the_device), photos.find_photos(images), read, batch, the_device,
+        sheets.MAX_SHOWN if sheet else 0, num_readers,
+    )  # fmt: skip
+    table = predictions.table
+    problems = table["problem"].value_counts()
+    log.info("%d rows of %d photos", len(table), table["file"].nunique())
+    for problem, count in problems.items():
+        log.info("%s: %d", problem, count)
+    if sheet:
+        picture = sheets.draw_sheet(classifier.heads, table, predictions.shown)
+        with files.replacing(sheet) as part:
+            Image.fromarray(picture).save(part, format="PNG")
+    if form == "celeba":
+        lines = predict.celeba_lines(classifier.heads, table)
+        files.write_text("".join(f"{line}\n" for line in lines), out)
+    else:
+        tables.write(table, out)

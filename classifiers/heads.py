@@ -17,7 +17,9 @@ from facedata.packed import class_name
 
 KINDS = ("categorical", "binary", "numeric")
 MISSING = -1  # target of a head with classes where the label is missing
-RESERVED = ("image_id", "arm", "seed", "fold", "row")  # other columns of the tables of predictions
+# Other columns of the tables of predictions.
+RESERVED = ("image_id", "arm", "seed", "fold", "row")
+RESERVED += ("file", "face", "x0", "y0", "x1", "y1", "problem")
 
 
 @dataclass(frozen=True)

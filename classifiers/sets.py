@@ -12,7 +12,7 @@ from classifiers.data import open_images, read_labelled
 from classifiers.heads import Head, read_heads
 from classifiers.samplers import Arm
 from classifiers.training import Examples
-from facedata import tables
+from facedata import align, tables
 from facedata.errors import DataError
 from facedata.geometry import Geometry
 
@@ -45,14 +45,19 @@ class Sets:
         train: images to learn from, the real ones first.
         val: images to choose the epoch by.
         val_table: their rows of the curated table.
-        num_real: real images of train.
+        train_ids: image_id of the real images of train.
     """
 
     heads: list[Head]
     train: Examples
     val: Examples
     val_table: pd.DataFrame
-    num_real: int
+    train_ids: list[str]
+
+    @property
+    def num_real(self) -> int:
+        """Real images of train."""
+        return len(self.train_ids)
 
     @property
     def num_synthetic(self) -> int:
@@ -100,7 +105,17 @@ def read_sets(
         generated = synthetic.open_synthetic(paths.synth_images, chosen, size)
         train += Examples.of_synthetic(generated, chosen, heads)
     val = Examples.of(array, val_table, heads)
-    return Sets(heads, train, val, val_table, len(train_table))
+    return Sets(heads, train, val, val_table, train_table["image_id"].tolist())
+
+
+def read_framing(faces: Path, train_ids: Sequence[str]) -> list[list[float]] | None:
+    """Return how faces lie in the images of train; see `align.measure_framing`.
+
+    Raises:
+        DataError: no table of faces, or not of these images.
+    """
+    table = tables.read(faces, ["image_id", "non_face", *align.POINT_COLUMNS])
+    return align.measure_framing(tables.rows_of(table, train_ids, faces))
 
 
 def check_size(path: Path, shape: Sequence[int], size: Geometry) -> None:

@@ -33,6 +33,21 @@ DEVICE = click.option(
 )
 
 
+def _num_cores() -> int:
+    from facedata.workers import num_cores
+
+    return num_cores()
+
+
+ALL_THREADS = click.option(
+    "--threads",
+    type=NUM_WORKERS,
+    default=_num_cores,
+    show_default="all cores",
+    help="Threads on the CPU; the last bits of a result depend on them.",
+)
+
+
 class Json(click.ParamType):
     """An option whose text is JSON (a list or an object from the config)."""
 

@@ -56,19 +56,6 @@ device_option = click.option(
 )
 
 
-def _num_cores() -> int:
-    from facedata.workers import num_cores
-
-    return num_cores()
-
-
-all_threads_option = click.option(
-    "--threads",
-    type=COUNT,
-    default=_num_cores,
-    show_default="all cores",
-    help="Threads on the CPU; the last bits of a result depend on them.",
-)
 class_option = click.option(
     "--class", "class_name", help="Name or number of the class; conditional networks."
 )
@@ -236,7 +223,7 @@ def main() -> None:
     default=3,
     help="Snapshots kept, the last ones; 0: all.",
 )
-@all_threads_option
+@command.ALL_THREADS
 @click.option("--seed", type=command.SEED, default=0, help="Seed of everything random.")
 @click.option(
     "--allow-changes",
@@ -536,7 +523,7 @@ def synth(
 )
 @click.option("--grid", "with_grid", is_flag=True, help="Also write grid.png with all of them.")
 @unpad_option
-@all_threads_option
+@command.ALL_THREADS
 @device_option
 @command.recorded("outdir", name="run.json")
 def generate(
@@ -624,7 +611,7 @@ def generate(
 @noise_option
 @draw_batch_option
 @unpad_option
-@all_threads_option
+@command.ALL_THREADS
 @device_option
 @command.recorded("outdir", name="run.json")
 def mix(
@@ -726,7 +713,7 @@ def mix(
 )
 @draw_batch_option
 @unpad_option
-@all_threads_option
+@command.ALL_THREADS
 @device_option
 @command.recorded("video")
 def interpolate(
@@ -802,7 +789,7 @@ def interpolate(
     " are compared.",
 )
 @click.option("--video", type=command.OUT_FILE, help="Output: the search as .gif or .mp4.")
-@all_threads_option
+@command.ALL_THREADS
 @device_option
 @command.recorded("outdir", name="run.json")
 def project(

@@ -4,6 +4,7 @@ rule classify:
         images=results("images/classifier.npy"),
         curated=results("curated.parquet"),
         splits=results("splits.parquet"),
+        faces=results("faces.parquet"),
     output:
         model=results("classifiers/{task}/{arm}/seed{seed}/model.safetensors"),
         history=results("classifiers/{task}/{arm}/seed{seed}/history.csv"),
@@ -41,7 +42,8 @@ rule classify:
         code=code_digest("classifiers train"),
     shell:
         "classifiers train --images {input.images} --curated {input.curated}"
-        " --splits {input.splits} --heads {params.heads:q} --loss {params.loss:q}"
+        " --splits {input.splits} --faces {input.faces} --heads {params.heads:q}"
+        " --loss {params.loss:q}"
         " --arm {wildcards.arm} {params.synth}"
         " --geometry {params.geometry:q} --backbone {params.backbone} --head {params.head:q}"
         " --view {params.view:q} --sampler {params.sampler} --augment {params.augment:q}"

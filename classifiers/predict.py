@@ -1,0 +1,140 @@
+"""Predict: what a classifier says of photographs, as a table and as the published text."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from classifiers.backbones import Classifier
+from classifiers.data import to_batch
+from classifiers.heads import Head, num_columns, split_outputs
+from classifiers.photos import Photo
+from classifiers.predicting import prediction_columns
+from facedata import progress
+from facedata.adapters.declared import CELEBA_ATTRIBUTES
+from facedata.errors import DataError
+from facedata.workers import threaded_map
+
+BOX = ("x0", "y0", "x1", "y1")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What was predicted of photographs.
+
+    Attributes:
+        table: one row a thumbnail, or a photo without any: `file`, `face` (from 1, the largest
+            first), those of `prediction_columns`, x0, y0, x1, y1 (the face in pixels of the upright
+            photo), `problem`; missing where there is nothing to say.
+        shown: thumbnails of the first rows, None where there is none.
+    """
+
+    table: pd.DataFrame
+    shown: list[np.ndarray | None]
+
+
+@torch.inference_mode()
+def predict_photos(
+    classifier: Classifier,
+    paths: Mapping[str, str],
+    read: Callable[[str], Photo],
+    batch: int,
+    device: torch.device,
+    num_shown: int,
+    num_readers: int,
+) -> Predictions:
+    """Predict photographs; no more than a batch of thumbnails is held, and those to be shown.
+
+    Args:
+        classifier: in evaluation mode, on `device`.
+        paths: of the photos by name.
+        read: from a path to thumbnails of the classifier's geometry; see `classifiers.photos`.
+        batch: thumbnails at a time.
+        device: to compute on.
+        num_shown: rows whose thumbnails are kept.
+        num_readers: threads that read photos ahead.
+    """
+    rows: list[dict[str, Any]] = []
+    shown: list[np.ndarray | None] = []
+    waiting: list[np.ndarray] = []
+    parts = [np.zeros((0, num_columns(classifier.heads)))]
+
+    def compute(num: int) -> None:
+        pixels = to_batch(np.stack(waiting[:num]), device)
+        parts.append(classifier(classifier.look(pixels)).double().cpu().numpy())
+        del waiting[:num]
+
+    photos = threaded_map(read, paths.values(), num_readers)
+    named = zip(paths, photos, strict=True)
+    for name, photo in progress.track(named, "photos", len(paths)):
+        rows += _rows(name, photo)
+        shown += list(photo.thumbnails) or [None]
+        del shown[num_shown:]
+        waiting += list(photo.thumbnails)
+        while len(waiting) >= batch:
+            compute(batch)
+    if waiting:
+        compute(len(waiting))
+    return Predictions(_table(classifier.heads, rows, np.concatenate(parts)), shown)
+
+
+def _rows(name: str, photo: Photo) -> list[dict[str, Any]]:
+    """Return a row for each thumbnail of a photo, or one that tells its problem."""
+    # A name of bytes that are no UTF-8 cannot be written into a table as it is.
+    name = name.encode("utf-8", "backslashreplace").decode()
+    if photo.problem is not None:
+        return [{"file": name, "problem": photo.problem}]
+    rows = [{"file": name, "face": number} for number in range(1, len(photo.thumbnails) + 1)]
+    if photo.boxes is not None:
+        for row, box in zip(rows, photo.boxes.round(1), strict=True):
+            row.update(zip(BOX, box, strict=True))
+    return rows
+
+
+def _table(
+    heads: Sequence[Head], rows: Sequence[Mapping[str, Any]], outputs: np.ndarray
+) -> pd.DataFrame:
+    table = pd.DataFrame(list(rows), columns=["file", "face", *BOX, "problem"])
+    is_predicted = table["problem"].isna()
+    table = table.astype({"face": "Int64", "problem": "str", **dict.fromkeys(BOX, float)})
+    predicted = pd.DataFrame(prediction_columns(heads, split_outputs(heads, outputs)))
+    predicted = predicted.set_axis(table.index[is_predicted]).reindex(table.index)
+    return pd.concat([table[["file", "face"]], predicted, table[[*BOX, "problem"]]], axis=1)
+
+
+def celeba_heads(heads: Sequence[Head]) -> dict[str, Head]:
+    """Return the heads that predict attributes of CelebA by these, in CelebA's order.
+
+    Raises:
+        DataError: there is none with two classes.
+    """
+    by_attribute = {head.attributes[0]: head for head in heads if len(head.classes) == 2}
+    found = {name: by_attribute[name] for name in CELEBA_ATTRIBUTES if name in by_attribute}
+    if not found:
+        names = ", ".join(head.name for head in heads)
+        raise DataError(f"format celeba: none of CelebA's 40 attributes is predicted, but {names}")
+    return found
+
+
+def celeba_lines(heads: Sequence[Head], table: pd.DataFrame) -> list[str]:
+    """Return the published text: a line a photo, its name and 40 values in CelebA's order.
+
+    A value is 1 or -1; 0 where the model does not predict the attribute or the photo could not be
+    predicted. Of several faces the largest counts.
+
+    Args:
+        heads: of the model; see `celeba_heads`.
+        table: of `Predictions`.
+    """
+    first = table.drop_duplicates("file")
+    values = pd.DataFrame(0, index=first.index, columns=list(CELEBA_ATTRIBUTES))
+    for name, head in celeba_heads(heads).items():
+        signs = dict(zip(head.classes, (-1, 1), strict=True))
+        values[name] = first[head.name].astype(object).map(signs).fillna(0).astype(int)
+    return [
+        " ".join([file, *map(str, row)])
+        for file, row in zip(first["file"], values.to_numpy(), strict=True)
+    ]

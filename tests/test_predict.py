@@ -1,0 +1,276 @@
+"""Predict: photos of any kind, each of them a row, and predictions that are the classifier's."""
+
+from functools import partial
+from pathlib import Path
+
+import classifier_sets as sets
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from layouts import write, write_zip
+from PIL import Image
+from unseen_photos import (
+    encoded,
+    noise,
+    portrait,
+    turned,
+    undecodable,
+    write_photos,
+)
+
+from classifiers import checkpoint, cli, photos, predict, predicting
+from classifiers.augment import View
+from classifiers.backbones import build_classifier
+from classifiers.data import ImagePool
+from classifiers.heads import Head
+from facedata.adapters.declared import CELEBA_ATTRIBUTES
+from facedata.errors import DataError
+from facedata.geometry import Geometry, fit_image
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+CPU = torch.device("cpu")
+SIZE = Geometry(64, 48, "pad")
+VIEW = View((56, 40), (32, 24))
+# Where a portrait's eyes, nose and corners of the mouth belong in 48x64 px.
+FRAMING = [[17.0, 28], [31, 28], [24, 36], [18.5, 44], [29.5, 44]]
+HEADS = [
+    Head("color", ("color",), "categorical", 1.0, ("red", "green", "blue")),
+    Head("smile", ("Smiling",), "binary", 1.0, ("no", "yes")),
+    Head("age", ("age",), "numeric", 1.0, (), 40.0, 12.0),
+    Head("Male", ("Male",), "binary", 1.0, ("no", "yes")),
+]
+
+
+def make_classifier(heads=HEADS):
+    """Return a classifier whose predictions differ from photo to photo."""
+    classifier = build_classifier(sets.BACKBONE, "none", heads, VIEW, seed=0).eval()
+    torch.manual_seed(1)
+    torch.nn.init.normal_(classifier.layer.linear.weight, std=2.0)
+    return classifier
+
+
+def save(path, heads=HEADS, framing=FRAMING):
+    geometry = {"height": SIZE.height, "width": SIZE.width, "fit": SIZE.fit}
+    meta = {"backbone": sets.BACKBONE, "geometry": geometry, "framing": framing}
+    checkpoint.save_classifier(make_classifier(heads), meta, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("model") / "model.safetensors")
+
+
+def invoke(model, images, out, *more):
+    options = ["predict", "--model", model, "--images", images, "--out", out, "--threads", 1]
+    done = CliRunner().invoke(cli.main, [str(one) for one in [*options, "--device", "cpu", *more]])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_each_of_200_photos_is_a_row_and_none_is_lost(model, tmp_path):
+    num_faces, num_others, num_broken = write_photos(tmp_path / "photos")
+    assert num_faces + num_others + num_broken == 200
+    out, sheet = tmp_path / "out.csv", tmp_path / "sheet.png"
+    invoke(model, tmp_path / "photos", out, "--align", "--sheet", sheet)
+    table = pd.read_csv(out, keep_default_na=False)
+    assert len(table) == 200 and table["file"].is_unique
+    kind = table["file"].str.partition("/")[0].where(table["file"].str.contains("/"), "face")
+    assert (table.loc[kind == "face", "problem"] == "").all()
+    assert (table.loc[kind == "others", "problem"] == "no face found").all()
+    reasons = {f"broken/{name}": word for name, (_, word) in undecodable().items()}
+    broken = table[kind == "broken"].set_index("file")["problem"]
+    assert broken.to_dict() == {name: f"not decodable: {word}" for name, word in reasons.items()}
+
+    # Predictions are there exactly where there is no problem.
+    is_right = table["problem"] == ""
+    for column in table.columns.drop(["file", "problem"]):
+        assert ((table[column] != "") == is_right).all(), column
+    assert (table.loc[is_right, "face"] == "1").all()
+    with Image.open(sheet) as picture:
+        assert picture.width == 8 * 150 and picture.height > 25 * 160
+
+
+def test_a_photo_turned_by_exif_is_predicted_as_one_that_is_not(model, tmp_path):
+    face = portrait(300)
+    for number in range(1, 9):
+        write(tmp_path / f"photos/{number}.png", turned(face, number))
+    for name, more in {"whole": (), "aligned": ("--align",)}.items():
+        invoke(model, tmp_path / "photos", tmp_path / f"{name}.csv", *more)
+        table = pd.read_csv(tmp_path / f"{name}.csv").drop(columns=["file", "problem"])
+        assert len(table) == 8
+        for _, row in table.iterrows():
+            assert row.equals(table.iloc[0].rename(row.name))
+
+
+def test_predictions_are_those_of_the_classifier(model, tmp_path):
+    """As computed here from the photos, fitted and cut to the view by Pillow alone."""
+    pictures = {f"{seed}.png": noise(seed, 48, 64) for seed in range(5)}
+    for name, picture in pictures.items():
+        write(tmp_path / "photos" / name, encoded(picture, "PNG"))
+    out = tmp_path / "out.parquet"
+    invoke(model, tmp_path / "photos", out, "--batch", 2)
+    table = pd.read_parquet(out).set_index("file")
+
+    classifier, _ = checkpoint.load_classifier(model)
+    for name, picture in pictures.items():
+        seen = np.array(picture.crop((4, 4, 44, 60)), dtype=np.float32).transpose(2, 0, 1) / 255
+        seen = torch.from_numpy(seen)[None]
+        seen = torch.nn.functional.interpolate(seen, VIEW.size, mode="bilinear", antialias=True)
+        with torch.inference_mode():
+            logits = classifier(seen)[0].double().numpy()
+        prob = np.exp(logits[:3]) / np.exp(logits[:3]).sum()
+        row = table.loc[name]
+        given = row[["color:red", "color:green", "color:blue"]].to_numpy(dtype=float)
+        np.testing.assert_allclose(given, prob, atol=1e-5)
+        assert row["color"] == ("red", "green", "blue")[prob.argmax()]
+        smile = 1 / (1 + np.exp(-logits[3]))
+        assert row["smile:yes"] == pytest.approx(smile, abs=1e-5)
+        assert row["smile"] == ("yes" if smile > 0.5 else "no")
+        assert row["age"] == pytest.approx(40 + 12 * logits[4], abs=1e-3)
+
+
+def test_photos_of_any_size_are_fitted_as_training_thumbnails_are(model, tmp_path):
+    sizes = [(48, 64), (640, 480), (31, 200), (17, 16)]
+    for number, size in enumerate(sizes):
+        write(tmp_path / f"photos/{number}.png", encoded(noise(number, *size), "PNG"))
+    invoke(model, tmp_path / "photos", tmp_path / "out.parquet")
+    table = pd.read_parquet(tmp_path / "out.parquet")
+    classifier, _ = checkpoint.load_classifier(model)
+    fitted = np.stack([fit_image(noise(k, *size), SIZE)[0] for k, size in enumerate(sizes)])
+    pool = ImagePool([(fitted, np.arange(len(sizes)))])
+    expected = predicting.predict(classifier, pool, 4, CPU, "test")
+    np.testing.assert_allclose(table["age"], expected["age"], rtol=1e-5)
+    np.testing.assert_allclose(table["Male:yes"], expected["Male"][:, 1], atol=1e-6)
+
+
+def test_several_faces_are_several_rows(model, tmp_path):
+    canvas = Image.new("RGB", (900, 500), "gray")
+    canvas.paste(portrait(200), (20, 100))
+    canvas.paste(portrait(420), (400, 40))
+    write(tmp_path / "photos/two.jpg", encoded(canvas))
+    out = tmp_path / "out.csv"
+    invoke(model, tmp_path / "photos", out, "--align", "--sheet", tmp_path / "sheet.png")
+    table = pd.read_csv(out)
+    assert table["file"].tolist() == ["two.jpg"] * 2
+    assert table["face"].tolist() == [1, 2]
+    assert table["x0"][0] > 400 > table["x1"][1]
+
+
+def test_photos_are_named_as_they_lie(model, tmp_path):
+    data = {name: encoded(noise(k, 40, 40)) for k, name in enumerate(["b.jpg", "a/c.jpg"])}
+    for name, content in data.items():
+        write(tmp_path / "photos" / name, content)
+    write(tmp_path / "photos/notes.txt", "not asked for")
+    archive = write_zip(tmp_path / "photos.zip", data)
+    file = tmp_path / "photos/b.jpg"
+    pattern = tmp_path / "photos/**/*.jpg"
+    assert list(photos.find_photos(str(tmp_path / "photos"))) == ["a/c.jpg", "b.jpg"]
+    assert list(photos.find_photos(str(archive))) == ["a/c.jpg", "b.jpg"]
+    assert list(photos.find_photos(str(file))) == [str(file)]
+    names = [str(tmp_path / "photos" / name) for name in ("a/c.jpg", "b.jpg")]
+    assert list(photos.find_photos(str(pattern))) == names
+    whole = partial(photos.whole_photo, geometry=SIZE)
+    for path in [*photos.find_photos(str(archive)).values(), *names]:
+        assert whole(path).problem is None
+
+
+@pytest.mark.parametrize("images", ["nothing", "empty", "nothing/*.jpg"])
+def test_no_photos_is_one_line(model, tmp_path, images):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no picture there"):
+        photos.find_photos(str(tmp_path / images))
+
+
+def test_memory_holds_a_batch_of_thumbnails_only(model, monkeypatch):
+    """A generator of photos is drawn from no further ahead than a batch and the readers need."""
+    classifier, _ = checkpoint.load_classifier(model)
+    thumbnail = np.zeros((1, SIZE.height, SIZE.width, 3), np.uint8)
+    read, most = [], []
+    monkeypatch.setattr(
+        predict, "to_batch", lambda x, d: most.append(len(x)) or torch.zeros(len(x), 3, 64, 48)
+    )
+
+    def one(path):
+        read.append(path)
+        assert len(read) <= sum(most) + 8 + 1
+        return photos.Photo(thumbnail)
+
+    paths = {str(k): str(k) for k in range(50)}
+    found = predict.predict_photos(classifier, paths, one, 8, CPU, 3, num_readers=1)
+    assert len(found.table) == 50 and len(found.shown) == 3
+    assert most == [8] * 6 + [2]
+
+
+def test_the_published_text_has_40_values_a_photo(model, tmp_path):
+    write(tmp_path / "photos/a.jpg", encoded(noise(0, 60, 70)))
+    write(tmp_path / "photos/b.jpg", b"broken")
+    write(tmp_path / "photos/c.jpg", encoded(noise(1, 300, 200)))
+    invoke(model, tmp_path / "photos", tmp_path / "out.txt", "--format", "celeba")
+    invoke(model, tmp_path / "photos", tmp_path / "out.csv")
+    table = pd.read_csv(tmp_path / "out.csv").set_index("file")
+    lines = [line.split(" ") for line in (tmp_path / "out.txt").read_text().splitlines()]
+    assert [line[0] for line in lines] == ["a.jpg", "b.jpg", "c.jpg"]
+    for name, *values in lines:
+        values = dict(zip(CELEBA_ATTRIBUTES, map(int, values), strict=True))
+        for attribute, head in {"Smiling": "smile", "Male": "Male"}.items():
+            expected = {"yes": 1, "no": -1}.get(table.loc[name, head], 0)
+            assert values.pop(attribute) == expected
+            assert expected or name == "b.jpg"
+        assert set(values.values()) == {0}
+
+
+def test_the_published_text_needs_heads_of_celeba(tmp_path):
+    model = save(tmp_path / "model.safetensors", HEADS[:1])
+    write(tmp_path / "a.jpg", encoded(noise(0, 60, 70)))
+    options = ["--model", model, "--images", tmp_path, "--out", tmp_path / "out.txt"]
+    options = ["predict", *options, "--format", "celeba", "--device", "cpu"]
+    done = CliRunner().invoke(cli.main, list(map(str, options)))
+    assert done.exit_code == 1
+    assert "error: format celeba: none of CelebA's 40 attributes is predicted" in done.output
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_aligning_needs_a_framing(tmp_path):
+    model = save(tmp_path / "model.safetensors", framing=None)
+    write(tmp_path / "a.jpg", encoded(noise(0, 60, 70)))
+    options = ["--model", model, "--images", tmp_path, "--out", tmp_path / "out.csv", "--align"]
+    done = CliRunner().invoke(cli.main, ["predict", *map(str, options), "--device", "cpu"])
+    assert done.exit_code == 1
+    assert "does not say how faces lie in its training images" in done.output
+
+
+def test_training_keeps_how_faces_lie(tmp_path):
+    """The median over images of train; what lies in others is not looked at."""
+    data = sets.DataSet(tmp_path / "data")
+    rng = np.random.default_rng(0)
+    points = np.array([[8, 12], [16, 12], [12, 17], [9, 22], [15, 22]]) + rng.normal(
+        size=(len(data.table), 5, 2)
+    )
+    is_train = (data.table["split"] == "train").to_numpy()
+    points[~is_train] = 1000
+    columns = [f"{p}_{a}" for p in ("left_eye", "right_eye", "nose") for a in "xy"]
+    columns += [f"mouth_{side}_{a}" for side in ("left", "right") for a in "xy"]
+    faces = pd.DataFrame(points.reshape(-1, 10), columns=columns)
+    faces.insert(0, "image_id", data.table["image_id"].to_numpy())
+    faces["non_face"] = False
+    faces.sample(frac=1, random_state=0).to_parquet(tmp_path / "faces.parquet")
+    options = data.train_options(tmp_path / "run", epochs=0.5, faces=tmp_path / "faces.parquet")
+    done = CliRunner().invoke(cli.main, list(map(str, options)))
+    assert done.exit_code == 0, done.output
+    _, meta = checkpoint.load_classifier(tmp_path / "run/model.safetensors")
+    np.testing.assert_allclose(meta["framing"], np.median(points[is_train], axis=0), atol=1e-3)
+
+
+@pytest.mark.skipif(not (SHARED / "aaf").is_dir(), reason="no real faces here")
+def test_no_real_face_is_lost(model, tmp_path):
+    paths = sorted((SHARED / "aaf/images").iterdir())[:40]
+    (tmp_path / "photos").mkdir()
+    for path in paths:
+        (tmp_path / "photos" / path.name).symlink_to(path)
+    invoke(model, tmp_path / "photos", tmp_path / "out.csv", "--align")
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table["file"].nunique() == 40
+    assert table["problem"].isna().sum() >= 40
