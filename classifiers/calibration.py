@@ -13,6 +13,7 @@ from classifiers.metrics import MEASURES
 from facedata import files
 from facedata.errors import DataError
 
+FILE = "calibration.json"  # of `classifiers evaluate`, beside the model
 NO_THRESHOLD = "none"
 LIMITS = (0.05, 20.0)  # of a temperature
 TINY = np.finfo(np.float64).tiny  # probabilities of 0 have a logarithm, too
@@ -132,3 +133,9 @@ def read_calibration(path: Path) -> dict[str, Calibration]:
         return {name: Calibration(**one) for name, one in values.items()}
     except (AttributeError, TypeError):
         raise DataError(f"{path}: no calibration of `classifiers evaluate`") from None
+
+
+def read_beside(model: Path) -> dict[str, Calibration]:
+    """Return the calibrations that lie beside a model; none where no file does."""
+    path = model.with_name(FILE)
+    return read_calibration(path) if path.is_file() else {}

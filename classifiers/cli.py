@@ -586,7 +586,7 @@ def predict(
     import numpy as np
     from PIL import Image
 
-    from classifiers import checkpoint, photos, predict, predicting, sheets
+    from classifiers import calibration, checkpoint, photos, predict, predicting, sheets
     from classifiers.data import read_geometry
     from facedata import align as alignment
     from facedata import files, machine, tables
@@ -597,6 +597,8 @@ def predict(
     classifier, meta = checkpoint.load_classifier(model)
     if form == "celeba":
         predict.celeba_heads(classifier.heads)
+    calibrations = calibration.read_beside(model)
+    log.info("calibrated by val: %s", ", ".join(calibrations) or "no head")
     geometry = read_geometry(meta["geometry"])
     read, num_readers = partial(photos.whole_photo, geometry=geometry), predicting.NUM_READERS
     if align:
@@ -613,7 +615,7 @@ def predict(
         num_readers = 1  # the finder has threads of its own
     predictions = predict.predict_photos(
         classifier.to(the_device), photos.find_photos(images), read, batch, the_device,
-        sheets.MAX_SHOWN if sheet else 0, num_readers,
+        calibrations, sheets.MAX_SHOWN if sheet else 0, num_readers,
     )  # fmt: skip
     table = predictions.table
     problems = table["problem"].value_counts()
@@ -629,3 +631,39 @@ def predict(
         files.write_text("".join(f"{line}\n" for line in lines), out)
     else:
         tables.write(table, out)
+
+
+@main.command()
+@click.option("--model", type=IN_FILE, required=True, help="Of `classifiers train`.")
+@click.option("--out", type=OUT_FILE, required=True, help="Output: the ONNX file.")
+@click.option(
+    "--card",
+    type=OUT_FILE,
+    show_default="beside --out, .md",
+    help="Output: model card, with what lies beside the model (run.json, metrics.json).",
+)
+@command.recorded("out")
+def export(model: Path, out: Path, card: Path | None) -> None:
+    """Write a classifier as ONNX, checked against the original, and its model card.
+
+    Input `images`: uint8 [N, height, width, 3], RGB, of the model's geometry; crop, size, colours
+    and softmax are inside. Outputs by head: probabilities [N, classes], or values [N].
+
+    \b
+    classifiers export --model model.safetensors --out model.onnx
+    """
+    from classifiers import calibration, checkpoint, export
+    from classifiers.card import model_card
+    from facedata import files
+
+    classifier, meta = checkpoint.load_classifier(model)
+    difference = export.save_onnx(classifier, meta, calibration.read_beside(model), out)
+    log.info("%s: differs from the classifier by %.1e at most", out, difference)
+    beside = {
+        name: files.read_json(model.with_name(f"{name}.json"))
+        for name in ("run", "metrics", "metrics.run")
+        if model.with_name(f"{name}.json").is_file()
+    }
+    split = beside.get("metrics.run", {}).get("values", {}).get("split")
+    text = model_card(classifier, meta, beside.get("run", {}), beside.get("metrics", {}), split)
+    files.write_text(text, card or out.with_suffix(".md"))

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.metrics import classification_report
 
 from classifiers.bootstrap import Draws, interval
-from classifiers.calibration import Calibration, calibrate, choose, scale, write_calibration
+from classifiers.calibration import FILE, Calibration, calibrate, choose, scale, write_calibration
 from classifiers.figures import draw_confusions, draw_reliability, save_svg
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.metrics import (
@@ -119,7 +119,7 @@ def write_evaluation(
         measured[head.name] = found
         rows += of_groups
     files.write_json(metrics, outdir / "metrics.json")
-    write_calibration(calibrations, outdir / "calibration.json")
+    write_calibration(calibrations, outdir / FILE)
     reports = [_report(head, predicted, metrics[head.name]) for head in heads]
     files.write_text("\n".join(reports), outdir / "report.txt")
     tables.write(attribute_table(metrics, measured, confidence), outdir / "attributes.csv")

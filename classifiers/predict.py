@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from classifiers.backbones import Classifier
+from classifiers.calibration import Calibration
 from classifiers.data import to_batch
 from classifiers.heads import Head, num_columns, split_outputs
 from classifiers.photos import Photo
@@ -43,6 +44,7 @@ def predict_photos(
     read: Callable[[str], Photo],
     batch: int,
     device: torch.device,
+    calibrations: Mapping[str, Calibration],
     num_shown: int,
     num_readers: int,
 ) -> Predictions:
@@ -54,6 +56,7 @@ def predict_photos(
         read: from a path to thumbnails of the classifier's geometry; see `classifiers.photos`.
         batch: thumbnails at a time.
         device: to compute on.
+        calibrations: by head, as of `prediction_columns`.
         num_shown: rows whose thumbnails are kept.
         num_readers: threads that read photos ahead.
     """
@@ -78,7 +81,9 @@ def predict_photos(
             compute(batch)
     if waiting:
         compute(len(waiting))
-    return Predictions(_table(classifier.heads, rows, np.concatenate(parts)), shown)
+    outputs = split_outputs(classifier.heads, np.concatenate(parts))
+    columns = prediction_columns(classifier.heads, outputs, calibrations)
+    return Predictions(_table(rows, pd.DataFrame(columns)), shown)
 
 
 def _rows(name: str, photo: Photo) -> list[dict[str, Any]]:
@@ -94,14 +99,11 @@ def _rows(name: str, photo: Photo) -> list[dict[str, Any]]:
     return rows
 
 
-def _table(
-    heads: Sequence[Head], rows: Sequence[Mapping[str, Any]], outputs: np.ndarray
-) -> pd.DataFrame:
+def _table(rows: Sequence[Mapping[str, Any]], predicted: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of all rows, with what was predicted of those that have no problem."""
     table = pd.DataFrame(list(rows), columns=["file", "face", *BOX, "problem"])
-    is_predicted = table["problem"].isna()
     table = table.astype({"face": "Int64", "problem": "str", **dict.fromkeys(BOX, float)})
-    predicted = pd.DataFrame(prediction_columns(heads, split_outputs(heads, outputs)))
-    predicted = predicted.set_axis(table.index[is_predicted]).reindex(table.index)
+    predicted = predicted.set_axis(table.index[table["problem"].isna()]).reindex(table.index)
     return pd.concat([table[["file", "face"]], predicted, table[[*BOX, "problem"]]], axis=1)
 
 

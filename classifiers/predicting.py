@@ -1,12 +1,13 @@
 """Outputs of a classifier for images, and tables of predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
 
 from classifiers.backbones import Classifier
+from classifiers.calibration import Calibration, choose, scale
 from classifiers.data import ImagePool, to_batch
 from classifiers.heads import Head, num_columns, split_outputs
 from facedata import progress
@@ -65,12 +66,19 @@ def predict(
 
 
 def prediction_columns(
-    heads: Sequence[Head], outputs: dict[str, np.ndarray]
+    heads: Sequence[Head],
+    outputs: Mapping[str, np.ndarray],
+    calibrations: Mapping[str, Calibration] | None = None,
 ) -> dict[str, pd.Series]:
     """Return columns of a table of predictions by name.
 
     For each head with classes `name`, the most probable class (category), and `name:class`, its
     probability; for a numeric head `name`, its value.
+
+    Args:
+        heads: that were predicted.
+        outputs: by head as of `predict`.
+        calibrations: by head; temperatures and thresholds to apply; None for none.
     """
     columns: dict[str, pd.Series] = {}
     for head in heads:
@@ -78,7 +86,10 @@ def prediction_columns(
         if head.kind == "numeric":
             columns[head.name] = pd.Series(output)
             continue
-        codes = output.argmax(axis=1)
+        calibration = (calibrations or {}).get(head.name)
+        if calibration is not None:
+            output = scale(output, calibration.temperature)
+        codes = choose(output, calibration and calibration.threshold)
         columns[head.name] = pd.Series(pd.Categorical.from_codes(codes, categories=head.classes))
         columns |= {column: pd.Series(output[:, k]) for k, column in enumerate(head.columns)}
     return columns

@@ -1,5 +1,6 @@
 """Predict: photos of any kind, each of them a row, and predictions that are the classifier's."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -132,6 +133,31 @@ def test_predictions_are_those_of_the_classifier(model, tmp_path):
         assert row["age"] == pytest.approx(40 + 12 * logits[4], abs=1e-3)
 
 
+def test_a_calibration_beside_the_model_is_used(model, tmp_path):
+    """Temperatures change probabilities, thresholds the class of two."""
+    for seed in range(6):
+        write(tmp_path / f"photos/{seed}.png", encoded(noise(seed, 48, 64), "PNG"))
+    invoke(model, tmp_path / "photos", tmp_path / "plain.parquet")
+    plain = pd.read_parquet(tmp_path / "plain.parquet")
+    threshold = float(plain["smile:yes"].median())
+    calibrated = save(tmp_path / "model.safetensors")
+    values = {
+        "color": {"temperature": 3.0, "threshold": None},
+        "smile": {"temperature": 1.0, "threshold": threshold},
+    }
+    (tmp_path / "calibration.json").write_text(json.dumps(values))
+    invoke(calibrated, tmp_path / "photos", tmp_path / "out.parquet")
+    table = pd.read_parquet(tmp_path / "out.parquet")
+    names = [f"color:{one}" for one in HEADS[0].classes]
+    flat = plain[names] ** (1 / 3)
+    np.testing.assert_allclose(table[names], flat.div(flat.sum(axis=1), axis=0), atol=1e-9)
+    assert table["smile"].tolist() == [
+        "yes" if one >= threshold else "no" for one in plain["smile:yes"]
+    ]
+    assert table["smile"].nunique() == 2
+    pd.testing.assert_frame_equal(table[["age", "Male", "color"]], plain[["age", "Male", "color"]])
+
+
 def test_photos_of_any_size_are_fitted_as_training_thumbnails_are(model, tmp_path):
     sizes = [(48, 64), (640, 480), (31, 200), (17, 16)]
     for number, size in enumerate(sizes):
@@ -199,7 +225,7 @@ def test_memory_holds_a_batch_of_thumbnails_only(model, monkeypatch):
         return photos.Photo(thumbnail)
 
     paths = {str(k): str(k) for k in range(50)}
-    found = predict.predict_photos(classifier, paths, one, 8, CPU, 3, num_readers=1)
+    found = predict.predict_photos(classifier, paths, one, 8, CPU, {}, 3, num_readers=1)
     assert len(found.table) == 50 and len(found.shown) == 3
     assert most == [8] * 6 + [2]
 
