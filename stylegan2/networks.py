@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stylegan2.checks import check_choice, check_positive, check_resolution, check_shape
 from stylegan2.draws import DRAWS, Draws
-from stylegan2.ops.bias_act import ACTIVATIONS, activate_, split_gain
+from stylegan2.ops.bias_act import ACTIVATIONS, activate_, bias_act, split_gain
 from stylegan2.ops.conv2d_resample import conv2d_resample
 from stylegan2.ops.modulated_conv2d import modulated_conv2d
 from stylegan2.ops.upfirdn2d import downsample2d, setup_filter, upsample2d
@@ -155,7 +155,9 @@ class Conv2dLayer(nn.Module):
             x: [N, in_channels, H, W].
             gain: factor on the output and on the limit of its clamp.
         """
-        early, late = split_gain(self.activation, ACTIVATIONS[self.activation].gain * gain)
+        clamp = _clamp(self.conv_clamp, gain)
+        gain = ACTIVATIONS[self.activation].gain * gain
+        early = gain if self.activation == "linear" and self.bias is None else 1
         x = conv2d_resample(
             x,
             (self.weight * (self.weight_gain * early)).to(x.dtype),
@@ -164,10 +166,8 @@ class Conv2dLayer(nn.Module):
             down=self.down,
             padding=self.padding,
             flip_weight=self.up == 1,
-            bias=None if self.bias is None else (self.bias * early).to(x.dtype),
         )
-        clamp = _clamp(self.conv_clamp, gain)
-        return activate_(x, act=self.activation, gain=late, clamp=clamp)
+        return bias_act(x, self.bias, act=self.activation, gain=gain / early, clamp=clamp)
 
 
 class MappingNetwork(nn.Module):
@@ -723,7 +723,7 @@ class DiscriminatorBlock(nn.Module):
         if self.architecture == "resnet":
             gain = math.sqrt(0.5)
             y = self.skip(x, gain=gain)
-            x = y.add_(self.conv1(self.conv0(x), gain=gain))
+            x = y + self.conv1(self.conv0(x), gain=gain)
         else:
             x = self.conv1(self.conv0(x))
         return x, img

@@ -5,11 +5,19 @@ gradient is one of the three usual operations: y = conv(x, w) is linear in x and
 gradient in one of x, w, y always follows from the other two.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+
+from stylegan2.ops import native
+
+WINOGRAD = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)  # the settings that csrc/winograd.cpp knows
+LANES = 16  # it takes numbers of channels that are multiples of this
+MIN_TILES = 16  # 4x4 pixels each, of an image: the results do not depend on the size of the batch
+MIN_WIDTH = 24  # of the coarser image, below which oneDNN's gradient in strided kernels is as fast
 
 _takes_kernel_gradients = True
 
@@ -57,6 +65,9 @@ class _Convolve(torch.autograd.Function):
     def forward(ctx, x: Tensor, w: Tensor, bias: Tensor | None, settings: tuple) -> Tensor:
         ctx.save_for_backward(x, w)
         ctx.settings = settings
+        if suits_winograd(x, w, settings):
+            y = torch.ops.stylegan2.winograd(x, w)
+            return y if bias is None else y.add_(bias[:, None, None])
         return torch.ops.aten.convolution(x, w, bias, *settings)
 
     @staticmethod
@@ -80,6 +91,8 @@ class _ImageGradient(torch.autograd.Function):
     def forward(ctx, x: Tensor, w: Tensor, dy: Tensor, settings: tuple) -> Tensor:
         ctx.save_for_backward(w, dy)
         ctx.settings = settings
+        if suits_winograd(x, w, settings):
+            return torch.ops.stylegan2.winograd(dy, w.flip([2, 3]).transpose(0, 1))
         return torch.ops.aten.convolution_backward(dy, x, w, None, *settings, [True, False, False])[
             0
         ]
@@ -103,6 +116,12 @@ class _KernelGradient(torch.autograd.Function):
     def forward(ctx, x: Tensor, w: Tensor, dy: Tensor, settings: tuple) -> Tensor:
         ctx.save_for_backward(x, dy)
         ctx.settings = settings
+        if suits_winograd(x, w, settings):
+            return torch.ops.stylegan2.winograd_kernels(x, dy)
+        if suits_strided(x, w, settings):
+            (stride, _), _, _, transposed, _, _ = settings
+            fine, coarse = (dy, x) if transposed else (x, dy)
+            return torch.ops.stylegan2.strided_kernels(fine, coarse, stride, *w.shape[2:])
         return torch.ops.aten.convolution_backward(dy, x, w, None, *settings, [False, True, False])[
             1
         ]
@@ -117,3 +136,26 @@ class _KernelGradient(torch.autograd.Function):
         if needs_dy:
             ddy = _Convolve.apply(x, ddw, None, ctx.settings)
         return dx, None, ddy, None
+
+
+def suits_winograd(x: Tensor, w: Tensor, settings: tuple) -> bool:
+    """Tell whether a convolution is one that the compiled Winograd convolution does faster."""
+    if settings != WINOGRAD or w.shape[2:] != (3, 3):
+        return False
+    height, width = x.shape[2:]
+    return math.ceil(height / 4) * math.ceil(width / 4) >= MIN_TILES and is_compiled(x, w)
+
+
+def suits_strided(x: Tensor, w: Tensor, settings: tuple) -> bool:
+    """Tell whether the compiled gradient in strided kernels is faster."""
+    (stride, _), padding, _, transposed, _, groups = settings
+    if stride == 1 or padding != [0, 0] or groups != 1 or not is_compiled(x, w):
+        return False
+    width = x.shape[3] if transposed else x.shape[3] // stride
+    return width >= MIN_WIDTH
+
+
+def is_compiled(x: Tensor, w: Tensor) -> bool:
+    """Tell whether there are compiled convolutions for these images and channels."""
+    fits = w.shape[0] % LANES == 0 and w.shape[1] % LANES == 0
+    return fits and x.dtype == torch.float32 and x.device.type == "cpu" and native.is_used(x)
