@@ -166,6 +166,17 @@ def center(images: Tensor, view: View) -> Tensor:
     Smaller sizes are antialiased.
     """
     top, left = ((images.shape[2 + i] - view.crop[i]) // 2 for i in (0, 1))
+    return _crop(images, view, top, left)
+
+
+def corners(images: Tensor, view: View) -> list[Tensor]:
+    """Return the four corners likewise; none where a view is of the whole image."""
+    bottom, right = (images.shape[2 + i] - view.crop[i] for i in (0, 1))
+    places = sorted({(top, left) for top in (0, bottom) for left in (0, right)})
+    return [_crop(images, view, *place) for place in places] if bottom or right else []
+
+
+def _crop(images: Tensor, view: View, top: int, left: int) -> Tensor:
     images = images[:, :, top : top + view.crop[0], left : left + view.crop[1]]
     if view.size == view.crop:
         return images

@@ -242,6 +242,12 @@ def train(
 @DATA
 @click.option("--split", type=click.Choice(["train", "val", "test"]), required=True)
 @click.option("--batch", type=BATCH, required=True, help="Images at a time.")
+@click.option(
+    "--tta",
+    type=click.Choice(["none", "flip", "flip_crops"]),
+    required=True,
+    help="Look at mirror images, too, and at the view's corners; outputs are the mean.",
+)
 @FIGURES
 @COMPUTE
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, tables, figures.")
@@ -253,6 +259,7 @@ def evaluate(
     splits: Path,
     split: str,
     batch: int,
+    tta: str,
     threshold: str,
     small_group: int,
     confidence: float,
@@ -284,7 +291,7 @@ def evaluate(
         if array.shape[1:3] != size:
             raise DataError(f"{images}: {array.shape[1:3]} px, {model} was trained on {size}")
         pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
-        outputs = predicting.predict(classifier, pool, batch, the_device, name)
+        outputs = predicting.predict(classifier, pool, batch, the_device, name, tta)
         predicted[name] = evaluate.Predicted(table, outputs)
         predictions = evaluate.predictions_table(
             table["image_id"], classifier.heads, outputs, meta["arm"], meta["seed"]

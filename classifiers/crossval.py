@@ -18,7 +18,7 @@ from classifiers.backbones import Classifier
 from classifiers.data import ImagePool
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.losses import Loss
-from classifiers.predicting import predict, prediction_columns
+from classifiers.predicting import Outputs, predict, prediction_columns
 from facedata import labels, progress
 from facedata.errors import DataError
 from facedata.packed import read_images
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 C = 0.001  # inverse strength of the penalty, for standardised features in the hundreds
 MAX_ITERATIONS = 500
 PREDICT_BATCH = 64  # images at a time: several networks share the memory
-
-Outputs = dict[str, np.ndarray]  # by head: probabilities [N, num_classes], or values [N]
 
 
 def attribute_heads(table: pd.DataFrame, attributes: Sequence[str]) -> list[dict]:
@@ -163,7 +161,8 @@ def _fit_fold(
     )
     classifier = build(recipe.seed).to(device)
     found = fit(classifier, examples, recipe, loss, device)
-    return predict_twice(classifier, ImagePool([(array, rows[is_held_out])]), device), found
+    held_out = ImagePool([(array, rows[is_held_out])])
+    return predict(classifier, held_out, PREDICT_BATCH, device, "held out", tta="flip"), found
 
 
 def fit(
@@ -185,29 +184,6 @@ def fit(
     if not np.isfinite(mean):
         raise DataError(f"the loss is {mean} after {run.num_summed:.0f} images; lower --lr")
     return mean
-
-
-def predict_twice(classifier: Classifier, pool: ImagePool, device: torch.device) -> Outputs:
-    """Return the mean of a classifier's outputs for images and for their mirror images."""
-    found = [
-        predict(classifier, one, PREDICT_BATCH, device, "held out")
-        for one in (pool, MirroredPool(pool))
-    ]
-    return {head.name: sum(one[head.name] for one in found) / 2 for head in classifier.heads}
-
-
-class MirroredPool:
-    """The images of a pool, mirrored left to right."""
-
-    def __init__(self, pool: ImagePool) -> None:
-        self.pool = pool
-
-    def __len__(self) -> int:
-        return len(self.pool)
-
-    def take(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the images of these numbers, uint8 [n, H, W, 3]."""
-        return np.ascontiguousarray(self.pool.take(numbers)[:, :, ::-1])
 
 
 def without_doubted(

@@ -1,19 +1,36 @@
 """Outputs of a classifier for images, and tables of predictions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
+from classifiers.augment import corners
 from classifiers.backbones import Classifier
 from classifiers.calibration import Calibration, choose, scale
 from classifiers.data import ImagePool, to_batch
 from classifiers.heads import Head, num_columns, split_outputs
 from facedata import progress
+from facedata.errors import DataError
 from facedata.workers import threaded_map
 
+Outputs = dict[str, np.ndarray]  # by head: probabilities [N, num_classes], or values [N]
+
 NUM_READERS = 2  # threads that read images ahead
+TTA = ("none", "flip", "flip_crops")  # ways to look at an image more than once
+
+
+def batches(
+    pool: ImagePool, batch: int, device: torch.device, description: str
+) -> Iterator[Tensor]:
+    """Yield the images of a pool in order, float32 [n, 3, H, W], behind a progress bar."""
+    starts = range(0, len(pool), batch)
+    numbers = (np.arange(start, min(start + batch, len(pool))) for start in starts)
+    images = threaded_map(pool.take, numbers, NUM_READERS)
+    for pixels in progress.track(images, description, len(starts)):
+        yield to_batch(pixels, device)
 
 
 @torch.inference_mode()
@@ -41,28 +58,65 @@ def raw_outputs(
     """
     classifier.eval()
     parts = [np.zeros((0, num_columns(classifier.heads)))]
-    starts = range(0, len(pool), batch)
-    numbers = (np.arange(start, min(start + batch, len(pool))) for start in starts)
-    images = threaded_map(pool.take, numbers, NUM_READERS)
-    for pixels in progress.track(images, description, len(starts)):
-        features = classifier.features(classifier.look(to_batch(pixels, device)))
+    for images in batches(pool, batch, device, description):
+        features = classifier.features(classifier.look(images))
         parts.append(classifier.layer(features).double().cpu().numpy())
         if of_features is not None:
             of_features.append(features.float().cpu().numpy())
     return np.concatenate(parts)
 
 
+def looks(classifier: Classifier, images: Tensor, tta: str) -> list[Tensor]:
+    """Return what a classifier sees of images, once or several times.
+
+    Args:
+        classifier: whose view it is.
+        images: of its geometry, [n, 3, H, W].
+        tta: `none`, `flip` (the mirror image, too) or `flip_crops` (where the view is a part of the
+            image also its four corners, all of them mirrored, too).
+
+    Raises:
+        DataError: another word.
+    """
+    if tta not in TTA:
+        raise DataError(f"tta {tta!r}: expected one of {TTA}")
+    found = [classifier.look(images)]
+    if tta == "flip_crops":
+        found += corners(images, classifier.view)
+    return found if tta == "none" else [*found, *(one.flip(3) for one in found)]
+
+
+@torch.inference_mode()
 def predict(
-    classifier: Classifier, pool: ImagePool, batch: int, device: torch.device, description: str
-) -> dict[str, np.ndarray]:
-    """Return a classifier's outputs for all images of a pool; arguments as of `raw_outputs`.
+    classifier: Classifier,
+    pool: ImagePool,
+    batch: int,
+    device: torch.device,
+    description: str,
+    tta: str = "none",
+) -> Outputs:
+    """Return what a classifier says of all images of a pool; arguments as of `raw_outputs`.
+
+    Args:
+        classifier, pool, batch, device, description: see there.
+        tta: how often it looks at each image, see `looks`; the outputs are the mean.
 
     Returns:
         By head probabilities float64 [N, num_classes], or values float64 [N] in the attribute's
         own unit where numeric.
     """
-    outputs = raw_outputs(classifier, pool, batch, device, description)
-    return split_outputs(classifier.heads, outputs)
+    classifier.eval()
+    heads = classifier.heads
+    parts = [split_outputs(heads, np.zeros((0, num_columns(heads))))]
+    for images in batches(pool, batch, device, description):
+        outputs = (classifier(one).double().cpu().numpy() for one in looks(classifier, images, tta))
+        parts.append(mean_outputs([split_outputs(heads, one) for one in outputs]))
+    return {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
+
+
+def mean_outputs(outputs: Sequence[Outputs]) -> Outputs:
+    """Return the mean of several predictions of the same images, head by head."""
+    return {name: sum(one[name] for one in outputs) / len(outputs) for name in outputs[0]}
 
 
 def prediction_columns(

@@ -140,6 +140,7 @@ class DataSet:
         values = {
             "split": "test",
             "batch": 64,
+            "tta": "none",
             "threshold": "macro_f1",
             "small_group": 5,
             "confidence": 0.9,

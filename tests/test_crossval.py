@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from classifier_sets import BACKBONE, COLORS, VIEW, DataSet, as_options, draw
+from classifier_sets import BACKBONE, COLORS, VIEW, DataSet, as_options
 from click.testing import CliRunner
 
 from classifiers import crossval, optim, training
@@ -172,13 +172,6 @@ def test_second_pass_does_not_learn_from_labels_that_the_first_contradicts():
     assert set(np.flatnonzero(np.isnan(kept["age"]))) == set(range(5))
     assert (given["color"][:6] != MISSING).all()  # the labels themselves stay
     np.testing.assert_array_equal(kept["color"][7:], target[7:])
-
-
-def test_each_image_is_seen_as_it_is_and_mirrored():
-    images = draw(["red"] * 4, ["yes"] * 4, seed=3)
-    pool = crossval.MirroredPool(training.ImagePool([(images, np.arange(4))]))
-    assert len(pool) == 4
-    np.testing.assert_array_equal(pool.take(np.array([2])), images[2:3, :, ::-1])
 
 
 def test_attributes_that_nothing_can_be_learned_of_are_left_out(caplog):

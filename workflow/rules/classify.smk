@@ -82,6 +82,7 @@ rule evaluate:
     params:
         outdir=folder_of("metrics"),
         batch=setting("evaluate/batch"),
+        tta=setting("evaluate/tta"),
         threshold=setting("evaluate/threshold"),
         small_group=setting("evaluate/small_group"),
         confidence=setting("evaluate/confidence"),
@@ -91,6 +92,7 @@ rule evaluate:
     shell:
         "classifiers evaluate --model {input.model} --images {input.images}"
         " --curated {input.curated} --splits {input.splits} --split test --batch {params.batch}"
-        " --threshold {params.threshold} --small-group {params.small_group} --confidence {params.confidence}"
-        " --num-bootstrap {params.num_bootstrap} --seed {params.seed}"
+        " --tta {params.tta} --threshold {params.threshold} --small-group {params.small_group}"
+        " --confidence {params.confidence} --num-bootstrap {params.num_bootstrap}"
+        " --seed {params.seed}"
         " --threads {threads} --outdir {params.outdir} 2> {log}"
