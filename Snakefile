@@ -11,6 +11,7 @@ container: "evenface.sif"
 wildcard_constraints:
     arm=r"[a-z_0-9@.+]+",
     seed=r"[0-9]+",
+    fold=r"(/fold[0-9]+|/all)?",
     task=r"[A-Za-z][A-Za-z0-9_-]*",
 
 
@@ -34,6 +35,7 @@ rule all:
     default_target: True
     input:
         results("index.html"),
+        ensembles(),
 
 
 onsuccess:

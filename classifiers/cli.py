@@ -86,6 +86,11 @@ COMPUTE = options(
 @click.option("--synth-images", type=IN_FILE, help="Generated images (arm synth@SHARE).")
 @click.option("--synth-samples", type=IN_FILE, help="Which of them were accepted.")
 @click.option("--deficits", type=IN_FILE, help="What each class lacks.")
+@click.option(
+    "--fold",
+    type=click.IntRange(min=0),
+    help="Learn from the other folds of train and choose the epoch on this one, not on val.",
+)
 @click.option("--geometry", type=JSON, required=True, help="{height, width, fit} of the images.")
 @MODEL
 @click.option("--head", type=JSON, required=True, help="{hidden, batch_norm, dropout, samples}.")
@@ -120,6 +125,7 @@ def train(
     synth_images: Path | None,
     synth_samples: Path | None,
     deficits: Path | None,
+    fold: int | None,
     geometry: dict,
     backbone: str,
     weights: str,
@@ -145,6 +151,8 @@ def train(
     outdir: Path,
 ) -> None:
     """Train one arm on the train split; the epoch is chosen on val, test is not read.
+
+    With --fold it learns from the other folds of train and neither val nor test is read.
 
     A training that was stopped in --outdir goes on from its last state.
 
@@ -184,7 +192,7 @@ def train(
         )
         losses = training.arm_losses(the_arm, read_losses(loss, heads, label_smoothing))
         paths = sets.Paths(images, curated, splits, synth_images, synth_samples, deficits)
-        data = sets.read_sets(paths, heads, the_arm, size)
+        data = sets.read_sets(paths, heads, the_arm, size, fold)
         framing = sets.read_framing(faces, data.train_ids) if faces else None
         layer = training.layer_for(data.heads, losses, read_layer(head))
         log.info(
@@ -200,6 +208,7 @@ def train(
                 "heads": [one.to_dict() for one in data.heads],
                 "head": asdict(layer),
                 "arm": arm,
+                "fold": fold,
                 "backbone": backbone,
                 "weights": weights,
                 "data": state.digest(data.train, data.val),
@@ -216,9 +225,8 @@ def train(
         outputs = predicting.predict(
             classifier, data.val.pool, training.VAL_BATCH, own_device, "val"
         )
-        predictions = evaluate.predictions_table(
-            data.val_table["image_id"], data.heads, outputs, arm, seed
-        )
+        val = evaluate.Predicted(data.val_table, outputs)
+        predictions = evaluate.predictions_table(data.heads, val, arm, seed)
         meta = {
             "backbone": backbone,
             "weights": weights,
@@ -226,6 +234,7 @@ def train(
             "framing": framing,
             "arm": arm,
             "seed": seed,
+            "fold": fold,
             "precision": recipe.precision,
             "epoch": float(history.loc[history["best"], "epoch"].iloc[0]),
             "num_train": data.num_real,
@@ -238,7 +247,13 @@ def train(
 
 
 @main.command()
-@click.option("--model", type=IN_FILE, required=True, help="Of `classifiers train`.")
+@click.option(
+    "--model",
+    type=IN_FILE,
+    required=True,
+    multiple=True,
+    help="Of `classifiers train`; of several, such as one a fold, the mean is measured.",
+)
 @DATA
 @click.option("--split", type=click.Choice(["train", "val", "test"]), required=True)
 @click.option("--batch", type=BATCH, required=True, help="Images at a time.")
@@ -253,7 +268,7 @@ def train(
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, tables, figures.")
 @command.recorded("outdir", name="metrics.run.json")
 def evaluate(
-    model: Path,
+    model: tuple[Path, ...],
     images: Path,
     curated: Path,
     splits: Path,
@@ -269,37 +284,96 @@ def evaluate(
     device: str,
     outdir: Path,
 ) -> None:
-    """Measure a classifier on one split; write measures, tables, figures and predictions.
+    """Measure models on one split; write measures, tables, figures and predictions.
 
     Temperatures and thresholds are fitted to val, and to nothing else; with --split val to nothing.
+    Models of folds also predict the images of train, each its own fold.
+
+    Example: classifiers evaluate --model fold0/model.safetensors --model fold1/model.safetensors
+    --images classifier.npy --curated curated.parquet --splits splits.parquet --split test
+    --batch 256 --tta flip --threshold macro_f1 --small-group 20 --confidence 0.95
+    --num-bootstrap 1000 --seed 0 --threads 2 --outdir both
     """
-    from classifiers import checkpoint, evaluate, predicting
+    from classifiers import ensemble, evaluate
     from classifiers.bootstrap import Draws
-    from classifiers.data import ImagePool, open_images, read_labelled
+    from classifiers.data import read_labelled
     from facedata import machine, tables
-    from facedata.errors import DataError
 
     machine.tune(threads)
     the_device = machine.find_device(device)
-    classifier, meta = checkpoint.load_classifier(model)
-    classifier = classifier.to(the_device)
-    size = (meta["geometry"]["height"], meta["geometry"]["width"])
-    predicted = {}
-    for name in dict.fromkeys(["val", split]):
-        table = read_labelled(curated, splits, [name])
-        array = open_images(images, table)
-        if array.shape[1:3] != size:
-            raise DataError(f"{images}: {array.shape[1:3]} px, {model} was trained on {size}")
-        pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
-        outputs = predicting.predict(classifier, pool, batch, the_device, name, tta)
-        predicted[name] = evaluate.Predicted(table, outputs)
-        predictions = evaluate.predictions_table(
-            table["image_id"], classifier.heads, outputs, meta["arm"], meta["seed"]
-        )
-        tables.write(predictions, outdir / f"{name}_predictions.parquet")
+    models = ensemble.load_models(model, the_device)
+    look = ensemble.Look(images, batch, the_device, tta)
+    heads, meta = models[0].classifier.heads, models[0].meta
+    predicted = {
+        name: ensemble.predict_images(models, read_labelled(curated, splits, [name]), look)
+        for name in dict.fromkeys(["val", split])
+    }
+    train = read_labelled(curated, splits, ["train"])
+    out_of_fold = ensemble.predict_folds(models, train, look)
     settings = evaluate.Settings(Draws(confidence, num_bootstrap, seed), small_group, threshold)
     val = None if split == "val" else predicted["val"]
-    evaluate.write_evaluation(classifier.heads, predicted[split], val, settings, outdir)
+    evaluate.write_evaluation(heads, predicted[split], val, settings, outdir, out_of_fold)
+    if out_of_fold is not None:
+        predicted["oof"] = out_of_fold
+    for name, one in predicted.items():
+        table = evaluate.predictions_table(heads, one, meta["arm"], meta["seed"])
+        if name == "oof":
+            table.insert(1, "fold", one.table["fold"])
+        tables.write(table, outdir / f"{name}_predictions.parquet")
+
+
+@main.command()
+@click.option(
+    "--predictions", type=IN_FILE, required=True, multiple=True, help="Of one model each, of test."
+)
+@click.option(
+    "--val-predictions", type=IN_FILE, required=True, multiple=True, help="Likewise, of val."
+)
+@click.option("--curated", type=IN_FILE, required=True, help="Labels, groups and clusters.")
+@click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
+@FIGURES
+@click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, tables, figures.")
+@command.recorded("outdir", name="run.json")
+def ensemble(
+    predictions: tuple[Path, ...],
+    val_predictions: tuple[Path, ...],
+    curated: Path,
+    heads: list,
+    threshold: str,
+    small_group: int,
+    confidence: float,
+    num_bootstrap: int,
+    seed: int,
+    outdir: Path,
+) -> None:
+    """Measure the mean of several models' predictions, such as one a seed.
+
+    Temperatures and thresholds are fitted to the mean on val.
+
+    Example: classifiers ensemble --predictions seed0/test_predictions.parquet
+    --predictions seed1/test_predictions.parquet --val-predictions seed0/val_predictions.parquet
+    --val-predictions seed1/val_predictions.parquet --curated curated.parquet
+    --heads '[{"name": "age", "attributes": ["age"], "kind": "categorical", "weight": 1}]'
+    --threshold macro_f1 --small-group 20 --confidence 0.95 --num-bootstrap 1000 --seed 0
+    --outdir both
+    """
+    from classifiers import ensemble, evaluate
+    from classifiers.bootstrap import Draws
+    from classifiers.heads import read_heads
+    from facedata import tables
+
+    table = tables.read(curated, ["image_id"])
+    the_heads = read_heads(heads, table, str(curated))
+    val, test = (
+        ensemble.read_predictions(paths, table, curated, the_heads)
+        for paths in (val_predictions, predictions)
+    )
+    settings = evaluate.Settings(Draws(confidence, num_bootstrap, seed), small_group, threshold)
+    evaluate.write_evaluation(the_heads, test, val, settings, outdir)
+    first = tables.read(predictions[0], ["arm", "seed"]).iloc[0]
+    for name, one in {"val": val, "test": test}.items():
+        found = evaluate.predictions_table(the_heads, one, first["arm"], first["seed"])
+        tables.write(found, outdir / f"{name}_predictions.parquet")
 
 
 @main.command()

@@ -13,6 +13,7 @@ from facedata import tables
 from facedata.errors import DataError
 from facedata.geometry import Geometry, read_geometries
 from facedata.packed import read_images
+from facedata.split import units
 
 SPLITS = ("train", "val", "test")
 
@@ -61,6 +62,34 @@ def open_images(path: Path, table: pd.DataFrame) -> np.ndarray:
     if len(rows) and (rows.isna().any() or rows.min() < 0 or rows.max() >= len(images)):
         raise DataError(f"{path}: has {len(images)} images, rows up to {rows.max()} are named")
     return images
+
+
+def check_size(path: Path, shape: Sequence[int], size: Geometry) -> None:
+    """Check that packed images [N, H, W, 3] have the size that a geometry says.
+
+    Raises:
+        DataError: they have another.
+    """
+    if tuple(shape[1:3]) != (size.height, size.width):
+        found = f"{shape[2]}x{shape[1]}"
+        raise DataError(f"{path}: {found} px, the geometry says {size.width}x{size.height}")
+
+
+def check_apart(one: pd.DataFrame, other: pd.DataFrame, source: str) -> None:
+    """Check that two tables of images have no image, person or cluster of duplicates in common.
+
+    Raises:
+        DataError: they have; one image of each is named.
+    """
+    unit = units(pd.concat([one, other], ignore_index=True))
+    shared = np.intersect1d(unit[: len(one)], unit[len(one) :])
+    if len(shared):
+        places = [np.flatnonzero(part == shared[0])[0] for part in np.split(unit, [len(one)])]
+        names = [table["image_id"].iloc[i] for table, i in zip((one, other), places, strict=True)]
+        raise DataError(
+            f"{source}: image {names[1]!r} is held out, but its person or duplicate {names[0]!r} is"
+            f" not ({len(shared)} such); make the splits again with `facedata split`"
+        )
 
 
 def read_geometry(values: Any) -> Geometry:

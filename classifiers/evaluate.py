@@ -12,6 +12,7 @@ from sklearn.metrics import classification_report
 
 from classifiers.bootstrap import Draws, interval
 from classifiers.calibration import FILE, Calibration, calibrate, choose, scale, write_calibration
+from classifiers.data import check_apart
 from classifiers.figures import draw_confusions, draw_reliability, save_svg
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.metrics import (
@@ -65,18 +66,14 @@ class Predicted:
 
 
 def predictions_table(
-    image_ids: pd.Series,
-    heads: Sequence[Head],
-    outputs: Mapping[str, np.ndarray],
-    arm: str,
-    seed: int,
+    heads: Sequence[Head], predicted: Predicted, arm: str, seed: int
 ) -> pd.DataFrame:
     """Return image_id, arm, seed and for each head `name` and `name:class`, one row an image."""
     columns = {
-        "image_id": image_ids.reset_index(drop=True),
+        "image_id": predicted.table["image_id"].reset_index(drop=True),
         "arm": arm,
         "seed": seed,
-        **prediction_columns(heads, outputs),
+        **prediction_columns(heads, predicted.outputs),
     }
     return pd.DataFrame(columns)
 
@@ -87,6 +84,7 @@ def write_evaluation(
     val: Predicted | None,
     settings: Settings,
     outdir: Path,
+    out_of_fold: Predicted | None = None,
 ) -> dict[str, Any]:
     """Write metrics.json, report.txt, tables and figures to a folder; return the metrics.
 
@@ -98,7 +96,13 @@ def write_evaluation(
         val: what temperatures and thresholds are fitted to, never `predicted`; None for none.
         settings: how to measure.
         outdir: folder to write to.
+        out_of_fold: images of train, each predicted by the model that did not learn from it.
+
+    Raises:
+        DataError: a person (or duplicates) is both in val and among the images to measure on.
     """
+    if val is not None:
+        check_apart(val.table, predicted.table, "predictions")
     table, outputs, confidence = predicted.table, predicted.outputs, settings.draws.confidence
     cluster = units(table)
     calibrations = {} if val is None else _calibrate(heads, val, settings.threshold)
@@ -115,6 +119,10 @@ def write_evaluation(
         }
         if head.name in calibrations:
             metrics[head.name] |= _calibrated(target, output, calibrations[head.name])
+        if out_of_fold is not None:
+            held_out = head_targets(head, out_of_fold.table)
+            of_folds = head_metrics(head, held_out, out_of_fold.outputs[head.name])
+            metrics[head.name]["out_of_fold"] = of_folds
         metrics[head.name]["subgroups"] = _nested(of_groups)
         measured[head.name] = found
         rows += of_groups

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from classifiers import synthetic
-from classifiers.data import open_images, read_labelled
+from classifiers.data import check_apart, check_size, open_images, read_labelled
 from classifiers.heads import Head, read_heads
 from classifiers.samplers import Arm
 from classifiers.training import Examples
@@ -79,7 +79,8 @@ def read_sets(
             train and val.
 
     Raises:
-        DataError: files do not fit together or to the arm.
+        DataError: files do not fit together or to the arm, or a person (or duplicates) would be
+            both learned from and validated on.
     """
     given = (paths.synth_images, paths.synth_samples, paths.deficits)
     if arm.share and None in given:
@@ -94,6 +95,7 @@ def read_sets(
     if not is_val.any():
         raise DataError(f"{paths.splits}: no image of train in fold {fold}")
     train_table, val_table = table[~is_val], table[is_val]
+    check_apart(train_table, val_table, str(paths.splits))
     heads = read_heads(settings, train_table, str(paths.curated))
     train = Examples.of(array, train_table, heads)
     if arm.share:
@@ -116,14 +118,3 @@ def read_framing(faces: Path, train_ids: Sequence[str]) -> list[list[float]] | N
     """
     table = tables.read(faces, ["image_id", "non_face", *align.POINT_COLUMNS])
     return align.measure_framing(tables.rows_of(table, train_ids, faces))
-
-
-def check_size(path: Path, shape: Sequence[int], size: Geometry) -> None:
-    """Check that packed images [N, H, W, 3] have the size that a geometry says.
-
-    Raises:
-        DataError: they have another.
-    """
-    if tuple(shape[1:3]) != (size.height, size.width):
-        found = f"{shape[2]}x{shape[1]}"
-        raise DataError(f"{path}: {found} px, the geometry says {size.width}x{size.height}")

@@ -10,6 +10,7 @@ from classifiers.bootstrap import Draws
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.subgroups import find_groups, measure_groups
 from facedata import files
+from facedata.errors import DataError
 from facedata.split import units
 
 AGES = ("young", "middle", "old")
@@ -65,7 +66,7 @@ def predicted():
 @pytest.fixture(scope="module")
 def written(predicted, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
-    val = make_table(seed=2)
+    val = make_table(seed=2).assign(group=None)  # other persons
     val = evaluate.Predicted(val, make_outputs(val, seed=3))
     evaluate.write_evaluation(HEADS, predicted, val, SETTINGS, folder)
     return folder
@@ -225,12 +226,20 @@ def test_a_joint_head_is_measured_by_each_of_its_attributes():
     assert {("age", "old"), ("glasses", "yes"), ("hat", "no")} <= found
 
 
+def test_thresholds_are_not_fitted_to_persons_that_are_measured(predicted, tmp_path):
+    same = make_table(seed=2)
+    val = evaluate.Predicted(same, make_outputs(same))
+    with pytest.raises(DataError, match=r"image 'i0' is held out, but its person .* 'i0' is not"):
+        evaluate.write_evaluation(HEADS, predicted, val, SETTINGS, tmp_path)
+
+
 def test_heads_without_any_label_are_told_as_such(predicted, tmp_path):
     table = predicted.table.assign(
         age=predicted.table["age"].where(predicted.table["age"].isna()), height=np.nan
     )
     blind = evaluate.Predicted(table, predicted.outputs)
-    metrics = evaluate.write_evaluation(HEADS, blind, blind, SETTINGS, tmp_path)
+    val = evaluate.Predicted(table.assign(group=None), predicted.outputs)
+    metrics = evaluate.write_evaluation(HEADS, blind, val, SETTINGS, tmp_path)
     assert metrics["age"]["accuracy"] is metrics["age"]["intervals"]["accuracy"] is None
     assert metrics["height"]["mae"] is None
     assert metrics["age"]["temperature"] == 1 and metrics["age"]["ece_calibrated"] is None

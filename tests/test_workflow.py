@@ -106,6 +106,7 @@ def test_the_default_run_has_every_stage(project):
         "filter",
         "classify",
         "evaluate",
+        "ensemble",
         "compare",
         "page",
     }
@@ -165,6 +166,22 @@ def test_weights_of_inception_are_an_input(project, tmp_path):
     weights.unlink()
     done = snakemake("-n", "--configfile", str(changed), cwd=project, check=False)
     assert done.returncode != 0 and str(weights) in done.stdout + done.stderr
+
+
+def test_folds_are_trained_one_by_one_and_measured_together(project, tmp_path):
+    changed = tmp_path / "changed.yaml"
+    changed.write_text("classify: {use_folds: true}\nsplit: {folds: 3}\narms: [real]\nseeds: [4]\n")
+    done = snakemake("-n", "-p", "--configfile", str(changed), cwd=project)
+    lines = (done.stdout + done.stderr).splitlines()
+    folder = "results/avatars/classifiers/hair/real/seed4"
+    models = [f"{folder}/fold{k}/model.safetensors" for k in range(3)]
+    trained = [line for line in lines if "classifiers train --" in line]
+    for k in range(3):
+        wanted = f"--seed 4 --outdir {folder}/fold{k} "
+        assert [f" --fold {k} " in line for line in trained if wanted in line] == [True]
+    measured = [line for line in lines if "classifiers evaluate $" in line]
+    assert len(measured) == 1 and f"$(printf -- '--model %s ' {' '.join(models)})" in measured[0]
+    assert "ensemble" not in planned(done)  # one seed
 
 
 @pytest.mark.parametrize("kind", ["--dag", "--rulegraph"])

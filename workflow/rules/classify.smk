@@ -6,13 +6,15 @@ rule classify:
         splits=results("splits.parquet"),
         faces=results("faces.parquet"),
     output:
-        model=results("classifiers/{task}/{arm}/seed{seed}/model.safetensors"),
-        history=results("classifiers/{task}/{arm}/seed{seed}/history.csv"),
-        predictions=results("classifiers/{task}/{arm}/seed{seed}/predictions.parquet"),
+        model=results("classifiers/{task}/{arm}/seed{seed}{fold}/model.safetensors"),
+        history=results("classifiers/{task}/{arm}/seed{seed}{fold}/history.csv"),
+        predictions=results(
+            "classifiers/{task}/{arm}/seed{seed}{fold}/predictions.parquet"
+        ),
     log:
-        results("logs/classify/{task}/{arm}/seed{seed}.log"),
+        results("logs/classify/{task}/{arm}/seed{seed}{fold}.log"),
     benchmark:
-        results("benchmarks/classify/{task}/{arm}/seed{seed}.tsv")
+        results("benchmarks/classify/{task}/{arm}/seed{seed}{fold}.tsv")
     threads: 8
     resources:
         gpu=1,
@@ -20,6 +22,7 @@ rule classify:
         outdir=folder_of("model"),
         heads=heads,
         synth=synth_options,
+        fold=fold_option,
         geometry=setting("geometries/classifier"),
         backbone=setting("classify/backbone"),
         weights=setting("classify/weights"),
@@ -43,8 +46,7 @@ rule classify:
     shell:
         "classifiers train --images {input.images} --curated {input.curated}"
         " --splits {input.splits} --faces {input.faces} --heads {params.heads:q}"
-        " --loss {params.loss:q}"
-        " --arm {wildcards.arm} {params.synth}"
+        " --loss {params.loss:q} --arm {wildcards.arm} {params.synth} {params.fold}"
         " --geometry {params.geometry:q} --backbone {params.backbone} --head {params.head:q}"
         " --view {params.view:q} --sampler {params.sampler} --augment {params.augment:q}"
         " --weights {params.weights:q} --epochs {params.epochs} --batch {params.batch}"
@@ -57,7 +59,7 @@ rule classify:
 
 rule evaluate:
     input:
-        model=results("classifiers/{task}/{arm}/seed{seed}/model.safetensors"),
+        models=seed_models(),
         images=results("images/classifier.npy"),
         curated=results("curated.parquet"),
         splits=results("splits.parquet"),
@@ -90,9 +92,41 @@ rule evaluate:
         seed=setting("seed"),
         code=code_digest("classifiers evaluate"),
     shell:
-        "classifiers evaluate --model {input.model} --images {input.images}"
+        "classifiers evaluate $(printf -- '--model %s ' {input.models}) --images {input.images}"
         " --curated {input.curated} --splits {input.splits} --split test --batch {params.batch}"
         " --tta {params.tta} --threshold {params.threshold} --small-group {params.small_group}"
         " --confidence {params.confidence} --num-bootstrap {params.num_bootstrap}"
         " --seed {params.seed}"
         " --threads {threads} --outdir {params.outdir} 2> {log}"
+
+
+# All seeds of an arm as one: what the mean of their probabilities is worth.
+rule ensemble:
+    input:
+        predictions=seed_files("test_predictions.parquet"),
+        val_predictions=seed_files("val_predictions.parquet"),
+        curated=results("curated.parquet"),
+    output:
+        metrics=results("classifiers/{task}/{arm}/ensemble/metrics.json"),
+        calibration=results("classifiers/{task}/{arm}/ensemble/calibration.json"),
+        predictions=results(
+            "classifiers/{task}/{arm}/ensemble/test_predictions.parquet"
+        ),
+    log:
+        results("logs/ensemble/{task}/{arm}.log"),
+    params:
+        outdir=folder_of("metrics"),
+        heads=heads,
+        threshold=setting("evaluate/threshold"),
+        small_group=setting("evaluate/small_group"),
+        confidence=setting("evaluate/confidence"),
+        num_bootstrap=setting("evaluate/num_bootstrap"),
+        seed=setting("seed"),
+        code=code_digest("classifiers ensemble"),
+    shell:
+        "classifiers ensemble $(printf -- '--predictions %s ' {input.predictions})"
+        " $(printf -- '--val-predictions %s ' {input.val_predictions})"
+        " --curated {input.curated} --heads {params.heads:q} --threshold {params.threshold}"
+        " --small-group {params.small_group} --confidence {params.confidence}"
+        " --num-bootstrap {params.num_bootstrap} --seed {params.seed}"
+        " --outdir {params.outdir} 2> {log}"

@@ -137,9 +137,10 @@ def heads(wildcards):
 
 
 def teacher():
-    """The classifier that checks synthetic images: trained on real images of train alone."""
+    """The classifier that checks synthetic images: trained on all real images of train."""
+    place = "/all" if config["classify"]["use_folds"] else ""
     return results(
-        f"classifiers/{config['tasks'][0]['name']}/real/seed{config['seeds'][0]}/model.safetensors"
+        f"classifiers/{config['tasks'][0]['name']}/real/seed{config['seeds'][0]}{place}/model.safetensors"
     )
 
 
@@ -170,6 +171,40 @@ def arm_files(name):
         for arm in config["arms"]
         for seed in config["seeds"]
     ]
+
+
+def fold_option(wildcards):
+    """The fold that a classifier does not learn from, where it is one of several."""
+    number = wildcards.fold.removeprefix("/fold")
+    return f"--fold {number}" if number.isdigit() else ""
+
+
+def seed_models():
+    """The classifiers that are measured as one: that of a seed, or those of its folds."""
+    folds = [f"/fold{k}" for k in range(config["split"]["folds"])]
+    return [
+        results(f"classifiers/{{task}}/{{arm}}/seed{{seed}}{fold}/model.safetensors")
+        for fold in (folds if config["classify"]["use_folds"] else [""])
+    ]
+
+
+def seed_files(name):
+    """One file of every seed of an arm."""
+    return [
+        results(f"classifiers/{{task}}/{{arm}}/seed{seed}/{name}")
+        for seed in config["seeds"]
+    ]
+
+
+def ensembles():
+    """The mean of all seeds of each arm, where there are several."""
+    if len(config["seeds"]) < 2:
+        return []
+    return expand(
+        results("classifiers/{task}/{arm}/ensemble/metrics.json"),
+        task=[task["name"] for task in config["tasks"]],
+        arm=config["arms"],
+    )
 
 
 def task_files(pattern):

@@ -1,0 +1,148 @@
+"""Several models, or their predictions, as one: the mean of probabilities and of numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from classifiers.backbones import Classifier
+from classifiers.checkpoint import load_classifier
+from classifiers.data import ImagePool, check_size, open_images, read_geometry
+from classifiers.evaluate import Predicted
+from classifiers.heads import Head
+from classifiers.predicting import Outputs, mean_outputs, predict
+from facedata import tables
+from facedata.errors import DataError
+
+
+@dataclass(frozen=True)
+class Model:
+    """A classifier of `classifiers train` and what its file says of it."""
+
+    classifier: Classifier
+    meta: dict[str, Any]
+
+    @property
+    def fold(self) -> int | None:
+        """The fold of train that it did not learn from; None if it learnt from all of train."""
+        return self.meta.get("fold")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How models look at images.
+
+    Attributes:
+        images: packed images (.npy).
+        batch: images at a time.
+        device: to compute on, where the models are.
+        tta: see `predicting.looks`.
+    """
+
+    images: Path
+    batch: int
+    device: torch.device
+    tta: str
+
+
+def load_models(paths: Sequence[Path], device: torch.device) -> list[Model]:
+    """Return models that predict the same of the same images.
+
+    Raises:
+        DataError: one is no classifier, or differs in heads, geometry or arm from the first.
+    """
+    models = []
+    for path in paths:
+        classifier, meta = load_classifier(path)
+        models.append(Model(classifier.to(device), meta))
+        for what, values in _compared(models[-1]).items():
+            first = _compared(models[0])[what]
+            if values != first:
+                raise DataError(f"{path}: {what} {values}, but {paths[0]} has {first}")
+    folds = [model.fold for model in models if model.fold is not None]
+    if len(set(folds)) < len(folds):
+        raise DataError(f"--model: folds {folds}, expected each of them once")
+    return models
+
+
+def _compared(model: Model) -> dict[str, Any]:
+    heads = [(head.name, head.kind, head.classes) for head in model.classifier.heads]
+    return {"heads": heads, "geometry": model.meta["geometry"], "arm": model.meta["arm"]}
+
+
+def predict_images(models: Sequence[Model], table: pd.DataFrame, look: Look) -> Predicted:
+    """Return what models say, in the mean, of the images of a table (`row` in the packed images).
+
+    Raises:
+        DataError: the packed images are of another size, or fewer than the table names.
+    """
+    array = open_images(look.images, table)
+    check_size(look.images, array.shape, read_geometry(models[0].meta["geometry"]))
+    pool = ImagePool([(array, table["row"].to_numpy(dtype=np.int64))])
+    outputs = [
+        predict(model.classifier, pool, look.batch, look.device, f"model {number}", look.tta)
+        for number, model in enumerate(models, start=1)
+    ]
+    return Predicted(table, mean_outputs(outputs))
+
+
+def predict_folds(models: Sequence[Model], train: pd.DataFrame, look: Look) -> Predicted | None:
+    """Return what each model says of the fold of train that it did not learn from.
+
+    Args:
+        models: of folds; None is returned if one learnt from all of train.
+        train: the train split with `fold`.
+        look: how.
+
+    Returns:
+        The images of the models' folds, in the order of the table.
+    """
+    if any(model.fold is None for model in models):
+        return None
+    own = [np.flatnonzero(train["fold"] == model.fold) for model in models]
+    found = [
+        predict_images([model], train.iloc[rows], look).outputs
+        for model, rows in zip(models, own, strict=True)
+    ]
+    rows = np.concatenate(own)
+    order = np.argsort(rows)
+    outputs = {name: np.concatenate([one[name] for one in found])[order] for name in found[0]}
+    return Predicted(train.iloc[rows[order]].reset_index(drop=True), outputs)
+
+
+def read_predictions(
+    paths: Sequence[Path], curated: pd.DataFrame, source: Path, heads: Sequence[Head]
+) -> Predicted:
+    """Return the mean of several files of predictions of the same images.
+
+    Args:
+        paths: such as the test_predictions.parquet of each seed.
+        curated: labels of these images, and maybe of others.
+        source: where they were read from, for messages.
+        heads: of the task.
+
+    Raises:
+        DataError: a file lacks columns, has other images than the first, or an image is not in
+            `curated`.
+    """
+    image_ids: list[str] | None = None
+    outputs: list[Outputs] = []
+    for path in paths:
+        columns = [name for head in heads for name in (head.columns or [head.name])]
+        table = tables.read(path, ["image_id", *columns])
+        if image_ids is None:
+            image_ids = table["image_id"].tolist()
+        if set(table["image_id"]) != set(image_ids):
+            raise DataError(f"{path}: other images than {paths[0]}")
+        table = tables.rows_of(table, image_ids, path)
+        outputs.append(
+            {
+                head.name: table[head.columns or head.name].to_numpy(dtype=np.float64)
+                for head in heads
+            }
+        )
+    return Predicted(tables.rows_of(curated, image_ids or [], source), mean_outputs(outputs))
