@@ -21,7 +21,8 @@ from stylegan2.ops.upfirdn2d import setup_filter, upsample2d
 x, f = torch.arange(16.0).reshape(1, 1, 4, 4), setup_filter([1, 3, 3, 1])
 print(float(upsample2d(x, f).sum()), native.is_used(upsample2d(x, f)))
 """
-# Stands for a compiler: notes each compilation of cpu.cpp and hands out a library that was compiled before.
+# Stands for a compiler: notes each compilation of cpu.cpp and hands out a library that was compiled
+# before.
 COMPILER = """#!/bin/sh
 out=; previous=
 for argument in "$@"; do
