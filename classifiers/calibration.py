@@ -13,7 +13,7 @@ from classifiers.metrics import MEASURES
 from facedata import files
 from facedata.errors import DataError
 
-FILE = "calibration.json"  # of `classifiers evaluate`, beside the model
+FILE = "calibration.json"  # of `classifiers evaluate`
 NO_THRESHOLD = "none"
 LIMITS = (0.05, 20.0)  # of a temperature
 TINY = np.finfo(np.float64).tiny  # probabilities of 0 have a logarithm, too
@@ -135,7 +135,12 @@ def read_calibration(path: Path) -> dict[str, Calibration]:
         raise DataError(f"{path}: no calibration of `classifiers evaluate`") from None
 
 
-def read_beside(model: Path) -> dict[str, Calibration]:
-    """Return the calibrations that lie beside a model; none where no file does."""
-    path = model.with_name(FILE)
+def read_beside(models: Sequence[Path]) -> dict[str, Calibration]:
+    """Return the calibrations that were fitted to a model, or to the mean of several.
+
+    That of one lies beside it, that of several, each in its folder, in the folder above them.
+    Without such a file there are none.
+    """
+    folder = models[0].parent if len(models) == 1 else models[0].parent.parent
+    path = folder / FILE
     return read_calibration(path) if path.is_file() else {}

@@ -16,6 +16,7 @@ BATCH = click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NON_NEGATIVE = click.FloatRange(min=0)
 CLOSED_SHARE = click.FloatRange(0, 1)
+TTA = click.Choice(["none", "flip", "flip_crops"])  # of classifiers.predicting, slow to import
 
 
 @click.group(cls=command.Group)
@@ -259,7 +260,7 @@ def train(
 @click.option("--batch", type=BATCH, required=True, help="Images at a time.")
 @click.option(
     "--tta",
-    type=click.Choice(["none", "flip", "flip_crops"]),
+    type=TTA,
     required=True,
     help="Look at mirror images, too, and at the view's corners; outputs are the mean.",
 )
@@ -622,7 +623,13 @@ def compare(
 
 
 @main.command(context_settings={"show_default": True})
-@click.option("--model", type=IN_FILE, required=True, help="Of `classifiers train`.")
+@click.option(
+    "--model",
+    type=IN_FILE,
+    required=True,
+    multiple=True,
+    help="Of `classifiers train`; of several, such as one a fold, the mean is given.",
+)
 @click.option("--images", required=True, help="Photos: a folder, ZIP archive, file or glob.")
 @click.option("--out", type=OUT_FILE, required=True, help="Output: .csv, .parquet or text.")
 @click.option(
@@ -639,18 +646,25 @@ def compare(
 @click.option(
     "--min-probability", type=CLOSED_SHARE, default=0.9, help="Of a face that counts (--align)."
 )
+@click.option(
+    "--tta",
+    type=TTA,
+    default="none",
+    help="Look at mirror images, too, and at the view's corners; outputs are the mean.",
+)
 @click.option("--batch", type=BATCH, default=64, help="Faces at a time.")
 @command.ALL_THREADS
 @DEVICE
 @command.recorded("out")
 def predict(
-    model: Path,
+    model: tuple[Path, ...],
     images: str,
     out: Path,
     form: str,
     sheet: Path | None,
     align: bool,
     min_probability: float,
+    tta: str,
     batch: int,
     threads: int,
     device: str,
@@ -662,12 +676,12 @@ def predict(
 
     \b
     classifiers predict --model model.safetensors --images photos --align \\
-        --out predictions.csv --sheet sheet.png
+        --tta flip --out predictions.csv --sheet sheet.png
     """
     import numpy as np
     from PIL import Image
 
-    from classifiers import calibration, checkpoint, photos, predict, predicting, sheets
+    from classifiers import calibration, ensemble, photos, predict, predicting, sheets
     from classifiers.data import read_geometry
     from facedata import align as alignment
     from facedata import files, machine, tables
@@ -675,9 +689,10 @@ def predict(
 
     machine.tune(threads)
     the_device = machine.find_device(device)
-    classifier, meta = checkpoint.load_classifier(model)
+    models = ensemble.load_models(model, the_device)
+    heads, meta = models[0].classifier.heads, models[0].meta
     if form == "celeba":
-        predict.celeba_heads(classifier.heads)
+        predict.celeba_heads(heads)
     calibrations = calibration.read_beside(model)
     log.info("calibrated by val: %s", ", ".join(calibrations) or "no head")
     geometry = read_geometry(meta["geometry"])
@@ -686,7 +701,7 @@ def predict(
         framing = meta.get("framing")
         if framing is None:
             raise DataError(
-                f"{model}: does not say how faces lie in its training images (there were hardly"
+                f"{model[0]}: does not say how faces lie in its training images (there were hardly"
                 " any, or it was trained without --faces); predict without --align"
             )
         finder = alignment.FaceFinder(min_probability, the_device)
@@ -694,21 +709,23 @@ def predict(
             photos.aligned_faces, geometry=geometry, framing=np.array(framing), finder=finder
         )
         num_readers = 1  # the finder has threads of its own
+    classifiers = [one.classifier for one in models]
+    ask = predict.Ask(classifiers, tta, calibrations, batch, the_device)
+    num_shown = sheets.MAX_SHOWN if sheet else 0
     predictions = predict.predict_photos(
-        classifier.to(the_device), photos.find_photos(images), read, batch, the_device,
-        calibrations, sheets.MAX_SHOWN if sheet else 0, num_readers,
-    )  # fmt: skip
+        ask, photos.find_photos(images), read, num_shown, num_readers
+    )
     table = predictions.table
     problems = table["problem"].value_counts()
     log.info("%d rows of %d photos", len(table), table["file"].nunique())
     for problem, count in problems.items():
         log.info("%s: %d", problem, count)
     if sheet:
-        picture = sheets.draw_sheet(classifier.heads, table, predictions.shown)
+        picture = sheets.draw_sheet(heads, table, predictions.shown)
         with files.replacing(sheet) as part:
             Image.fromarray(picture).save(part, format="PNG")
     if form == "celeba":
-        lines = predict.celeba_lines(classifier.heads, table)
+        lines = predict.celeba_lines(heads, table)
         files.write_text("".join(f"{line}\n" for line in lines), out)
     else:
         tables.write(table, out)
@@ -738,7 +755,7 @@ def export(model: Path, out: Path, card: Path | None) -> None:
     from facedata import files
 
     classifier, meta = checkpoint.load_classifier(model)
-    difference = export.save_onnx(classifier, meta, calibration.read_beside(model), out)
+    difference = export.save_onnx(classifier, meta, calibration.read_beside([model]), out)
     log.info("%s: differs from the classifier by %.1e at most", out, difference)
     beside = {
         name: files.read_json(model.with_name(f"{name}.json"))

@@ -13,7 +13,7 @@ from classifiers.calibration import Calibration
 from classifiers.data import to_batch
 from classifiers.heads import Head, num_columns, split_outputs
 from classifiers.photos import Photo
-from classifiers.predicting import prediction_columns
+from classifiers.predicting import Outputs, look_outputs, mean_outputs, prediction_columns
 from facedata import progress
 from facedata.adapters.declared import CELEBA_ATTRIBUTES
 from facedata.errors import DataError
@@ -37,38 +37,53 @@ class Predictions:
     shown: list[np.ndarray | None]
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of photographs.
+
+    Attributes:
+        classifiers: in evaluation mode, on `device`, with the same heads and geometry; the mean
+            of what they say counts.
+        tta: how often they look, see `predicting.looks`.
+        calibrations: by head, as of `prediction_columns`.
+        batch: thumbnails at a time.
+        device: to compute on.
+    """
+
+    classifiers: Sequence[Classifier]
+    tta: str
+    calibrations: Mapping[str, Calibration]
+    batch: int
+    device: torch.device
+
+    @torch.inference_mode()
+    def outputs(self, thumbnails: Sequence[np.ndarray]) -> Outputs:
+        """Return the mean outputs for thumbnails, uint8 [height, width, 3] each."""
+        images = to_batch(np.stack(thumbnails), self.device)
+        return mean_outputs([look_outputs(one, images, self.tta) for one in self.classifiers])
+
+
 def predict_photos(
-    classifier: Classifier,
+    ask: Ask,
     paths: Mapping[str, str],
     read: Callable[[str], Photo],
-    batch: int,
-    device: torch.device,
-    calibrations: Mapping[str, Calibration],
     num_shown: int,
     num_readers: int,
 ) -> Predictions:
     """Predict photographs; no more than a batch of thumbnails is held, and those to be shown.
 
     Args:
-        classifier: in evaluation mode, on `device`.
+        ask: what of them.
         paths: of the photos by name.
-        read: from a path to thumbnails of the classifier's geometry; see `classifiers.photos`.
-        batch: thumbnails at a time.
-        device: to compute on.
-        calibrations: by head, as of `prediction_columns`.
+        read: from a path to thumbnails of the classifiers' geometry; see `classifiers.photos`.
         num_shown: rows whose thumbnails are kept.
         num_readers: threads that read photos ahead.
     """
     rows: list[dict[str, Any]] = []
     shown: list[np.ndarray | None] = []
     waiting: list[np.ndarray] = []
-    parts = [np.zeros((0, num_columns(classifier.heads)))]
-
-    def compute(num: int) -> None:
-        pixels = to_batch(np.stack(waiting[:num]), device)
-        parts.append(classifier(classifier.look(pixels)).double().cpu().numpy())
-        del waiting[:num]
+    heads = ask.classifiers[0].heads
+    parts = [split_outputs(heads, np.zeros((0, num_columns(heads))))]
 
     photos = threaded_map(read, paths.values(), num_readers)
     named = zip(paths, photos, strict=True)
@@ -77,12 +92,13 @@ def predict_photos(
         shown += list(photo.thumbnails) or [None]
         del shown[num_shown:]
         waiting += list(photo.thumbnails)
-        while len(waiting) >= batch:
-            compute(batch)
+        while len(waiting) >= ask.batch:
+            parts.append(ask.outputs(waiting[: ask.batch]))
+            del waiting[: ask.batch]
     if waiting:
-        compute(len(waiting))
-    outputs = split_outputs(classifier.heads, np.concatenate(parts))
-    columns = prediction_columns(classifier.heads, outputs, calibrations)
+        parts.append(ask.outputs(waiting))
+    outputs = {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
+    columns = prediction_columns(heads, outputs, ask.calibrations)
     return Predictions(_table(rows, pd.DataFrame(columns)), shown)
 
 

@@ -86,6 +86,12 @@ def looks(classifier: Classifier, images: Tensor, tta: str) -> list[Tensor]:
     return found if tta == "none" else [*found, *(one.flip(3) for one in found)]
 
 
+def look_outputs(classifier: Classifier, images: Tensor, tta: str) -> Outputs:
+    """Return the mean of what a classifier says each time that it looks at images; see `looks`."""
+    outputs = (classifier(one).double().cpu().numpy() for one in looks(classifier, images, tta))
+    return mean_outputs([split_outputs(classifier.heads, one) for one in outputs])
+
+
 @torch.inference_mode()
 def predict(
     classifier: Classifier,
@@ -109,8 +115,7 @@ def predict(
     heads = classifier.heads
     parts = [split_outputs(heads, np.zeros((0, num_columns(heads))))]
     for images in batches(pool, batch, device, description):
-        outputs = (classifier(one).double().cpu().numpy() for one in looks(classifier, images, tta))
-        parts.append(mean_outputs([split_outputs(heads, one) for one in outputs]))
+        parts.append(look_outputs(classifier, images, tta))
     return {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
 
 

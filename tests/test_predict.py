@@ -44,18 +44,18 @@ HEADS = [
 ]
 
 
-def make_classifier(heads=HEADS):
+def make_classifier(heads=HEADS, seed=1):
     """Return a classifier whose predictions differ from photo to photo."""
     classifier = build_classifier(sets.BACKBONE, "none", heads, VIEW, seed=0).eval()
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     torch.nn.init.normal_(classifier.layer.linear.weight, std=2.0)
     return classifier
 
 
-def save(path, heads=HEADS, framing=FRAMING):
+def save(path, heads=HEADS, framing=FRAMING, seed=1):
     geometry = {"height": SIZE.height, "width": SIZE.width, "fit": SIZE.fit}
-    meta = {"backbone": sets.BACKBONE, "geometry": geometry, "framing": framing}
-    checkpoint.save_classifier(make_classifier(heads), meta, path)
+    meta = {"backbone": sets.BACKBONE, "geometry": geometry, "framing": framing, "arm": "real"}
+    checkpoint.save_classifier(make_classifier(heads, seed), meta, path)
     return path
 
 
@@ -158,6 +158,39 @@ def test_a_calibration_beside_the_model_is_used(model, tmp_path):
     pd.testing.assert_frame_equal(table[["age", "Male", "color"]], plain[["age", "Male", "color"]])
 
 
+NUMBERS = ["color:red", "color:green", "color:blue", "smile:yes", "age", "Male:yes"]
+
+
+def test_looking_at_mirror_images_too_is_the_mean(model, tmp_path):
+    for seed in range(3):
+        picture = noise(seed, 48, 64)
+        write(tmp_path / f"photos/{seed}.png", encoded(picture, "PNG"))
+        mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        write(tmp_path / f"mirrored/{seed}.png", encoded(mirrored, "PNG"))
+    found = []
+    for folder, tta in (("photos", "none"), ("mirrored", "none"), ("photos", "flip")):
+        invoke(model, tmp_path / folder, tmp_path / "out.parquet", "--tta", tta)
+        found.append(pd.read_parquet(tmp_path / "out.parquet")[NUMBERS])
+    assert (found[0] - found[1]).abs().max().min() > 1e-4
+    np.testing.assert_allclose(found[2], (found[0] + found[1]) / 2, rtol=1e-5)
+
+
+def test_several_models_are_the_mean_and_their_calibration_lies_above(tmp_path):
+    for seed in range(3):
+        write(tmp_path / f"photos/{seed}.png", encoded(noise(seed, 48, 64), "PNG"))
+    models = [save(tmp_path / f"fold{seed}/model.safetensors", seed=seed) for seed in (1, 2)]
+    found = []
+    for model, *more in ([models[0]], [models[1]], [models[0], "--model", models[1]]):
+        invoke(model, tmp_path / "photos", tmp_path / "out.parquet", *more)
+        found.append(pd.read_parquet(tmp_path / "out.parquet"))
+    mean = (found[0][NUMBERS] + found[1][NUMBERS]) / 2
+    np.testing.assert_allclose(found[2][NUMBERS], mean, rtol=1e-5)
+    values = {"smile": {"temperature": 1.0, "threshold": 0.0}}
+    (tmp_path / "calibration.json").write_text(json.dumps(values))
+    invoke(models[0], tmp_path / "photos", tmp_path / "out.csv", "--model", models[1])
+    assert (pd.read_csv(tmp_path / "out.csv")["smile"] == "yes").all()
+
+
 def test_photos_of_any_size_are_fitted_as_training_thumbnails_are(model, tmp_path):
     sizes = [(48, 64), (640, 480), (31, 200), (17, 16)]
     for number, size in enumerate(sizes):
@@ -225,7 +258,8 @@ def test_memory_holds_a_batch_of_thumbnails_only(model, monkeypatch):
         return photos.Photo(thumbnail)
 
     paths = {str(k): str(k) for k in range(50)}
-    found = predict.predict_photos(classifier, paths, one, 8, CPU, {}, 3, num_readers=1)
+    ask = predict.Ask([classifier], "none", {}, 8, CPU)
+    found = predict.predict_photos(ask, paths, one, 3, num_readers=1)
     assert len(found.table) == 50 and len(found.shown) == 3
     assert most == [8] * 6 + [2]
 
@@ -290,13 +324,30 @@ def test_training_keeps_how_faces_lie(tmp_path):
     np.testing.assert_allclose(meta["framing"], np.median(points[is_train], axis=0), atol=1e-3)
 
 
-@pytest.mark.skipif(not (SHARED / "aaf").is_dir(), reason="no real faces here")
-def test_no_real_face_is_lost(model, tmp_path):
-    paths = sorted((SHARED / "aaf/images").iterdir())[:40]
+@pytest.mark.skipif(not (SHARED / "aaf_dirty").is_dir(), reason="no real faces here")
+def test_real_faces_and_planted_faults_are_all_told(model, tmp_path):
+    truth = pd.read_csv(SHARED / "aaf_dirty/truth.csv").set_index("file")
+    kinds = {"broken": 40, "non_face": 25, "duplicate": 40}
+    files = [
+        name
+        for fault, number in kinds.items()
+        for name in truth.index[truth["fault"] == fault].unique()[:number]
+        if (SHARED / "aaf_dirty" / name).is_file()
+    ]
     (tmp_path / "photos").mkdir()
-    for path in paths:
-        (tmp_path / "photos" / path.name).symlink_to(path)
+    for name in files:
+        (tmp_path / "photos" / Path(name).name).symlink_to(SHARED / "aaf_dirty" / name)
     invoke(model, tmp_path / "photos", tmp_path / "out.csv", "--align")
     table = pd.read_csv(tmp_path / "out.csv")
-    assert table["file"].nunique() == 40
-    assert table["problem"].isna().sum() >= 40
+    assert sorted(table["file"].unique()) == sorted(Path(name).name for name in files)
+    names = {Path(name).name: name for name in files}
+    table["fault"] = table["file"].map(lambda name: truth.loc[[names[name]], "fault"].iloc[0])
+    table["kind"] = table["file"].map(lambda name: truth.loc[[names[name]], "kind"].iloc[0])
+    assert table.loc[table["fault"] == "duplicate", "problem"].isna().all()
+    is_none = table["problem"] == "no face found"
+    assert is_none[table["fault"] == "non_face"].mean() > 0.9
+    undecodable = table["problem"].fillna("").str.startswith("not decodable")
+    hopeless = ["zero_bytes", "text_named_jpg", "one_by_one"]
+    assert undecodable[table["kind"].isin(hopeless)].all()
+    strange = ["grayscale_jpeg", "cmyk_jpeg", "png_16_bit", "png_rgba", "exif_rotated"]
+    assert table.loc[table["kind"].isin(strange), "problem"].isna().all()
