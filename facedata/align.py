@@ -14,7 +14,7 @@ from facedata.geometry import Geometry
 from facedata.resample import Pictures, resize
 
 DETECT_SIDE = 640  # px; faces are looked for at this longer side of a photograph at most
-SMALLEST = 20  # px, of a face there: 3 % of the photograph's longer side
+SMALLEST = 20  # px, of a face there
 MIN_FACES = 10  # fewer say nothing of how faces lie
 MIN_SCALE = 1 / 32  # pixels of a photograph that make one of a thumbnail; less shows only squares
 MARGIN = 3  # px around a thumbnail that bicubic interpolation looks at
