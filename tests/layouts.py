@@ -43,10 +43,11 @@ def celeba_values(num_images):
     return np.random.default_rng(1).choice([-1, 1], (num_images, len(CELEBA_ATTRIBUTES)))
 
 
-def write_celeba(root, num_images=6, packed=False, csv=False, drive=False):
+def write_celeba(root, num_images=6, packed=False, csv=False, drive=False, num_persons=3):
     """Write CelebA: text tables or Kaggle's CSV, images unpacked or packed, flat or in folders.
 
-    Kaggle's images lie one folder deeper. Every third image is of the same person.
+    Kaggle's images lie one folder deeper. Every `num_persons`-th image is of the same person, a
+    multiple of the three splits.
     """
     anno, evaluation, img = ("Anno/", "Eval/", "Img/") if drive else ("", "", "")
     names = [f"{number:06}.jpg" for number in range(1, num_images + 1)]
@@ -67,7 +68,9 @@ def write_celeba(root, num_images=6, packed=False, csv=False, drive=False):
         write(root / f"{anno}list_attr_celeba.txt", text)
         text = "".join(f"{name} {number % 3}\n" for number, name in enumerate(names))
         write(root / f"{evaluation}list_eval_partition.txt", text)
-        text = "".join(f"{name} {number % 3 + 100}\n" for number, name in enumerate(names))
+        text = "".join(
+            f"{name} {number % num_persons + 100}\n" for number, name in enumerate(names)
+        )
         write(root / f"{anno}identity_CelebA.txt", text)
     images = {name: picture(number, kind="JPEG") for number, name in enumerate(names)}
     if packed:
