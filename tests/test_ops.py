@@ -356,6 +356,32 @@ def test_low_precision_is_rounded_once(dtype, layout, operators):
         assert (is_near | (found == expected) | (found.isnan() & expected.isnan())).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_what_a_clamp_holds_has_no_gradient(dtype):
+    x = torch.tensor([[[[-9.0, 0.5, 9.0]]]], dtype=dtype)
+    for fn in (
+        lambda x: bias_act(x, act="lrelu", clamp=1.1),  # rounded, 1.1 is less than 1.1
+        lambda x: modulate(x, torch.ones(1, 1), act="lrelu", gain=1.5, clamp=1.1),
+    ):
+        inputs = x.clone().requires_grad_()
+        fn(inputs).sum().backward()
+        assert (inputs.grad != 0).tolist() == [[[[False, True, False]]]]
+
+
+def test_empty_images_stay_empty(operators):
+    for shape in ((0, 3, 4, 4), (2, 0, 4, 4)):
+        x = torch.zeros(shape, requires_grad=True)
+        b, s = (torch.zeros(n, requires_grad=True) for n in (shape[1], shape[:2]))
+        for fn in (
+            lambda x, b, s: bias_act(x, b, act="lrelu"),
+            lambda x, b, s: bias_act(x, None, act="swish") + b.sum(),
+            lambda x, b, s: modulate(x, s, None, b, act="lrelu"),
+        ):
+            y = fn(x, b, s)
+            db = torch.autograd.grad(y.sum(), b)[0]
+            assert y.shape == x.shape and db.shape == b.shape and not db.any()
+
+
 def test_autocast_keeps_the_type_of_images(operators):
     x = images(1, 16, 4, 4).detach().bfloat16().requires_grad_()
     b, f = torch.ones(16, requires_grad=True), setup_filter([1, 2, 1])

@@ -34,8 +34,8 @@ FAILURE = "failed.txt"
 TIMEOUT = 1800  # seconds; the builds take half a minute
 
 SOURCES = {
-    "cpu": ("cpu.cpp", "winograd.cpp", "strided.cpp", "product.h", "arithmetic.h"),
-    "cuda": ("cuda.cpp", "cuda.cu", "cuda.h", "arithmetic.h"),
+    "cpu": ("cpu.cpp", "winograd.cpp", "strided.cpp", "product.h", "tensors.h", "arithmetic.h"),
+    "cuda": ("cuda.cpp", "cuda.cu", "cuda.h", "tensors.h", "arithmetic.h"),
 }
 CXX_FLAGS = ("-O3", "-std=c++20", "-fno-math-errno", "-fno-trapping-math", "-Wall")
 CPU_FLAGS = ("-fopenmp", "-march=native")

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
+#include <type_traits>
 
 #if defined(__CUDACC__)
 #define STYLEGAN2_BOTH __host__ __device__ __forceinline__
@@ -10,6 +12,10 @@
 #endif
 
 namespace stylegan2 {
+
+// Sums are taken in double for double and in float for all else.
+template <typename T>
+using Sum = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 // ---- Activations: value and derivatives at v, in the type A that sums are taken in. ----
 

@@ -1,8 +1,5 @@
 // The operators on the CPU.
 #include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -13,16 +10,10 @@
 #include <type_traits>
 #include <vector>
 
-#include "arithmetic.h"
+#include "tensors.h"
 
 namespace stylegan2 {
 namespace {
-
-using at::Tensor;
-
-// Sums are taken in double for double and in float for all else.
-template <typename T>
-using Sum = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 // Rounding to nearest even, in a form that compilers turn into vector code.
 template <typename T, typename A>
@@ -34,17 +25,6 @@ inline T narrow(A v) {
     return at::BFloat16(is_nan ? 0x7fc0 : uint16_t(nearest), at::BFloat16::from_bits());
   } else {
     return T(v);
-  }
-}
-
-template <typename F>
-void by_type(at::ScalarType type, F f) {
-  switch (type) {
-    case at::kFloat: return f(float());
-    case at::kDouble: return f(double());
-    case at::kHalf: return f(at::Half());
-    case at::kBFloat16: return f(at::BFloat16());
-    default: TORCH_CHECK_NOT_IMPLEMENTED(false, "x: ", type, ", expected floating point numbers");
   }
 }
 
@@ -182,13 +162,6 @@ struct Upfirdn2d {
   }
 };
 
-Axis make_axis(int64_t size, int64_t taps, at::IntArrayRef a) {
-  TORCH_CHECK(a.size() == 4 && a[0] > 0 && a[1] > 0, "axis: expected up, down, before, after");
-  const int64_t padded = size * a[0] + a[2] + a[3] - taps;
-  TORCH_CHECK(padded >= 0 && size > 0, "padding: nothing is left of ", size, " samples");
-  return {int(size), int(padded / a[1] + 1), int(taps), int(a[0]), int(a[1]), int(a[2])};
-}
-
 Tensor upfirdn2d(const Tensor& x, at::ArrayRef<double> rows, at::ArrayRef<double> cols,
                  int64_t terms, at::IntArrayRef y_axis, at::IntArrayRef x_axis) {
   TORCH_CHECK(x.dim() == 4 && terms > 0, "x: expected [N, C, H, W]");
@@ -211,27 +184,6 @@ Tensor upfirdn2d(const Tensor& x, at::ArrayRef<double> rows, at::ArrayRef<double
               is_last ? x.size(0) : x.size(0) * x.size(1));
   });
   return out;
-}
-
-// ---- Numbers in memory order, each with its channel ----
-
-// `outer` times `channels` runs of `inner` numbers; inner is 1 where channels lie side by side.
-struct Layout {
-  int64_t outer, channels, inner;
-};
-
-Layout make_layout(const Tensor& x, int64_t dim, bool has_channels) {
-  if (!has_channels || x.size(dim) == 1) return {1, 1, x.numel()};
-  const int64_t inner = std::max<int64_t>(x.stride(dim), 1);
-  return {x.numel() / (x.size(dim) * inner), x.size(dim), inner};
-}
-
-Tensor dense(const Tensor& x) { return x.is_non_overlapping_and_dense() ? x : x.contiguous(); }
-
-Tensor laid_out_like(const Tensor& x, const Tensor& model) {
-  TORCH_CHECK(x.sizes() == model.sizes(), "shape ", x.sizes(), ", expected ", model.sizes());
-  if (x.strides() == model.strides() && x.scalar_type() == model.scalar_type()) return x;
-  return at::empty_like(model).copy_(x);
 }
 
 // One number a channel (or a sample and channel), in the type that sums are taken in.
@@ -289,7 +241,7 @@ std::vector<double> sweep(const Layout& l, F f) {
   constexpr int64_t PIECE = 4096;
   const int64_t pieces = (l.inner + PIECE - 1) / PIECE, planes = l.outer * l.channels;
   std::vector<double> parts(IS_SUMMED ? planes * pieces : 0);
-  at::parallel_for(0, planes * pieces, 1 + GRAIN / std::min(l.inner, PIECE),
+  at::parallel_for(0, planes * pieces, 1 + GRAIN / std::clamp<int64_t>(l.inner, 1, PIECE),
                    [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; k++) {
       const int64_t plane = k / pieces, c = plane % l.channels, first = k % pieces * PIECE;
@@ -310,15 +262,8 @@ std::vector<double> sweep(const Layout& l, F f) {
 
 // ---- bias_act ----
 
-template <typename A>
-Shape<A> make_shape(int64_t act, double alpha, double gain, double clamp) {
-  return {int(act), A(act == LINEAR ? 1 : act == RELU ? 0 : alpha), A(gain), A(clamp)};
-}
-
 Tensor sums_tensor(const std::vector<double>& sums, const Tensor& x) {
-  const bool is_double = x.scalar_type() == at::kDouble;
-  Tensor out = at::empty({int64_t(sums.size())},
-                         x.options().dtype(is_double ? at::kDouble : at::kFloat));
+  Tensor out = at::empty({int64_t(sums.size())}, x.options().dtype(sum_type(x)));
   by_type(out.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
     std::transform(sums.begin(), sums.end(), out.mutable_data_ptr<T>(),
@@ -353,7 +298,7 @@ Tensor bias_act(const Tensor& x, const std::optional<Tensor>& b, int64_t dim, in
   by_type(in.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
     using A = Sum<T>;
-    const auto shape = make_shape<A>(act, alpha, gain, clamp);
+    const auto shape = make_shape<T>(act, alpha, gain, clamp);
     const T* from = in.const_data_ptr<T>();
     if (act <= LRELU)
       swept<T>(in, out, dim, b, {}, false,
@@ -374,7 +319,7 @@ std::tuple<Tensor, Tensor> bias_act_first(
   by_type(model.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
     using A = Sum<T>;
-    const auto shape = make_shape<A>(act, alpha, gain, clamp);
+    const auto shape = make_shape<T>(act, alpha, gain, clamp);
     const T *from = in.const_data_ptr<T>(), *at = model.const_data_ptr<T>();
     if (from_y)
       sums = swept<T>(model, out, dim, {}, add, is_summed, [=](int64_t i, A, A more) {
@@ -398,7 +343,7 @@ std::tuple<Tensor, Tensor> bias_act_second(
   by_type(model.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
     using A = Sum<T>;
-    const auto shape = make_shape<A>(act, alpha, gain, clamp);
+    const auto shape = make_shape<T>(act, alpha, gain, clamp);
     const T *p = first.const_data_ptr<T>(), *q = second.const_data_ptr<T>();
     const T* at = model.const_data_ptr<T>();
     sums = swept<T>(model, out, dim, b, add, is_summed, [=](int64_t i, A bias, A more) {
@@ -423,7 +368,8 @@ struct Pixels {
   // Call f(image, first pixel, last pixel + 1, number of the block).
   template <typename F>
   void each_block(F f) const {
-    at::parallel_for(0, num * blocks(), 1 + GRAIN / (RUN * channels), [&](int64_t a, int64_t e) {
+    at::parallel_for(0, num * blocks(), 1 + GRAIN / (RUN * std::max<int64_t>(channels, 1)),
+                     [&](int64_t a, int64_t e) {
       for (int64_t k = a; k < e; k++) {
         const int64_t image = k / blocks(), first = k % blocks() * RUN;
         f(image, image * size + first, image * size + std::min(size, first + RUN), k);
@@ -431,12 +377,6 @@ struct Pixels {
     });
   }
 };
-
-Tensor channels_last(const Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
-
-Tensor empty_last(const Tensor& like) {
-  return at::empty(like.sizes(), like.options().memory_format(at::MemoryFormat::ChannelsLast));
-}
 
 // Noise of every pixel: none, the same for all images, or one for each.
 template <typename A>
@@ -455,11 +395,6 @@ struct Noise {
   }
 };
 
-template <typename A>
-Shape<A> bent(double slope, double gain, double clamp) {
-  return {LRELU, A(slope), A(gain), A(clamp)};
-}
-
 Tensor modulate(const Tensor& x, const Tensor& s, const std::optional<Tensor>& noise,
                 const std::optional<Tensor>& b, double slope, double gain, double clamp) {
   const Tensor in = channels_last(x);
@@ -468,7 +403,7 @@ Tensor modulate(const Tensor& x, const Tensor& s, const std::optional<Tensor>& n
   by_type(in.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
     using A = Sum<T>;
-    const auto shape = bent<A>(slope, gain, clamp);
+    const auto shape = bent<T>(slope, gain, clamp);
     const auto scale = per_channel<A>(s, p.num * p.channels), bias = per_channel<A>(b, p.channels);
     const Noise<A> added(noise, p);
     const T* px = in.const_data_ptr<T>();
@@ -500,7 +435,7 @@ Tensor modulate_tangent(const std::optional<Tensor>& dx, const std::optional<Ten
   by_type(in.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
     using A = Sum<T>;
-    const auto shape = bent<A>(slope, gain, clamp);
+    const auto shape = bent<T>(slope, gain, clamp);
     const std::optional<Tensor> scaled = dx ? std::optional<Tensor>(s) : std::nullopt;
     const auto scale = per_channel<A>(scaled, p.num * p.channels);
     const auto more = per_channel<A>(ds, p.num * p.channels), bias = per_channel<A>(db, p.channels);
@@ -542,8 +477,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> modulate_adjoint(
   const Tensor in = channels_last(x), grad = channels_last(dy.to(x.scalar_type()));
   const Tensor result = y ? channels_last(*y) : in;
   const Pixels p(in);
-  const auto sum_options = x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble
-                                                                            : at::kFloat);
+  const auto sum_options = x.options().dtype(sum_type(x));
   Tensor dx = wants_x ? empty_last(in) : at::empty({0}, in.options());
   Tensor ds = at::empty({wants_s ? p.num : 0, p.channels}, sum_options);
   Tensor dnoise = at::empty({wants_noise ? p.num : 0, 1, in.size(2), in.size(3)}, sum_options);
@@ -551,7 +485,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> modulate_adjoint(
   by_type(in.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
     using A = Sum<T>;
-    const auto shape = bent<A>(slope, gain, clamp);
+    const auto shape = bent<T>(slope, gain, clamp);
     const auto scale = per_channel<A>(s, p.num * p.channels);
     const T *px = in.const_data_ptr<T>(), *pg = grad.const_data_ptr<T>();
     const T* pr = result.const_data_ptr<T>();
@@ -593,7 +527,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> modulate_adjoint(
       if (!parts.empty())
         std::copy(sum_s, sum_s + 2 * p.channels, parts.data() + block * 2 * p.channels);
     });
-    if (parts.empty()) return;
+    if (!wants_s && !wants_b) return;
     std::vector<double> sum_s(p.num * p.channels), sum_b(p.channels);
     for (int64_t block = 0; block < blocks; block++)
       for (int64_t c = 0; c < p.channels; c++) {
