@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from stylegan2.checks import check_choice, check_positive, check_resolution, check_shape
 from stylegan2.draws import DRAWS, Draws
+from stylegan2.ops import native
 from stylegan2.ops.bias_act import ACTIVATIONS, activate_, bias_act, split_gain
 from stylegan2.ops.conv2d_resample import conv2d_resample
 from stylegan2.ops.modulated_conv2d import modulated_conv2d
@@ -52,9 +53,9 @@ def compute_dtype(use_fp16: bool, low_dtype: str) -> torch.dtype:
 
 
 def compute_layout(x: Tensor) -> torch.memory_format:
-    """Return the layout in which convolutions of such tensors are fastest."""
-    is_cpu = x.device.type == "cpu"
-    return torch.channels_last if is_cpu else torch.contiguous_format
+    """Return the layout for such tensors: the compiled operators', and a CPU's convolutions'."""
+    is_last = x.device.type == "cpu" or native.is_used(x)
+    return torch.channels_last if is_last else torch.contiguous_format
 
 
 def _clamp(conv_clamp: float | None, gain: float) -> float | None:

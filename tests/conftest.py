@@ -4,6 +4,9 @@ EVENFACE_GOLDEN_DIR names another folder of such files. Each holds arrays and `m
 arguments they belong to; manifest.json gives the kind of each. A test marked
 `@pytest.mark.golden(kind)` runs on every file of that kind (argument `golden`), or on every case of
 every file (argument `golden_case`, a pair of the file and the case's entry in `meta_json`).
+
+By test_cuda_operators.py: EVENFACE_TEST_DEVICE=cuda makes tensors and networks on a GPU, and
+EVENFACE_TEST_LIBRARY names a library to test in place of the compiled CPU operators.
 """
 
 import functools
@@ -17,8 +20,11 @@ import pytest
 import torch
 
 from stylegan2.draws import Draws
-from stylegan2.ops import build, native
+from stylegan2.ops import build, convolve, native
 
+DEVICE_VARIABLE = "EVENFACE_TEST_DEVICE"
+LIBRARY_VARIABLE = "EVENFACE_TEST_LIBRARY"
+DEVICE = torch.device(os.environ.get(DEVICE_VARIABLE, "cpu"))
 GOLDEN_DIR = Path(os.environ.get("EVENFACE_GOLDEN_DIR", Path(__file__).parent / "golden"))
 
 
@@ -44,7 +50,7 @@ class Golden:
         """Return an array as a tensor; None if it is not there."""
         if name not in self:
             return None
-        return torch.from_numpy(self.arrays[name]).requires_grad_(requires_grad)
+        return torch.from_numpy(self.arrays[name]).to(DEVICE).requires_grad_(requires_grad)
 
     def below(self, prefix: str) -> dict[str, torch.Tensor]:
         """Return the tensors whose names begin with `prefix`, by the rest of the name."""
@@ -94,6 +100,12 @@ def golden_kinds() -> dict[str, str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "golden(kind): runs on every golden file of this kind")
+    if LIBRARY_VARIABLE in os.environ:
+        build.library = lambda *_: Path(os.environ[LIBRARY_VARIABLE])
+        convolve.is_compiled = lambda *_: False  # its convolutions are not among the library's
+    if DEVICE.type != "cpu":
+        torch.set_default_device(DEVICE)
+        torch.backends.cudnn.allow_tf32 = False  # as exact as the CPU's float32
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -119,10 +131,10 @@ def operators(request: pytest.FixtureRequest) -> Iterator[str]:
         with native.composed():
             yield request.param
         return
-    missing = build.recipe("cpu").missing
+    missing = build.recipe(DEVICE.type).missing
     if missing is not None:
         pytest.skip(missing)
-    native.load("cpu")
+    native.load(DEVICE.type)
     yield request.param
 
 

@@ -55,7 +55,7 @@ TESTED_ELSEWHERE = {"data_order", "metrics", "train_trace"}
 
 def check(found, expected, tolerance=FIRST, name=""):
     """Fail unless two arrays agree relative to the largest magnitude of the expected one."""
-    found = found.detach().double().numpy() if torch.is_tensor(found) else np.asarray(found, float)
+    found = found.detach().cpu().double().numpy() if torch.is_tensor(found) else np.asarray(found)
     expected = np.asarray(expected, dtype=np.float64)
     assert found.shape == expected.shape, name
     scale = np.abs(expected).max(initial=0)
@@ -255,7 +255,7 @@ def test_golden_generator_images(golden):
         check(G(z, c, noise_mode="const"), golden["img_const"])
         img = G(z, c, truncation_psi=0.7, noise_mode="const")
         check(img, golden["img_const_psi07"])
-        img = (img * 127.5 + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        img = (img * 127.5 + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         difference = np.abs(img.astype(int) - golden["img_const_psi07_uint8"])
         assert difference.max() <= 1 and (difference > 0).mean() <= 1e-3
         check(
@@ -395,7 +395,7 @@ def check_parameters(g, key, pipe, pick, images):
     if f"{key}/G_inv" in g:
         maps = pipe.geometry(pick, height, width)
         scale = np.array([[1, 1, width], [1, 1, height], [1, 1, 1]])  # shifts are in pixels
-        check(maps.double().numpy() / scale, g[f"{key}/G_inv"] / scale, name="G_inv")
+        check(maps.cpu().double().numpy() / scale, g[f"{key}/G_inv"] / scale, name="G_inv")
     if f"{key}/C" in g:
         maps = pipe.colors(pick, channels)
         maps = maps[:, :3].mean(dim=1, keepdim=True) if channels == 1 else maps

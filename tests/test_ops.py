@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import DEVICE
 
 from stylegan2.ops.bias_act import ACTIVATIONS, bias_act
 from stylegan2.ops.conv2d_resample import conv2d_resample
@@ -24,7 +25,8 @@ TAPS12 = np.linspace(-0.3, 1, 12)
 
 
 def images(*shape, layout="channels_first", seed=0):
-    x = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(*shape, generator=generator, device="cpu", dtype=torch.float64).to(DEVICE)
     return x.contiguous(memory_format=LAYOUTS[layout]).requires_grad_()
 
 
@@ -65,8 +67,9 @@ def test_upfirdn2d_is_its_four_steps(up, down, pad, flip, layout):
     x = images(2, 3, 6, 5, layout=layout)
     f = torch.arange(1.0, 13).reshape(3, 4) ** 0.5
     y = upfirdn2d(x, f, up=up, down=down, padding=list(pad), flip_filter=flip)
-    expected = slow_upfirdn(x.detach().numpy(), f.double().numpy(), up, down, pad, flip)
-    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-6, atol=1e-6)
+    taps = f.cpu().double().numpy()
+    expected = slow_upfirdn(x.detach().cpu().numpy(), taps, up, down, pad, flip)
+    np.testing.assert_allclose(y.detach().cpu().numpy(), expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -385,7 +388,7 @@ def test_empty_images_stay_empty(operators):
 def test_autocast_keeps_the_type_of_images(operators):
     x = images(1, 16, 4, 4).detach().bfloat16().requires_grad_()
     b, f = torch.ones(16, requires_grad=True), setup_filter([1, 2, 1])
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(DEVICE.type, torch.bfloat16):
         y = bias_act(upfirdn2d(x, f, padding=1), b, act="lrelu")
     y.sum().backward()
     assert y.dtype == x.grad.dtype == torch.bfloat16 and b.grad.dtype == torch.float32

@@ -31,7 +31,7 @@ def modulate(
         gain: factor.
         clamp: largest magnitude of the result, above 0; None for no limit.
     """
-    if x.device.type == "cpu" and act in SLOPES and gain > 0 and native.is_used(x):
+    if act in SLOPES and gain > 0 and native.is_used(x):
         noise = None if noise is None else noise.reshape(-1, 1, *x.shape[2:])
         limit = math.inf if clamp is None else clamp
         return torch.ops.stylegan2.modulate(x, scale, noise, b, SLOPES[act], gain, limit)

@@ -3,6 +3,9 @@
 The operators are described here (`torch.library`: signatures, gradients, shapes without data) and
 computed by `csrc`. Where that is not compiled, or cannot be, callers take their own way of composed
 PyTorch operators instead, which computes the same.
+
+Under autocast they are left as they are: results have the images' type, parameters are read in any
+type and enter in that of sums (float32; float64 for float64).
 """
 
 import contextlib
