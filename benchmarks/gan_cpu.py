@@ -27,14 +27,15 @@ P = 0.2
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
-    """Return the median time of a call, after one that is not counted."""
-    function()
+    """Return the median time of a call and what it leaves a GPU to do; the first is not counted."""
     times = []
-    for _ in range(repeats):
+    for _ in range(1 + repeats):
         start = time.perf_counter()
         function()
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(times[1:])
 
 
 def peak(repeats: int) -> float:
@@ -43,12 +44,8 @@ def peak(repeats: int) -> float:
     return 2 * 2048**3 / seconds(lambda: a @ b, repeats) / 1e9
 
 
-def build(resolution: int) -> training.Training:
+def build(preset: presets.Preset, resolution: int, device: torch.device) -> training.Training:
     """Return a run on images of noise."""
-    base, most = CONFIGURATIONS[resolution]
-    preset, _ = presets.resolve(
-        "auto", resolution, batch=BATCH, channel_base=base, channel_max=most
-    )
     options = training.Options(
         preset=preset,
         aug="fixed",
@@ -65,13 +62,13 @@ def build(resolution: int) -> training.Training:
     images = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
     box = (0, 0, resolution, resolution)
     pack = Pack(images, pd.DataFrame({"class": np.zeros(64, int)}), [], [], box)
-    return training.Training(pack, options, torch.device("cpu"))
+    return training.Training(pack, options, device)
 
 
-def measure(resolution: int, repeats: int) -> dict[str, float]:
+def measure(run: training.Training, repeats: int) -> dict[str, float]:
     """Return images a second of generation and training, and seconds of each phase."""
-    run = build(resolution)
-    seeds = np.arange(2 * BATCH)
+    size = run.options.preset.batch
+    seeds = np.arange(2 * size)
     generate = seconds(
         lambda: list(sampling.images(run.G_ema, seeds, None, batch=len(seeds))), repeats
     )
@@ -84,7 +81,7 @@ def measure(resolution: int, repeats: int) -> dict[str, float]:
     iteration = rest + sum(phase[each.name] / each.interval for each in run.phases)
     return {
         "generation": len(seeds) / generate,
-        "training": BATCH / iteration,
+        "training": size / iteration,
         **phase,
         "rest": rest,
     }
@@ -107,7 +104,11 @@ def main(threads: int, repeats: int, resolutions: tuple[str, ...]) -> None:
     print(f"{threads} threads, torch.mm {peak(repeats):.0f} GFLOP/s")
     print("resolution", *[f"{name:>10}" for name in columns])
     for resolution in [int(r) for r in resolutions] or CONFIGURATIONS:
-        found = measure(resolution, repeats)
+        base, most = CONFIGURATIONS[resolution]
+        preset, _ = presets.resolve(
+            "auto", resolution, batch=BATCH, channel_base=base, channel_max=most
+        )
+        found = measure(build(preset, resolution, torch.device("cpu")), repeats)
         print(f"{resolution:>10}", *[f"{found[name]:>10.3g}" for name in columns], flush=True)
     print(f"torch.mm {peak(repeats):.0f} GFLOP/s at the end")
 
