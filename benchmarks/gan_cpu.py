@@ -1,13 +1,19 @@
 """Images a second of StyleGAN2-ADA on this CPU, beside what its matrix products reach.
 
-    python benchmarks/gan_cpu.py --threads 2
+    python benchmarks/gan_cpu.py
 
-Each configuration is that of `stylegan2 train --cfg auto --batch 16` in float32 with the
-augmentation bgc at p = 0.2. Training is a whole iteration: G main and D main always, path length
-every 4th and R1 every 16th time. Medians of repeated runs; other work on the machine shows in
-the peak of torch.mm, which is measured before and after.
+Each configuration is that of `stylegan2 train --cfg auto --batch 16`, threads, allocator and
+precision as that chooses them, with the augmentation bgc at p = 0.2. Training is a whole iteration:
+G main and D main always, path length every 4th and R1 every 16th time. Medians of repeated runs;
+other work on the machine shows in the peak of torch.mm, which is measured before and after.
+
+`share` is the arithmetic of the convolutions, as they are defined, in parts of that peak; it can
+exceed 1, since Winograd's need fewer multiplications. `original` compares with the original's
+modules on a processor of ORIGINAL_PEAK: the ratio of images a second, each in parts of its peak.
 """
 
+import logging
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -16,14 +22,18 @@ import click
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from facedata import machine
 from facedata.packed import Pack
-from stylegan2 import presets, sampling, training
+from stylegan2 import presets, reporting, sampling, training
+from stylegan2.ops import native
 
 CONFIGURATIONS = {32: (2048, 128), 64: (4096, 128), 128: (8192, 256)}  # channel base, channel max
 BATCH = 16
 P = 0.2
+ORIGINAL = {32: (390, 36), 64: (102, 10.4), 128: (12, 1.21)}  # generation, training
+ORIGINAL_PEAK = 180  # GFLOP/s of torch.mm, on two threads
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
@@ -44,7 +54,9 @@ def peak(repeats: int) -> float:
     return 2 * 2048**3 / seconds(lambda: a @ b, repeats) / 1e9
 
 
-def build(preset: presets.Preset, resolution: int, device: torch.device) -> training.Training:
+def build(
+    preset: presets.Preset, resolution: int, device: torch.device, precision: str = "auto"
+) -> training.Training:
     """Return a run on images of noise."""
     options = training.Options(
         preset=preset,
@@ -57,6 +69,7 @@ def build(preset: presets.Preset, resolution: int, device: torch.device) -> trai
         tick_kimg=4,
         snap=50,
         seed=0,
+        precision=precision,
     )
     shape = [64, resolution, resolution, 3]
     images = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
@@ -65,30 +78,50 @@ def build(preset: presets.Preset, resolution: int, device: torch.device) -> trai
     return training.Training(pack, options, device)
 
 
-def measure(run: training.Training, repeats: int) -> dict[str, float]:
-    """Return images a second of generation and training, and seconds of each phase."""
-    size = run.options.preset.batch
-    seeds = np.arange(2 * size)
-    generate = seconds(
-        lambda: list(sampling.images(run.G_ema, seeds, None, batch=len(seeds))), repeats
-    )
+def steps(run: training.Training) -> dict[str, Callable[[], object]]:
+    """Return what is measured: generating one batch, and the steps of an iteration."""
+    seeds = np.arange(run.options.preset.batch)
     batch = training.draw_batch(run)
-    phase = {
-        each.name: seconds(lambda p=each: training.step(run, p, batch), repeats)
-        for each in run.phases
-    }
-    rest = seconds(lambda: (training.draw_batch(run), training.average(run)), repeats)
-    iteration = rest + sum(phase[each.name] / each.interval for each in run.phases)
     return {
-        "generation": len(seeds) / generate,
-        "training": size / iteration,
-        **phase,
-        "rest": rest,
+        "generate": lambda: list(sampling.images(run.G_ema, seeds, None, batch=len(seeds))),
+        **{each.name: lambda each=each: training.step(run, each, batch) for each in run.phases},
+        "rest": lambda: (training.draw_batch(run), training.average(run)),
     }
+
+
+def of_an_iteration(run: training.Training, each: dict[str, float]) -> float:
+    """Return what an iteration takes on average, of what its steps take."""
+    return each["rest"] + sum(each[phase.name] / phase.interval for phase in run.phases)
+
+
+def measure(run: training.Training, repeats: int) -> dict[str, float]:
+    """Return images a second of generation and training, and seconds of each step."""
+    size = run.options.preset.batch
+    taken = {name: seconds(step, repeats) for name, step in steps(run).items()}
+    return {
+        "generation": size / taken["generate"],
+        "training": size / of_an_iteration(run, taken),
+        **taken,
+    }
+
+
+def convolutions(run: training.Training) -> tuple[float, float]:
+    """Return GFLOP of the convolutions of an image, generated and trained with."""
+    done = {}
+    for name, step in steps(run).items():
+        with FlopCounterMode(display=False) as counter, native.composed():
+            step()
+        counts = counter.get_flop_counts()["Global"]
+        names = (torch.ops.aten.convolution, torch.ops.aten.convolution_backward)
+        done[name] = sum(counts.get(each, 0) for each in names) / 1e9
+    size = run.options.preset.batch
+    return done["generate"] / size, of_an_iteration(run, done) / size
 
 
 @click.command()
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=os.cpu_count, help="Default: all cores."
+)
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option(
     "--resolution",
@@ -97,20 +130,35 @@ def measure(run: training.Training, repeats: int) -> dict[str, float]:
     multiple=True,
     help="Only this one; may be repeated.",
 )
-def main(threads: int, repeats: int, resolutions: tuple[str, ...]) -> None:
-    """Print a table: images a second, and seconds a batch of 16 by phase."""
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto")
+def main(threads: int, repeats: int, resolutions: tuple[str, ...], precision: str) -> None:
+    """Print two tables: images a second, and seconds a batch of 16 by step."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
     machine.tune(threads)
-    columns = ["generation", "training", "Gmain", "Greg", "Dmain", "Dreg", "rest"]
-    print(f"{threads} threads, torch.mm {peak(repeats):.0f} GFLOP/s")
-    print("resolution", *[f"{name:>10}" for name in columns])
+    top = peak(repeats)
+    print(f"torch.mm {top:.0f} GFLOP/s")
+    print(f"{'':>4} {'generation':>28}   {'training':>28}")
+    print(f"{'px':>4}", "  ".join([f"{'images/s':>10} {'share':>8} {'original':>8}"] * 2))
+    tables = {}
     for resolution in [int(r) for r in resolutions] or CONFIGURATIONS:
         base, most = CONFIGURATIONS[resolution]
         preset, _ = presets.resolve(
             "auto", resolution, batch=BATCH, channel_base=base, channel_max=most
         )
-        found = measure(build(preset, resolution, torch.device("cpu")), repeats)
-        print(f"{resolution:>10}", *[f"{found[name]:>10.3g}" for name in columns], flush=True)
-    print(f"torch.mm {peak(repeats):.0f} GFLOP/s at the end")
+        run = build(preset, resolution, torch.device("cpu"), precision)
+        found = tables[resolution] = measure(run, repeats)
+        cells = []
+        for name, gflop, original in zip(
+            ("generation", "training"), convolutions(run), ORIGINAL[resolution], strict=True
+        ):
+            ratio = found[name] / top / (original / ORIGINAL_PEAK)
+            cells.append(f"{found[name]:>10.3g} {found[name] * gflop / top:>8.2f} {ratio:>7.2f}x")
+        print(f"{resolution:>4}", "  ".join(cells), flush=True)
+    print(f"torch.mm {peak(repeats):.0f} GFLOP/s at the end; {reporting.precision_name(run)}")
+    columns = list(found)[2:]
+    print("seconds a batch", *[f"{name:>8}" for name in columns])
+    for resolution, found in tables.items():
+        print(f"{resolution:>15}", *[f"{found[name]:>8.3g}" for name in columns])
 
 
 if __name__ == "__main__":

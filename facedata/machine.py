@@ -1,5 +1,7 @@
 """The machine that tensors are worked on: device, threads, and glibc's allocator."""
 
+import logging
+
 import torch
 
 from facedata import memory
@@ -13,6 +15,8 @@ MALLOC = {
     "M_TOP_PAD": 256 << 20,  # the heap grows by so many bytes more than asked for
 }
 
+log = logging.getLogger(__name__)
+
 
 def tune(threads: int) -> None:
     """Set the number of threads of this process's tensor operations and keep freed memory.
@@ -24,7 +28,8 @@ def tune(threads: int) -> None:
         threads: of one operation, >= 1; results on a CPU may depend on it in the last bits.
     """
     torch.set_num_threads(threads)
-    keep_memory()
+    kept = keep_memory()
+    log.info("threads: %d; freed memory is %s", threads, "kept" if kept else "given back")
 
 
 def keep_memory() -> bool:
