@@ -1041,5 +1041,51 @@ def export(
             logging.info("%s: differs from the network by %.1e", path, difference)
 
 
+@main.command()
+@click.option("--rebuild", is_flag=True, help="Compile again, also what failed before.")
+@click.option("--times/--no-times", default=True, help="Time what there is.", show_default=True)
+@command.ALL_THREADS
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    help="auto: the CPU and every CUDA device.",
+)
+def doctor(rebuild: bool, times: bool, threads: int, device: str) -> None:
+    """Tell what commands run on here, and compare the compiled operators with the composed ones.
+
+    What was not compiled yet is compiled. It is no error if that fails, since everything works
+    without it; results that differ are one (exit code 1).
+
+    \b
+    stylegan2 doctor
+    stylegan2 doctor --rebuild --no-times
+    """
+    import sys
+
+    from rich.console import Console
+
+    from facedata import machine
+    from stylegan2 import doctor
+
+    machine.tune(threads)
+    devices = doctor.devices(device)
+    # In a file or pipe each row stays on one line.
+    width = None if sys.stdout.isatty() else 1000
+    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+    console.print(doctor.surroundings())
+    console.print(doctor.device_table(devices, times))
+    kinds = dict.fromkeys(each.type for each in devices)
+    builds = {kind: doctor.prepare(kind, rebuild) for kind in kinds}
+    console.print(doctor.build_table(list(builds.values())))
+    findings = [
+        finding
+        for each in devices
+        for finding in doctor.examine(each, builds[each.type].is_usable, times)
+    ]
+    console.print(doctor.finding_table(findings))
+    doctor.check(findings)
+
+
 if __name__ == "__main__":
     main()

@@ -25,6 +25,17 @@ from stylegan2.ops import build, convolve, native
 DEVICE_VARIABLE = "EVENFACE_TEST_DEVICE"
 LIBRARY_VARIABLE = "EVENFACE_TEST_LIBRARY"
 DEVICE = torch.device(os.environ.get(DEVICE_VARIABLE, "cpu"))
+# Stands for a compiler: notes each build and hands out a library that was compiled before.
+COMPILER = """#!/bin/sh
+out=; previous=
+for argument in "$@"; do
+  [ "$previous" = -o ] && out=$argument
+  previous=$argument
+done
+[ -z "$out" ] && { echo "c++ (GCC) 12.2.0"; exit 0; }
+case "$*" in *" -c "*cpu.cpp*) echo x >> CALLS ;; esac
+ACTION
+"""
 GOLDEN_DIR = Path(os.environ.get("EVENFACE_GOLDEN_DIR", Path(__file__).parent / "golden"))
 
 
@@ -150,3 +161,34 @@ def golden_case(request: pytest.FixtureRequest) -> tuple[Golden, dict]:
     name, index = request.param
     file = open_golden(name)
     return file, file.meta["cases"][index]
+
+
+@pytest.fixture
+def compiler(tmp_path):
+    """Return a function that puts a compiler in place, and the environment that finds it."""
+    calls = tmp_path / "calls"
+    calls.touch()
+
+    def make(action):
+        path = tmp_path / "c++"
+        path.write_text(COMPILER.replace("CALLS", str(calls)).replace("ACTION", action))
+        path.chmod(0o755)
+        environment = {
+            **os.environ,
+            "CXX": str(path),
+            build.CACHE_VARIABLE: str(tmp_path / "cache"),
+        }
+        environment.pop(native.SWITCH_VARIABLE, None)
+        return environment
+
+    make.calls = lambda: len(calls.read_text().split())
+    make.folder = tmp_path / "cache" / "operators"
+    return make
+
+
+@pytest.fixture(scope="session")
+def compiled():
+    missing = build.recipe("cpu").missing
+    if missing is not None:
+        pytest.skip(missing)
+    return build.library("cpu")

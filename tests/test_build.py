@@ -21,41 +21,6 @@ from stylegan2.ops.upfirdn2d import setup_filter, upsample2d
 x, f = torch.arange(16.0).reshape(1, 1, 4, 4), setup_filter([1, 3, 3, 1])
 print(float(upsample2d(x, f).sum()), native.is_used(upsample2d(x, f)))
 """
-# Stands for a compiler: notes each compilation of cpu.cpp and hands out a library that was compiled
-# before.
-COMPILER = """#!/bin/sh
-out=; previous=
-for argument in "$@"; do
-  [ "$previous" = -o ] && out=$argument
-  previous=$argument
-done
-[ -z "$out" ] && { echo "c++ (GCC) 12.2.0"; exit 0; }
-case "$*" in *" -c "*cpu.cpp*) echo x >> CALLS ;; esac
-ACTION
-"""
-
-
-@pytest.fixture
-def compiler(tmp_path):
-    """Return a function that puts a compiler in place, and the environment that finds it."""
-    calls = tmp_path / "calls"
-    calls.touch()
-
-    def make(action):
-        path = tmp_path / "c++"
-        path.write_text(COMPILER.replace("CALLS", str(calls)).replace("ACTION", action))
-        path.chmod(0o755)
-        environment = {
-            **os.environ,
-            "CXX": str(path),
-            build.CACHE_VARIABLE: str(tmp_path / "cache"),
-        }
-        environment.pop(native.SWITCH_VARIABLE, None)
-        return environment
-
-    make.calls = lambda: len(calls.read_text().split())
-    make.folder = tmp_path / "cache" / "operators"
-    return make
 
 
 def start(environment):
@@ -78,14 +43,6 @@ def expected():
     with native.composed():
         x, f = torch.arange(16.0).reshape(1, 1, 4, 4), setup_filter([1, 3, 3, 1])
         return float(upsample2d(x, f).sum())
-
-
-@pytest.fixture(scope="session")
-def compiled():
-    missing = build.recipe("cpu").missing
-    if missing is not None:
-        pytest.skip(missing)
-    return build.library("cpu")
 
 
 def test_a_failed_build_is_told_once_and_remembered(compiler):
@@ -165,3 +122,26 @@ def descendants(pid):
     for parent in result:
         result.extend(child for child, its in parents.items() if its == parent)
     return result[1:]
+
+
+def test_anew_builds_what_failed_and_what_is_there(compiler, compiled, monkeypatch):
+    for name, value in compiler("exit 1").items():
+        monkeypatch.setenv(name, value)
+    build.recipe.cache_clear()
+    try:
+        for _ in range(2):
+            with pytest.raises(build.BuildError, match="could not be compiled"):
+                build.library("cpu")
+        assert compiler.calls() == 1
+        compiler(f'cp {compiled} "$out"')
+        for calls in (2, 3):
+            assert build.library("cpu", anew=True).read_bytes() == compiled.read_bytes()
+            assert compiler.calls() == calls
+        assert build.library("cpu").exists() and compiler.calls() == 3
+        compiler("exit 1")
+        with pytest.raises(build.BuildError):
+            build.library("cpu", anew=True)
+        with pytest.raises(build.BuildError):  # what is there no longer passes for its result
+            build.library("cpu")
+    finally:
+        build.recipe.cache_clear()

@@ -97,27 +97,33 @@ def cache_dir() -> Path:
 @functools.cache
 def recipe(kind: str) -> Recipe:
     """Return what a build depends on here; the CUDA one is for the GPUs that there are."""
-    cxx = os.environ.get("CXX", "c++")
+    cxx = cxx_name()
     compilers = [find_compiler(cxx)]
     missing = None
     if compilers[0] is None:
         missing = f"there is no C++ compiler ({cxx}); install one, such as `apt-get install g++`"
     if kind == "cpu":
-        target = _output(cxx, "-march=native", "-dM", "-E", "-x", "c++", "/dev/null") or ""
+        path, _ = compilers[0] or (cxx, "")
+        target = _output(path, "-march=native", "-dM", "-E", "-x", "c++", "/dev/null") or ""
     else:
         compilers.append(find_compiler("nvcc"))
         if compilers[1] is None and missing is None:
             missing = f"there is no nvcc; install the CUDA toolkit {torch.version.cuda}"
         target = os.environ.get("TORCH_CUDA_ARCH_LIST") or _architectures()
-    if shutil.which("ninja", path=_search_path()) is None and missing is None:
+    if find_compiler("ninja") is None and missing is None:
         missing = "there is no ninja; install it by `pip install ninja`"
     known = tuple(compiler for compiler in compilers if compiler is not None)
     return Recipe(kind, known, target, missing)
 
 
+def cxx_name() -> str:
+    """Return the command that compiles C++."""
+    return os.environ.get("CXX", "c++")
+
+
 def find_compiler(name: str) -> tuple[str, str] | None:
-    """Return path and version of a compiler; None if it is not there or does not run."""
-    path = shutil.which(name)
+    """Return path and version of a compiler, or of ninja; None if it is not there or fails."""
+    path = shutil.which(name, path=_search_path())
     version = None if path is None else _output(path, "--version")
     return None if version is None else (path, version)
 
@@ -136,27 +142,30 @@ def _output(*command: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def library(kind: str, retry: bool = False) -> Path:
+def library(kind: str, anew: bool = False) -> Path:
     """Return the compiled library, which is built if it is not there yet.
 
     Args:
         kind: one of KINDS.
-        retry: try again what failed before.
+        anew: build also what is there, or failed before.
 
     Raises:
         BuildError: it cannot be built.
     """
     wanted = recipe(kind)
     path = wanted.folder / LIBRARY
-    if path.exists():
+    if path.exists() and not anew:
         return path
     if wanted.missing is not None:
         raise BuildError(explain(kind, wanted.missing, None), is_new=True)
     try:
         cache_dir().mkdir(parents=True, exist_ok=True)
         with _locked(wanted.folder.with_suffix(".lock")):
+            if anew:
+                path.unlink(missing_ok=True)  # stays open where it is in use
+                (wanted.folder / FAILURE).unlink(missing_ok=True)
             if not path.exists():  # nobody built it while we waited
-                _build(wanted, retry)
+                _build(wanted)
     except OSError as error:
         reason = f"{error}; set {CACHE_VARIABLE} to a folder that can be written to"
         raise BuildError(explain(kind, reason, None), is_new=True) from None
@@ -174,9 +183,9 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(wanted: Recipe, retry: bool) -> None:
+def _build(wanted: Recipe) -> None:
     failure = wanted.folder / FAILURE
-    if failure.exists() and not retry:
+    if failure.exists():
         raise BuildError(failure.read_text(encoding="utf-8"), is_new=False)
     log.info("compiling the %s operators, once on this machine", wanted.kind.upper())
     start = time.monotonic()
@@ -195,7 +204,6 @@ def _build(wanted: Recipe, retry: bool) -> None:
             files.write_text(message, failure)
             raise BuildError(message, is_new=True)
         built.replace(wanted.folder / LIBRARY)
-    failure.unlink(missing_ok=True)
     log.info("compiled in %.0f s: %s", time.monotonic() - start, wanted.folder)
 
 
@@ -269,7 +277,7 @@ def _environment(wanted: Recipe) -> dict[str, str]:
 
 def toolkit_root() -> str | None:
     """Return the folder of the CUDA toolkit that the nvcc on the PATH starts."""
-    nvcc = shutil.which("nvcc")
+    nvcc = shutil.which("nvcc", path=_search_path())
     if nvcc is None:
         return None
     done = subprocess.run([nvcc, "--dryrun", "-E", "-x", "cu", "/dev/null"], **_QUIET)

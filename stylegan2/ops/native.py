@@ -45,13 +45,18 @@ def is_used(x: Tensor) -> bool:
     return _is_allowed and is_ready(x.device.type)
 
 
+def is_wanted() -> bool:
+    """Tell whether the environment lets the compiled operators be used."""
+    return os.environ.get(SWITCH_VARIABLE) != "composed"
+
+
 @functools.cache
 def is_ready(device_type: str) -> bool:
     """Tell whether there are compiled operators for a kind of device, and load them.
 
     If they cannot be compiled the log says so, once a process.
     """
-    if device_type not in build.KINDS or os.environ.get(SWITCH_VARIABLE) == "composed":
+    if device_type not in build.KINDS or not is_wanted():
         return False
     try:
         load(device_type)
@@ -61,13 +66,13 @@ def is_ready(device_type: str) -> bool:
     return True
 
 
-def load(kind: str, retry: bool = False) -> None:
+def load(kind: str, anew: bool = False) -> None:
     """Load the compiled operators of a kind; see `build.library`.
 
     Raises:
         BuildError: there are none.
     """
-    path = build.library(kind, retry)
+    path = build.library(kind, anew)
     try:
         torch.ops.load_library(str(path))
     except OSError as error:
