@@ -95,3 +95,13 @@ def test_a_bias_is_added():
     y = convolve(x, w, bias, padding=(1, 1))
     torch.testing.assert_close(y, torch.conv2d(x, w, bias, padding=1), rtol=1e-4, atol=1e-4)
     assert torch.equal(torch.autograd.grad(y.sum(), bias)[0], torch.full([16], 4.0 * 256))
+
+
+def test_pytorch_knows_their_shapes():
+    x, dy = torch.randn([2, 16, 17, 16]), torch.randn([2, 32, 17, 16])
+    ops = torch.ops.stylegan2
+    checks = ["test_schema", "test_faketensor"]
+    torch.library.opcheck(ops.winograd, (x, torch.randn([32, 16, 3, 3])), test_utils=checks)
+    torch.library.opcheck(ops.winograd_kernels, (x, dy), test_utils=checks)
+    coarse = torch.randn([2, 32, 8, 7])
+    torch.library.opcheck(ops.strided_kernels, (x, coarse, 2, 3, 3), test_utils=checks)

@@ -369,3 +369,28 @@ torch.library.register_autograd(
     setup_context=_setup_modulate_tangent,
     lib=_LIBRARY,
 )
+
+
+# Convolutions of float32 on CPUs; `convolve` says when they are taken, and has their gradients.
+
+_LIBRARY.define("winograd(Tensor x, Tensor w) -> Tensor")
+_LIBRARY.define("winograd_kernels(Tensor x, Tensor dy) -> Tensor")
+_LIBRARY.define(
+    "strided_kernels(Tensor x, Tensor dy, int stride, int taps_y, int taps_x) -> Tensor"
+)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::winograd", lib=_LIBRARY)
+def _(x, w):
+    shape = [len(x), len(w), *x.shape[2:]]
+    return x.new_empty(shape).contiguous(memory_format=torch.channels_last)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::winograd_kernels", lib=_LIBRARY)
+def _(x, dy):
+    return x.new_empty([3, 3, x.shape[1], dy.shape[1]]).permute(3, 2, 0, 1)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::strided_kernels", lib=_LIBRARY)
+def _(x, dy, stride, taps_y, taps_x):
+    return x.new_empty([taps_y, taps_x, x.shape[1], dy.shape[1]]).permute(3, 2, 0, 1)

@@ -41,9 +41,8 @@ Tensor strided_kernels(const Tensor& x_any, const Tensor& dy_any, int64_t stride
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(stylegan2, m) {
-  m.def("strided_kernels(Tensor x, Tensor dy, int stride, int taps_y, int taps_x) -> Tensor",
-        &strided_kernels);
+TORCH_LIBRARY_IMPL(stylegan2, CPU, m) {
+  m.impl("strided_kernels", &strided_kernels);
 }
 
 }  // namespace stylegan2

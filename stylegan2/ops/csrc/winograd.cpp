@@ -271,9 +271,9 @@ Tensor winograd_kernels(const Tensor& x_any, const Tensor& dy_any) {
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(stylegan2, m) {
-  m.def("winograd(Tensor x, Tensor w) -> Tensor", &winograd);
-  m.def("winograd_kernels(Tensor x, Tensor dy) -> Tensor", &winograd_kernels);
+TORCH_LIBRARY_IMPL(stylegan2, CPU, m) {
+  m.impl("winograd", &winograd);
+  m.impl("winograd_kernels", &winograd_kernels);
 }
 
 }  // namespace stylegan2
