@@ -22,7 +22,8 @@ import click
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from facedata import machine
 from facedata.packed import Pack
@@ -78,6 +79,22 @@ def build(
     return training.Training(pack, options, device)
 
 
+class Convolutions(TorchDispatchMode):
+    """Adds up the arithmetic of the convolutions within."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flop = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """Count one operator's."""
+        out = func(*args, **(kwargs or {}))
+        packet = func.overloadpacket
+        if packet in (torch.ops.aten.convolution, torch.ops.aten.convolution_backward):
+            self.flop += flop_registry[packet](*args, out_val=out)
+        return out
+
+
 def steps(run: training.Training) -> dict[str, Callable[[], object]]:
     """Return what is measured: generating one batch, and the steps of an iteration."""
     seeds = np.arange(run.options.preset.batch)
@@ -109,11 +126,9 @@ def convolutions(run: training.Training) -> tuple[float, float]:
     """Return GFLOP of the convolutions of an image, generated and trained with."""
     done = {}
     for name, step in steps(run).items():
-        with FlopCounterMode(display=False) as counter, native.composed():
+        with Convolutions() as counter, native.composed():
             step()
-        counts = counter.get_flop_counts()["Global"]
-        names = (torch.ops.aten.convolution, torch.ops.aten.convolution_backward)
-        done[name] = sum(counts.get(each, 0) for each in names) / 1e9
+        done[name] = counter.flop / 1e9
     size = run.options.preset.batch
     return done["generate"] / size, of_an_iteration(run, done) / size
 
