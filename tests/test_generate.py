@@ -155,7 +155,8 @@ def test_files_that_are_no_archives_are_refused(network, tmp_path):
 def test_wrong_words_are_refused_in_one_line(network, tmp_path, words, text):
     result = invoke("generate", "--network", network, "--outdir", tmp_path, *words)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: ") and text in result.stderr.splitlines()[-1]
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: ") and text in last
 
 
 def test_help_names_every_option():
