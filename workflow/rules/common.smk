@@ -138,10 +138,9 @@ def heads(wildcards):
 
 def teacher():
     """The classifier that checks synthetic images: trained on all real images of train."""
-    place = "/all" if config["classify"]["use_folds"] else ""
-    return results(
-        f"classifiers/{config['tasks'][0]['name']}/real/seed{config['seeds'][0]}{place}/model.safetensors"
-    )
+    of_all = "all/" if config["classify"]["use_folds"] else ""
+    seed = f"{config['tasks'][0]['name']}/real/seed{config['seeds'][0]}"
+    return results(f"classifiers/{seed}/{of_all}model.safetensors")
 
 
 def synth_inputs(wildcards):
@@ -175,15 +174,15 @@ def arm_files(name):
 
 def fold_option(wildcards):
     """The fold that a classifier does not learn from, where it is one of several."""
-    number = wildcards.fold.removeprefix("/fold")
+    number = wildcards.fold.rpartition("fold")[2]
     return f"--fold {number}" if number.isdigit() else ""
 
 
 def seed_models():
     """The classifiers that are measured as one: that of a seed, or those of its folds."""
-    folds = [f"/fold{k}" for k in range(config["split"]["folds"])]
+    folds = [f"fold{k}/" for k in range(config["split"]["folds"])]
     return [
-        results(f"classifiers/{{task}}/{{arm}}/seed{{seed}}{fold}/model.safetensors")
+        results(f"classifiers/{{task}}/{{arm}}/seed{{seed}}/{fold}model.safetensors")
         for fold in (folds if config["classify"]["use_folds"] else [""])
     ]
 
