@@ -544,10 +544,11 @@ def _issues(
     pairs = zip(issues["image_id"], issues["attribute"], strict=True)
     open_issues = np.array([pair not in settled for pair in pairs], dtype=bool)
     issues = issues[open_issues & (issues["score"] < max_score)]
-    said = issues["attribute"] + issues["score"].map(" {:.3f}, ".format) + issues["suggested"] + "?"
+    score = issues["score"].map(" {:.3f}, ".format).astype(str)  # also where there is none
+    said = issues["attribute"] + score + issues["suggested"] + "?"
     told = said.groupby(issues["image_id"], sort=False).agg("; ".join)
-    score = issues.groupby("image_id")["score"].min().clip(0, 1)
-    return ids.map(score).astype("float64"), ids.map(told).astype(object)
+    smallest = issues.groupby("image_id")["score"].min().clip(0, 1)
+    return ids.map(smallest).astype("float64"), ids.map(told).astype(object)
 
 
 def _joined(flags: Mapping[str, pd.Series], names: Sequence[str]) -> list[str]:

@@ -317,6 +317,15 @@ def test_reviewer_keeps_what_checks_drop(run, tmp_path):
     assert dropped.set_index("image_id").loc["d", "reason"] == "label_conflict"
 
 
+def test_issues_that_are_all_above_the_score_change_nothing(run):
+    """With columns as they are read from the file."""
+    found = with_issues(run, ("b", "gender", "f", 0.9))
+    names = ["image_id", "attribute", "suggested"]
+    found = replace(found, label_issues=found.label_issues.astype(dict.fromkeys(names, "str")))
+    kept, _ = decided(found, label_issues="drop")
+    pd.testing.assert_frame_equal(kept, decided(run)[0])
+
+
 def test_reviewer_wins_over_label_issues(run, tmp_path):
     run = with_issues(run, ("b", "gender", "f", 0.1), ("j", "age_group", "old", 0.1))
     review = reviewed(run, tmp_path, "b,keep,,,\nj,relabel,age,65,\n")
