@@ -12,6 +12,7 @@ exceed 1, since Winograd's need fewer multiplications. `original` compares with 
 modules on a processor of ORIGINAL_PEAK: the ratio of images a second, each in parts of its peak.
 """
 
+import functools
 import logging
 import os
 import statistics
@@ -29,6 +30,7 @@ from facedata import machine
 from facedata.packed import Pack
 from stylegan2 import presets, reporting, sampling, training
 from stylegan2.ops import native
+from stylegan2.ops.convolve import quick_convolutions
 
 CONFIGURATIONS = {32: (2048, 128), 64: (4096, 128), 128: (8192, 256)}  # channel base, channel max
 BATCH = 16
@@ -101,9 +103,15 @@ def steps(run: training.Training) -> dict[str, Callable[[], object]]:
     batch = training.draw_batch(run)
     return {
         "generate": lambda: list(sampling.images(run.G_ema, seeds, None, batch=len(seeds))),
-        **{each.name: lambda each=each: training.step(run, each, batch) for each in run.phases},
+        **{each.name: functools.partial(step, run, each, batch) for each in run.phases},
         "rest": lambda: (training.draw_batch(run), training.average(run)),
     }
+
+
+def step(run: training.Training, phase: training.Phase, batch: training.Batch) -> None:
+    """Take a step as the training loop does."""
+    with quick_convolutions():
+        training.step(run, phase, batch)
 
 
 def of_an_iteration(run: training.Training, each: dict[str, float]) -> float:
@@ -114,7 +122,7 @@ def of_an_iteration(run: training.Training, each: dict[str, float]) -> float:
 def measure(run: training.Training, repeats: int) -> dict[str, float]:
     """Return images a second of generation and training, and seconds of each step."""
     size = run.options.preset.batch
-    taken = {name: seconds(step, repeats) for name, step in steps(run).items()}
+    taken = {name: seconds(each, repeats) for name, each in steps(run).items()}
     return {
         "generation": size / taken["generate"],
         "training": size / of_an_iteration(run, taken),
@@ -125,9 +133,9 @@ def measure(run: training.Training, repeats: int) -> dict[str, float]:
 def convolutions(run: training.Training) -> tuple[float, float]:
     """Return GFLOP of the convolutions of an image, generated and trained with."""
     done = {}
-    for name, step in steps(run).items():
+    for name, each in steps(run).items():
         with Convolutions() as counter, native.composed():
-            step()
+            each()
         done[name] = counter.flop / 1e9
     size = run.options.preset.batch
     return done["generate"] / size, of_an_iteration(run, done) / size

@@ -509,7 +509,7 @@ class SynthesisBlock(nn.Module):
             img = upsample2d(img, self.resample_filter)
         if self.num_torgb:
             y = self.torgb(x, next(styles)).to(torch.float32)
-            img = y if img is None else y.add_(img)
+            img = y if img is None else y + img
         return x, img
 
 

@@ -14,6 +14,7 @@ from facedata import files, progress
 from facedata.distributed import ALONE, Group
 from facedata.packed import Pack
 from stylegan2 import checkpoint, reporting, select, sheets, state, training, transfer
+from stylegan2.ops.convolve import quick_convolutions
 from stylegan2.reporting import Reporter
 from stylegan2.select import Measure
 from stylegan2.training import Options, Training
@@ -153,7 +154,8 @@ def loop(
     with progress.bar() if reporter else nullcontext() as bar:
         task = bar.add_task("images shown", total=total) if bar else None
         while run.cur_nimg < total:
-            training.iterate(run)
+            with quick_convolutions():
+                training.iterate(run)
             if bar:
                 bar.update(task, completed=min(run.cur_nimg, total))
             due = (run.tick + 1) * run.options.tick_kimg * 1000

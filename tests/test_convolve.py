@@ -3,11 +3,27 @@
 import numpy as np
 import pytest
 import torch
+from gan_runs import make_options, make_pack
 
+from stylegan2 import running, training
+from stylegan2.ops import convolve as convolve_module
 from stylegan2.ops import native
-from stylegan2.ops.convolve import LANES, convolve, suits_strided, suits_winograd
+from stylegan2.ops.convolve import (
+    LANES,
+    convolve,
+    quick_convolutions,
+    suits_strided,
+    suits_winograd,
+)
 
 pytestmark = pytest.mark.skipif(not native.is_ready("cpu"), reason="no compiled operators")
+
+
+@pytest.fixture(autouse=True)
+def quick():
+    with quick_convolutions():
+        yield
+
 
 SHAPES = {  # N, C_in, C_out, H, W
     "whole tiles": (3, 16, 16, 16, 16),
@@ -105,3 +121,22 @@ def test_pytorch_knows_their_shapes():
     torch.library.opcheck(ops.winograd_kernels, (x, dy), test_utils=checks)
     coarse = torch.randn([2, 32, 8, 7])
     torch.library.opcheck(ops.strided_kernels, (x, coarse, 2, 3, 3), test_utils=checks)
+
+
+def test_they_are_not_used_where_composed_operators_are_asked_for():
+    x, w = draw(1, 16, 16, 16).float(), draw(16, 16, 3, 3).float()
+    settings = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+    assert suits_winograd(x, w, settings)
+    with native.composed():
+        assert not suits_winograd(x, w, settings)
+
+
+def test_training_alone_is_quick(tmp_path, monkeypatch):
+    seen = []
+    iterate = training.iterate
+    monkeypatch.setattr(
+        training, "iterate", lambda run: (seen.append(convolve_module._is_quick), iterate(run))
+    )
+    monkeypatch.setattr(convolve_module, "_is_quick", False)
+    running.train(make_pack(), make_options(), tmp_path, torch.device("cpu"))
+    assert seen and all(seen) and not convolve_module._is_quick

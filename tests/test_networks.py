@@ -189,3 +189,11 @@ def test_bad_arguments_are_named():
     ):
         with pytest.raises(ValueError, match=name):
             call()
+
+
+@pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
+def test_clamped_networks_have_gradients(architecture):
+    G = make_generator(architecture=architecture, conv_clamp=1.0)
+    D = make_discriminator(architecture=architecture, conv_clamp=1.0)
+    D(G(torch.randn(4, 8), None), None).sum().backward()
+    assert all(x.grad is not None and x.grad.isfinite().all() for x in D.parameters())
