@@ -270,7 +270,7 @@ def run_tests(variable, value):
     # Not: what starts processes itself, counts threads or draws by the CPU's generator.
     left_out = ["composed", "operators_on", "sources", "threads", "golden_init"]
     chosen = " and ".join(f"not {word}" for word in left_out)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", chosen]
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-k", chosen]
     done = subprocess.run(
         [*command, *files],
         cwd=TESTS,
