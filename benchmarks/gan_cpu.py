@@ -14,7 +14,6 @@ modules on a processor of ORIGINAL_PEAK: the ratio of images a second, each in p
 
 import functools
 import logging
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from torch.utils.flop_counter import flop_registry
 
 from facedata import machine
 from facedata.packed import Pack
+from facedata.workers import num_cores
 from stylegan2 import presets, reporting, sampling, training
 from stylegan2.ops import native
 from stylegan2.ops.convolve import quick_convolutions
@@ -142,9 +142,7 @@ def convolutions(run: training.Training) -> tuple[float, float]:
 
 
 @click.command()
-@click.option(
-    "--threads", type=click.IntRange(min=1), default=os.cpu_count, help="Default: all cores."
-)
+@click.option("--threads", type=click.IntRange(min=1), default=num_cores, show_default="all cores")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option(
     "--resolution",
