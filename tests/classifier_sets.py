@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pandas as pd
+from click.testing import CliRunner
 
 from classifiers.augment import View
+from classifiers.cli import main
 from facedata import files, tables
 
 HEIGHT, WIDTH = 32, 24
@@ -81,6 +83,15 @@ def make_table(num_images=160, seed=0):
     table["fold"] = fold.where(table["split"] == "train")
     table.loc[[0, 40, 47, 56], "color"] = np.nan
     return table
+
+
+def run(options, code=0):
+    """Return what a command of classifiers prints; it ends with a code."""
+    result = CliRunner().invoke(main, [str(one) for one in options])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
 
 
 class DataSet:

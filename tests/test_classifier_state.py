@@ -10,23 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from classifier_sets import AUGMENT, HEADS, OPTIMIZER, SCHEDULE, DataSet
-from click.testing import CliRunner
+from classifier_sets import AUGMENT, HEADS, OPTIMIZER, SCHEDULE, DataSet, run
 
 from classifiers import state, training
-from classifiers.cli import main
 from classifiers.data import ImagePool
 from facedata.distributed import Group
 from facedata.errors import DataError
-
-
-def run(options, code=0):
-    result = CliRunner().invoke(main, [str(one) for one in options])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
-
 
 FULL = {  # all that a state has to keep
     "ema": 0.8,

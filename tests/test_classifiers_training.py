@@ -7,15 +7,24 @@ import pandas as pd
 import pytest
 import safetensors
 import torch
-from classifier_sets import AUGMENT, BACKBONE, COLORS, HEAD, HEADS, LOSS, VIEW, DataSet, as_options
-from click.testing import CliRunner
+from classifier_sets import (
+    AUGMENT,
+    BACKBONE,
+    COLORS,
+    HEAD,
+    HEADS,
+    LOSS,
+    VIEW,
+    DataSet,
+    as_options,
+    run,
+)
 from sklearn.metrics import classification_report
 from torchvision.transforms.v2 import functional
 
 from classifiers import checkpoint, filter, optim, synthetic, training
 from classifiers.augment import LIGHT
 from classifiers.backbones import build_classifier
-from classifiers.cli import main
 from classifiers.data import ImagePool, read_labelled
 from classifiers.heads import MISSING, Head, read_heads
 from classifiers.losses import Loss
@@ -23,14 +32,6 @@ from classifiers.samplers import read_arm
 from facedata import files, tables
 from facedata.errors import DataError
 from facedata.geometry import Geometry
-
-
-def run(options, code=0):
-    result = CliRunner().invoke(main, [str(one) for one in options])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 @pytest.fixture(scope="module")

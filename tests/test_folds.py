@@ -3,22 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from classifier_sets import COLORS, HEADS, DataSet, as_options
-from click.testing import CliRunner
+from classifier_sets import COLORS, HEADS, DataSet, as_options, run
 
 from classifiers import checkpoint
-from classifiers.cli import main
 from facedata import files, tables
 
 COLUMNS = [*(f"color:{name}" for name in COLORS), "bright:no", "bright:yes"]
-
-
-def run(options, code=0):
-    result = CliRunner().invoke(main, [str(one) for one in options])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 @pytest.fixture(scope="module")
