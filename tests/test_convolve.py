@@ -5,7 +5,8 @@ import pytest
 import torch
 from gan_runs import make_options, make_pack
 
-from stylegan2 import running, training
+from stylegan2 import running, sampling, training
+from stylegan2.networks import Generator
 from stylegan2.ops import convolve as convolve_module
 from stylegan2.ops import native
 from stylegan2.ops.convolve import (
@@ -131,7 +132,7 @@ def test_they_are_not_used_where_composed_operators_are_asked_for():
         assert not suits_winograd(x, w, settings)
 
 
-def test_training_alone_is_quick(tmp_path, monkeypatch):
+def test_training_is_quick_and_networks_as_such_are_not(tmp_path, monkeypatch):
     seen = []
     iterate = training.iterate
     monkeypatch.setattr(
@@ -140,3 +141,27 @@ def test_training_alone_is_quick(tmp_path, monkeypatch):
     monkeypatch.setattr(convolve_module, "_is_quick", False)
     running.train(make_pack(), make_options(), tmp_path, torch.device("cpu"))
     assert seen and all(seen) and not convolve_module._is_quick
+
+
+def test_images_are_drawn_quickly_to_the_same_grey_levels(monkeypatch):
+    monkeypatch.setattr(convolve_module, "_is_quick", False)
+    torch.manual_seed(0)
+    network = Generator(
+        z_dim=32, c_dim=0, w_dim=32, img_resolution=64, img_channels=3,
+        mapping_kwargs={"num_layers": 2},
+        synthesis_kwargs={"channel_base": 2048, "channel_max": 64},
+    ).eval()  # fmt: skip
+    seeds = np.arange(8)
+    is_wanted, asked = convolve_module.suits_winograd, []
+    monkeypatch.setattr(
+        convolve_module,
+        "suits_winograd",
+        lambda *arguments: asked.append(is_wanted(*arguments)) or asked[-1],
+    )
+    quick = next(sampling.images(network, seeds, None, batch=8)).astype(int)
+    assert any(asked)
+    monkeypatch.setattr(convolve_module, "suits_winograd", lambda *arguments: False)
+    plain = next(sampling.images(network, seeds, None, batch=8)).astype(int)
+    assert quick.std() > 20
+    assert np.abs(quick - plain).max() <= 1
+    assert (quick != plain).mean() < 1e-3

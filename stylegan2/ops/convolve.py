@@ -28,7 +28,7 @@ def quick_convolutions() -> Iterator[None]:
     """Within, 3x3 kernels are convolved by Winograd's algorithm where that is compiled.
 
     It takes a quarter of the multiplications; its error is about 1e-5 of the largest value, that of
-    a sum in float32 one of 1e-6. Made for training.
+    a sum in float32 one of 1e-6. Made for training, and for images of 8 bits.
     """
     global _is_quick
     before, _is_quick = _is_quick, True
