@@ -3,6 +3,8 @@
 
 PYTHON := $(shell command -v python3.11 || command -v python3)
 CORES ?= all
+# Two files of tests at a time; threads that wait leave the cores to the other one.
+PYTEST := OMP_WAIT_POLICY=passive pytest -n 2 --dist loadfile
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo test lint fast dag clean
@@ -11,7 +13,7 @@ demo: .venv/installed
 	snakemake --cores $(CORES) --resources gpu=1
 
 test: lint
-	pytest
+	$(PYTEST)
 
 lint: .venv/installed
 	ruff check .
@@ -21,7 +23,7 @@ lint: .venv/installed
 
 # Without the tests that run the whole pipeline.
 fast: .venv/installed
-	pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 dag: .venv/installed
 	mkdir -p results

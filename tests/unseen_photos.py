@@ -37,12 +37,12 @@ def encoded(image, kind="JPEG", **options):
     return data.getvalue()
 
 
-def turned(image, orientation):
+def turned(image, orientation, kind="PNG", **options):
     """Return the bytes of a picture that is stored turned, with the EXIF word that undoes it."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     how = STORED[orientation]
-    return encoded(image if how is None else image.transpose(how), "PNG", exif=exif)
+    return encoded(image if how is None else image.transpose(how), kind, exif=exif, **options)
 
 
 def noise(seed, width, height):
