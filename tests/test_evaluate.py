@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import sklearn.metrics
 
-from classifiers import evaluate
+from classifiers import evaluate, figures
 from classifiers.bootstrap import Draws
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.subgroups import find_groups, measure_groups
@@ -244,3 +244,29 @@ def test_heads_without_any_label_are_told_as_such(predicted, tmp_path):
     assert metrics["height"]["mae"] is None
     assert metrics["age"]["temperature"] == 1 and metrics["age"]["ece_calibrated"] is None
     assert list(pd.read_csv(tmp_path / "attributes.csv")["head"]) == ["glasses", "mean"]
+
+
+@pytest.mark.parametrize("sizes", [[2], [18], [2, 3, 6], [18, 2, 3], [2] * 40])
+def test_figures_show_each_head_on_a_page_of_readable_width(sizes):
+    names = [f"h{i}" for i in range(len(sizes))]
+    counts = [np.diag(np.arange(size) + 1) for size in sizes]
+    figure = figures.draw_confusions(
+        [
+            (name, [f"c{k}" for k in range(len(one))], one)
+            for name, one in zip(names, counts, strict=True)
+        ]
+    )
+    shown = [ax for ax in figure.get_axes() if ax.get_title()]
+    assert [ax.get_title() for ax in shown] == names
+    for ax, one in zip(shown, counts, strict=True):
+        texts = [text.get_text() for text in ax.texts]
+        assert texts[-1] == f"{len(one)}\n100%" and len(texts) == one.size
+    bins = np.array([[0, 0, 0], [4, 2.2, 3], [6, 5.4, 5]])
+    reliability = figures.draw_reliability(
+        [(name, {"as predicted": bins, "calibrated": bins}) for name in names]
+    )
+    panels = [ax for ax in reliability.get_axes() if ax.get_title()]
+    assert [ax.get_title() for ax in panels] == names
+    np.testing.assert_allclose(panels[0].lines[1].get_xydata(), [[0.55, 0.75], [0.9, 5 / 6]])
+    for one in (figure, reliability):
+        assert max(one.get_size_inches()) < 17  # inches; none is a long row or column
