@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from facedata import files
 
@@ -18,7 +19,9 @@ STYLE = {
     "axes.spines.right": False,
 }
 PAGE = 14  # inches that panels side by side may take
-CELL, MARGIN = 0.5, 1.3  # of a confusion matrix: a cell, and its names and title, in inches
+CELL = 0.5  # inches of a confusion matrix's cell
+LETTER = 0.08  # inches that a letter of a long word of 10 points takes, at most
+SLOPE = 0.5**0.5  # height of a line at 45 degrees
 BLUE, GREY, GREEN, RED = "#1f6fb4", "#5f6b76", "#1a8a4c", "#c0392b"
 
 
@@ -28,55 +31,74 @@ def save_svg(figure: Figure, path: Path) -> None:
         figure.savefig(part, format="svg", bbox_inches="tight", metadata={"Date": None})
 
 
+def _panels(
+    widths: Sequence[float], heights: Sequence[float]
+) -> tuple[Figure, Axes, list[tuple[float, float]]]:
+    """Return a figure for panels side by side in rows, and each one's left upper corner.
+
+    All panels are drawn in one axes, in inches from the figure's left upper corner: forty axes
+    with ticks of their own take matplotlib ten times as long.
+    """
+    places = []
+    left = top = right = bottom = 0.0
+    for width, height in zip(widths, heights, strict=True):
+        if left and left + width > PAGE:
+            left, top = 0.0, bottom
+        places.append((left, top))
+        left += width
+        right, bottom = max(right, left), max(bottom, top + height)
+    figure = Figure(figsize=(right, bottom))
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, right), ylim=(bottom, 0))
+    ax.set_axis_off()
+    return figure, ax, places
+
+
 def draw_confusions(confusions: Sequence[tuple[str, Sequence[str], np.ndarray]]) -> Figure:
     """Return one matrix a head: share of each true class, and the number of images.
-
-    Matrices stand side by side, cells of one size, in as many rows as they need.
 
     Args:
         confusions: (head's name, its classes, counts int64 [K, K]), true classes in rows.
     """
-    sides = [CELL * len(classes) + MARGIN for _, classes, _ in confusions]
-    rows = _rows_of(sides, PAGE)
-    width = max(sum(sides[i] for i in row) for row in rows)
-    heights = [max(sides[i] for i in row) for row in rows]
+    title = LETTER * max(len(name) for name, *_ in confusions)
+    sides = [CELL * len(classes) for _, classes, _ in confusions]
+    margins = [LETTER * max(map(len, classes)) for _, classes, _ in confusions]
+    both = list(zip(sides, margins, strict=True))
+    widths = [max(margin + side, title) + 0.5 for side, margin in both]
+    heights = [side + SLOPE * margin + 0.8 for side, margin in both]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, sum(heights)), layout="constrained")
-        parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights).ravel()
-        for row, part in zip(rows, parts, strict=True):
-            widths = [sides[i] for i in row]
-            rest = width - sum(widths)
-            ratios = [*widths, rest] if rest > 0 else widths
-            panels = part.subplots(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
-            for ax in panels[len(row) :]:
-                ax.set_axis_off()
-            for i, ax in zip(row, panels, strict=False):
-                _draw_confusion(ax, *confusions[i])
+        figure, ax, places = _panels(widths, heights)
+        for (left, top), margin, confusion in zip(places, margins, confusions, strict=True):
+            _draw_confusion(ax, left + 0.3, top + 0.3, margin, *confusion)
     return figure
 
 
-def _rows_of(widths: Sequence[float], most: float) -> list[list[int]]:
-    """Return the places of panels row by row, as many a row as are no wider than `most`."""
-    rows: list[list[int]] = [[]]
-    for i, width in enumerate(widths):
-        if rows[-1] and sum(widths[j] for j in rows[-1]) + width > most:
-            rows.append([])
-        rows[-1].append(i)
-    return rows
-
-
-def _draw_confusion(ax: Axes, name: str, classes: Sequence[str], counts: np.ndarray) -> None:
+def _draw_confusion(
+    ax: Axes,
+    left: float,
+    top: float,
+    margin: float,
+    name: str,
+    classes: Sequence[str],
+    counts: np.ndarray,
+) -> None:
+    """Draw a matrix at (left, top), right of its classes' names, which take a margin."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(classes))
-    ax.set_xticks(ticks, classes, rotation=45, ha="right", rotation_mode="anchor")
-    ax.set_yticks(ticks, classes)
-    ax.set(title=name, xlabel="predicted", ylabel="true")
-    for i in ticks:
-        for j in ticks:
-            color = "white" if shares[i, j] > 0.5 else "black"
+    edges = CELL * np.arange(len(classes) + 1)
+    side, middles = edges[-1], edges[:-1] + CELL / 2
+    ax.text(left, top - 0.08, name, fontsize=10)
+    left += margin
+    ax.pcolormesh(left + edges, top + edges, shares, cmap="Blues", vmin=0, vmax=1)
+    middle = {"ha": "center", "va": "center"}
+    ax.text(left + side / 2, top + side + SLOPE * margin + 0.25, "predicted", color=GREY, **middle)
+    ax.text(left - margin - 0.15, top + side / 2, "true", color=GREY, rotation=90, **middle)
+    turned = {"ha": "right", "va": "top", "rotation": 45, "rotation_mode": "anchor"}
+    for i, one in enumerate(classes):
+        ax.text(left + middles[i], top + side + 0.06, one, **turned)
+        ax.text(left - 0.06, top + middles[i], one, ha="right", va="center")
+        for j in range(len(classes)):
             text = f"{counts[i, j]}\n{shares[i, j]:.0%}"
-            ax.text(j, i, text, ha="center", va="center", color=color, fontsize=7)
+            color = "white" if shares[i, j] > 0.5 else "black"
+            ax.text(left + middles[j], top + middles[i], text, color=color, fontsize=7, **middle)
 
 
 def draw_reliability(curves: Sequence[tuple[str, dict[str, np.ndarray]]]) -> Figure:
@@ -85,34 +107,41 @@ def draw_reliability(curves: Sequence[tuple[str, dict[str, np.ndarray]]]) -> Fig
     Args:
         curves: (head's name, by label the sums of `metrics.calibration_bins`).
     """
-    side = 3 if len(curves) <= 4 else 2
-    columns = min(len(curves), PAGE // side)
-    rows = -(-len(curves) // columns)
+    side = 2.5 if len(curves) <= 4 else 1.5
+    sizes = [max(side + 0.7, LETTER * len(name) + 0.5) for name, _ in curves]
     with matplotlib.rc_context(STYLE):
-        size = (side * columns, side * rows + 0.5)
-        figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for ax in panels[len(curves) :]:
-            ax.set_axis_off()
-        for k, (ax, (name, by_label)) in enumerate(zip(panels, curves, strict=False)):
-            ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
-            for (label, bins), color in zip(by_label.items(), (RED, BLUE), strict=False):
-                number, confidence, right = bins[bins[:, 0] > 0].T
-                x, y, area = confidence / number, right / number, 25 * side * number / number.sum()
-                ax.plot(x, y, color=color, linewidth=1.5, label=label)
-                ax.scatter(x, y, s=4 + area, color=color, clip_on=False)
-            ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-            ax.set_title(name, fontsize=9)
-            # The axes are alike: they are told at the edges.
-            if k % columns:
-                ax.set_yticklabels([])
-            if k + columns < len(curves):
-                ax.set_xticklabels([])
-        figure.supxlabel("confidence", fontsize=9)
-        figure.supylabel("accuracy", fontsize=9)
-        lines, labels = panels[0].get_legend_handles_labels()
-        figure.legend(lines, labels, frameon=False, loc="outside upper left", ncols=len(labels))
+        figure, ax, places = _panels([max(sizes)] * len(curves), [side + 0.9] * len(curves))
+        for (left, top), (name, by_label) in zip(places, curves, strict=True):
+            _draw_reliability(ax, left + 0.5, top + 0.3 + side, side, name, by_label)
+        of_first = ax.lines[2:]  # after its frame and diagonal
+        labels = list(curves[0][1])
+        place = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
+        figure.legend(of_first[: len(labels)], labels, frameon=False, ncols=2, **place)
     return figure
+
+
+def _draw_reliability(
+    ax: Axes, left: float, bottom: float, side: float, name: str, by_label: dict[str, np.ndarray]
+) -> None:
+    """Draw a square of curves whose (0, 0) lies at (left, bottom)."""
+
+    def at(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        return left + side * np.asarray(x), bottom - side * np.asarray(y)
+
+    ax.plot(*at([0, 0, 1], [1, 0, 0]), color="black", linewidth=0.8)
+    ax.plot(*at([0, 1], [0, 1]), color=GREY, linewidth=1, linestyle="--")
+    ax.text(left, bottom - side - 0.08, name, fontsize=10)
+    for tick in (0, 0.5, 1):
+        ax.text(left + side * tick, bottom + 0.06, f"{tick:g}", ha="center", va="top")
+        ax.text(left - 0.06, bottom - side * tick, f"{tick:g}", ha="right", va="center")
+    middle = {"ha": "center", "va": "center", "color": GREY}
+    ax.text(left + side / 2, bottom + 0.3, "confidence", **middle)
+    ax.text(left - 0.35, bottom - side / 2, "accuracy", rotation=90, **middle)
+    for bins, color in zip(by_label.values(), (RED, BLUE), strict=False):
+        number, confidence, right = bins[bins[:, 0] > 0].T
+        x, y = at(confidence / number, right / number)
+        ax.plot(x, y, color=color, linewidth=1.5)
+        ax.scatter(x, y, s=4 + 30 * side * number / number.sum(), color=color)
 
 
 def draw_intervals(
