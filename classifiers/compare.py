@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from classifiers.bootstrap import bootstrap, interval
+from classifiers.bootstrap import bootstrap, interval, resample
 from classifiers.figures import draw_intervals, save_svg
 from classifiers.heads import MISSING, Head, class_counts, head_targets
 from classifiers.metrics import MEASURES, recalls
@@ -164,11 +164,13 @@ def compare_arms(
     total = confusions.sum(axis=0, dtype=np.float64)  # [num_arms, num_seeds, K, K]
     values = function(total)  # [num_arms, num_seeds]
     class_recalls = recalls(total).mean(axis=1)  # [num_arms, K]
-    replicates = bootstrap(confusions, {measure: function}, num_bootstrap, seed)[measure]
+    num_clusters, _, num_seeds, *_ = confusions.shape
+    resampling = resample(num_clusters, num_seeds, num_bootstrap, seed)
+    replicates = bootstrap(confusions, {measure: function}, resampling)[measure]
     together = 1 - (1 - confidence) / max(len(runs.arms) - 1, 1)
     records = []
     for i, arm in enumerate(runs.arms):
-        low, high = interval(replicates[:, i], confidence)
+        low, high = interval(replicates[:, i], confidence).tolist()
         record = {
             "arm": arm,
             "seeds": runs.seeds,
@@ -188,7 +190,7 @@ def compare_arms(
             },
         }
         if i > 0:
-            low, high = interval(replicates[:, i] - replicates[:, 0], together)
+            low, high = interval(replicates[:, i] - replicates[:, 0], together).tolist()
             by_seed = values[i] - values[0]
             record |= {
                 "difference": float(by_seed.mean()),

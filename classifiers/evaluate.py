@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import classification_report
 
-from classifiers.bootstrap import Draws, interval
+from classifiers.bootstrap import Draws, interval, resample
 from classifiers.calibration import FILE, Calibration, calibrate, choose, scale, write_calibration
 from classifiers.data import check_apart
 from classifiers.figures import draw_confusions, draw_reliability, save_svg
@@ -24,7 +24,14 @@ from classifiers.metrics import (
     plain,
 )
 from classifiers.predicting import prediction_columns
-from classifiers.subgroups import COLUMNS, Measured, find_groups, measure_groups, subgroup_rows
+from classifiers.subgroups import (
+    COLUMNS,
+    Measured,
+    all_groups,
+    groups_for,
+    measure_groups,
+    subgroup_rows,
+)
 from facedata import files, tables
 from facedata.split import units
 
@@ -103,19 +110,22 @@ def write_evaluation(
     """
     if val is not None:
         check_apart(val.table, predicted.table, "predictions")
-    table, outputs, confidence = predicted.table, predicted.outputs, settings.draws.confidence
-    cluster = units(table)
+    table, outputs, draws = predicted.table, predicted.outputs, settings.draws
+    targets = _targets(heads, predicted)
     calibrations = {} if val is None else _calibrate(heads, val, settings.threshold)
+    cluster, attributes = units(table), all_groups(table)
+    # Heads are measured on the same draws, so that their mean can be, too.
+    resampling = resample(cluster.max() + 1, 1, draws.number, draws.seed)
     metrics, rows, measured = {}, [], {}
     for head in heads:
-        target, output = head_targets(head, table), outputs[head.name]
-        groups = find_groups(head, table)
+        target, output = targets[head.name], outputs[head.name]
+        groups = groups_for(head, attributes)
         members = np.stack([np.ones(len(table), dtype=bool), *(one for *_, one in groups)])
-        found = measure_groups(head, target, output, cluster, members, settings.draws)
-        of_groups = subgroup_rows(head, groups, found, settings.small_group, confidence)
+        found = measure_groups(head, target, output, cluster, members, resampling)
+        of_groups = subgroup_rows(head, groups, found, settings.small_group, draws.confidence)
         metrics[head.name] = {
             **head_metrics(head, target, output),
-            "intervals": _intervals(found, confidence),
+            "intervals": _intervals(found, draws.confidence),
         }
         if head.name in calibrations:
             metrics[head.name] |= _calibrated(target, output, calibrations[head.name])
@@ -128,27 +138,23 @@ def write_evaluation(
         rows += of_groups
     files.write_json(metrics, outdir / "metrics.json")
     write_calibration(calibrations, outdir / FILE)
-    reports = [_report(head, predicted, metrics[head.name]) for head in heads]
+    reports = [
+        _report(head, targets[head.name], outputs[head.name], metrics[head.name]) for head in heads
+    ]
     files.write_text("\n".join(reports), outdir / "report.txt")
-    tables.write(attribute_table(metrics, measured, confidence), outdir / "attributes.csv")
+    tables.write(attribute_table(metrics, measured, draws.confidence), outdir / "attributes.csv")
     tables.write(pd.DataFrame(rows, columns=list(COLUMNS)), outdir / "subgroups.csv")
     with_classes = [head for head in heads if head.classes]
     confusions = [
-        (
-            head.name,
-            head.classes,
-            confusion_matrix(
-                head_targets(head, table), outputs[head.name].argmax(axis=1), len(head.classes)
-            ),
-        )
+        (head.name, head.classes, _confusion(head, targets[head.name], outputs[head.name]))
         for head in with_classes
     ]
     tables.write(_confusion_table(confusions), outdir / "confusion.csv")
     if confusions:
         save_svg(draw_confusions(confusions), outdir / "confusion.svg")
         curves = [
-            (head.name, _reliability(head, predicted, calibrations.get(head.name)))
-            for head in with_classes
+            (name, _reliability(targets[name], outputs[name], calibrations.get(name)))
+            for name, *_ in confusions
         ]
         save_svg(draw_reliability(curves), outdir / "reliability.svg")
     for name, figures in metrics.items():
@@ -157,10 +163,18 @@ def write_evaluation(
     return metrics
 
 
+def _targets(heads: Sequence[Head], predicted: Predicted) -> dict[str, np.ndarray]:
+    """Return the targets of each head; see `head_targets`."""
+    return {head.name: head_targets(head, predicted.table) for head in heads}
+
+
+def _confusion(head: Head, target: np.ndarray, output: np.ndarray) -> np.ndarray:
+    return confusion_matrix(target, output.argmax(axis=1), len(head.classes))
+
+
 def _calibrate(heads: Sequence[Head], val: Predicted, threshold: str) -> dict[str, Calibration]:
     """Return what is fitted to val, by head with classes."""
-    targets = {head.name: head_targets(head, val.table) for head in heads}
-    return calibrate(heads, targets, val.outputs, threshold)
+    return calibrate(heads, _targets(heads, val), val.outputs, threshold)
 
 
 def _calibrated(target: np.ndarray, output: np.ndarray, calibration: Calibration) -> dict[str, Any]:
@@ -180,12 +194,11 @@ def _calibrated(target: np.ndarray, output: np.ndarray, calibration: Calibration
 
 
 def _reliability(
-    head: Head, predicted: Predicted, calibration: Calibration | None
+    target: np.ndarray, output: np.ndarray, calibration: Calibration | None
 ) -> dict[str, np.ndarray]:
     """Return the bins of a head's probabilities, and of the calibrated ones."""
-    target = head_targets(head, predicted.table)
     known = target != MISSING
-    target, prob = target[known], predicted.outputs[head.name][known]
+    target, prob = target[known], output[known]
     bins = {"as predicted": calibration_bins(target, prob)}
     if calibration is not None:
         bins["calibrated"] = calibration_bins(target, scale(prob, calibration.temperature))
@@ -198,7 +211,7 @@ def _intervals(measured: Measured, confidence: float) -> dict[str, list[float] |
         name: interval(replicates[:, 0], confidence)
         for name, replicates in measured.replicates.items()
     }
-    return {name: None if np.isnan(ends[0]) else list(ends) for name, ends in found.items()}
+    return {name: None if np.isnan(ends[0]) else ends.tolist() for name, ends in found.items()}
 
 
 def _nested(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -235,16 +248,15 @@ def attribute_table(
     return pd.concat([table, pd.DataFrame([mean])], ignore_index=True)
 
 
-def _report(head: Head, predicted: Predicted, metrics: Mapping[str, Any]) -> str:
+def _report(head: Head, target: np.ndarray, output: np.ndarray, metrics: Mapping[str, Any]) -> str:
     """Return a head's part of report.txt: scikit-learn's report, as it prints it."""
     if head.kind == "numeric" or not metrics["support"]:
         figures = {key: value for key, value in metrics.items() if not isinstance(value, dict)}
         return "\n".join([head.name, *(f"{key:>12} {one}" for key, one in figures.items()), ""])
-    target = head_targets(head, predicted.table)
     known = target != MISSING
     text = classification_report(
         target[known],
-        predicted.outputs[head.name].argmax(axis=1)[known],
+        output[known].argmax(axis=1),
         labels=range(len(head.classes)),
         target_names=head.classes,
         digits=4,

@@ -147,12 +147,13 @@ def head_targets(head: Head, table: pd.DataFrame) -> np.ndarray:
         return target
     values = table[list(head.attributes)].astype(object)
     known = values.notna().all(axis=1).to_numpy()
-    ids = {name: i for i, name in enumerate(head.classes)}
-    names = ["/".join(map(str, row)) for row in values[known].itertuples(index=False)]
-    unknown = sorted(set(names) - set(ids))
-    if unknown:
+    first, *others = (values.loc[known, name].map(str) for name in head.attributes)
+    names = first.str.cat(others, sep="/")
+    ids = pd.Index(head.classes).get_indexer(names)
+    if (ids < 0).any():
+        unknown = sorted(set(names[ids < 0]))
         raise DataError(f"head {head.name}: classes {unknown} are none of {list(head.classes)}")
-    target[known] = [ids[name] for name in names]
+    target[known] = ids
     return target
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from classifiers.bootstrap import Draws, Measure, bootstrap, interval
+from classifiers.bootstrap import Measure, Resampling, bootstrap, interval
 from classifiers.heads import MISSING, Head
 from classifiers.metrics import MEASURES, plain, share
 from facedata import tables
@@ -28,6 +28,9 @@ COLUMNS = (
 def _spread(sums: np.ndarray) -> np.ndarray:
     """Return the sum of squared differences of targets from their mean, [...]."""
     return sums[..., 4] - share(sums[..., 3] ** 2, sums[..., 0])
+
+
+Group = tuple[str, str, np.ndarray]  # attribute, class, members: bool [N]
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ def measure_groups(
     output: np.ndarray,
     cluster: np.ndarray,
     members: np.ndarray,
-    draws: Draws,
+    resampling: Resampling,
 ) -> Measured:
-    """Measure a head on groups of images; heads with the same clusters are drawn alike.
+    """Measure a head on groups of images.
 
     Args:
         head: that was predicted.
@@ -63,50 +66,55 @@ def measure_groups(
         output: probabilities [N, num_classes], or values [N].
         cluster: int64 [N], 0..num_clusters-1; images that are drawn together.
         members: bool [num_groups, N].
-        draws: of the intervals.
+        resampling: of these clusters, and of one seed.
     """
     known = ~np.isnan(target) if head.kind == "numeric" else target != MISSING
     group, image = np.nonzero(members & known)
     num_classes, shape = len(head.classes), (cluster.max() + 1, len(members))
+    place = cluster[image] * len(members) + group  # in `shape`, flat: numpy adds so much faster
     measures: Mapping[str, Measure]
     if head.kind == "numeric":
         gap = output - target
         parts = np.stack([np.ones_like(gap), np.abs(gap), gap**2, target, target**2], axis=1)
         sums, measures = np.zeros((*shape, 5)), NUMERIC_MEASURES
-        np.add.at(sums, (cluster[image], group), parts[image])
+        np.add.at(sums.reshape(-1, 5), place, parts[image])
     else:
-        cell = (target[image], output.argmax(axis=1)[image])
+        cell = target * num_classes + output.argmax(axis=1)  # of [num_classes, num_classes]
         sums = np.zeros((*shape, num_classes, num_classes), dtype=np.float32)
-        np.add.at(sums, (cluster[image], group, *cell), 1)
+        np.add.at(sums.reshape(-1), place * num_classes**2 + cell[image], np.float32(1))
         measures = MEASURES
-    held = np.zeros(shape, dtype=np.int64)
-    np.add.at(held, (cluster[image], group), 1)
+    held = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
     total = sums.sum(axis=0, dtype=np.float64)
     return Measured(
         held.sum(axis=0),
         (held > 0).sum(axis=0),
         {name: measure(total) for name, measure in measures.items()},
-        bootstrap(sums[:, :, None], measures, draws.number, draws.seed),  # one seed
+        bootstrap(sums[:, :, None], measures, resampling),
     )
 
 
-def find_groups(head: Head, table: pd.DataFrame) -> list[tuple[str, str, np.ndarray]]:
-    """Return attribute, class and members (bool [N]) of each class of the other attributes.
-
-    An attribute that a head alone predicts is left out: its classes stand in the report already.
-    """
-    names = [name for name in tables.attributes(table) if list(head.attributes) != [name]]
+def all_groups(table: pd.DataFrame) -> list[Group]:
+    """Return attribute, class and members (bool [N]) of each class of the attributes."""
     return [
-        (name, str(one), (table[name] == one).to_numpy(dtype=bool, na_value=False))
-        for name in names
+        (name, str(one), codes == k)
+        for name in tables.attributes(table)
         if isinstance(table[name].dtype, pd.CategoricalDtype)
-        for one in table[name].cat.categories
+        for codes in [table[name].cat.codes.to_numpy()]
+        for k, one in enumerate(table[name].cat.categories)
     ]
+
+
+def groups_for(head: Head, groups: Sequence[Group]) -> list[Group]:
+    """Return the groups of the attributes that a head alone does not predict.
+
+    The classes of one that it does stand in the report already.
+    """
+    return [group for group in groups if list(head.attributes) != [group[0]]]
 
 
 def subgroup_rows(
     head: Head,
-    groups: Sequence[tuple[str, str, np.ndarray]],
+    groups: Sequence[Group],
     measured: Measured,
     small_group: int,
     confidence: float,
@@ -115,7 +123,7 @@ def subgroup_rows(
 
     Args:
         head: that was measured.
-        groups: as of `find_groups`.
+        groups: as of `groups_for`.
         measured: of all images, then of each group.
         small_group: groups of fewer persons (or single images) are marked, and no best one.
         confidence: of the intervals.
@@ -125,17 +133,23 @@ def subgroup_rows(
         attribute's classes that are not small.
     """
     is_small = measured.num_units < small_group
+    ends = {
+        name: (
+            interval(measured.replicates[name], confidence),
+            interval(measured.replicates[name] - measured.replicates[name][:, :1], confidence),
+        )
+        for name in SHOWN
+        if name in measured.measures
+    }
     rows = []
     for i, (attribute, one, _) in enumerate(groups, start=1):
         alike = [j for j, group in enumerate(groups, start=1) if group[0] == attribute]
-        for name in [name for name in SHOWN if name in measured.measures]:
-            values, replicates = measured.measures[name], measured.replicates[name]
+        for name, (of_values, of_gaps) in ends.items():
+            values = measured.measures[name]
             large = [values[j] for j in alike if not (is_small[j] or np.isnan(values[j]))]
             best = (min if name == "mae" else max)(large, default=np.nan)
-            low, high = interval(replicates[:, i], confidence)
-            gap_low, gap_high = interval(replicates[:, i] - replicates[:, 0], confidence)
             figures = (
-                values[i], low, high, values[i] - values[0], gap_low, gap_high, values[i] - best
+                values[i], *of_values[:, i], values[i] - values[0], *of_gaps[:, i], values[i] - best
             )  # fmt: skip
             support, num_units = int(measured.support[i]), int(measured.num_units[i])
             row = (head.name, attribute, one, name, support, num_units, bool(is_small[i]))

@@ -10,7 +10,7 @@ from classifier_sets import as_options
 from click.testing import CliRunner
 
 from classifiers import compare
-from classifiers.bootstrap import bootstrap, interval
+from classifiers.bootstrap import bootstrap, interval, resample
 from classifiers.cli import main
 from classifiers.heads import Head
 from facedata import files, tables
@@ -107,7 +107,8 @@ def test_intervals_match_a_direct_bootstrap(runs, measure):
     }
     confusions = compare.cluster_confusions(runs, 3)
     function = compare.pick_measure(measure, runs.target, HEAD)
-    fast = bootstrap(confusions, {measure: function}, 4000, seed=0)[measure]
+    resampling = resample(confusions.shape[0], confusions.shape[2], 4000, seed=0)
+    fast = bootstrap(confusions, {measure: function}, resampling)[measure]
     slow = slow_bootstrap(runs, functions[measure], 150, seed=1)
     for i in range(2):
         np.testing.assert_allclose(fast[:, i].mean(), slow[:, i].mean(), atol=0.01)

@@ -6,9 +6,9 @@ import pytest
 import sklearn.metrics
 
 from classifiers import evaluate, figures
-from classifiers.bootstrap import Draws
+from classifiers.bootstrap import Draws, interval, resample
 from classifiers.heads import MISSING, Head, head_targets
-from classifiers.subgroups import find_groups, measure_groups
+from classifiers.subgroups import all_groups, groups_for, measure_groups
 from facedata import files
 from facedata.errors import DataError
 from facedata.split import units
@@ -139,6 +139,41 @@ def test_intervals_match_a_direct_bootstrap_by_person(predicted, written):
         )
 
 
+def draw(cluster):
+    return resample(cluster.max() + 1, 1, DRAWS.number, DRAWS.seed)
+
+
+def test_replicates_match_images_repeated_as_often_as_drawn(predicted):
+    cluster = units(predicted.table)
+    target, output = head_targets(AGE, predicted.table), predicted.outputs["age"]
+    everyone = np.ones(len(target), dtype=bool)
+    hatless = (predicted.table["hat"] == "no").to_numpy()
+    resampling = draw(cluster)
+    assert (resampling.counts.sum(axis=1) == cluster.max() + 1).all()
+    members = np.stack([everyone, hatless])
+    found = measure_groups(AGE, target, output, cluster, members, resampling)
+    known = target != MISSING
+    for i in (0, 255, 256, 399):  # around the end of a chunk, too
+        times = resampling.counts[i][cluster]
+        for k, member in enumerate((everyone, hatless)):
+            drawn = np.repeat(np.arange(len(target)), np.where(known & member, times, 0))
+            truth, pred = target[drawn], output[drawn].argmax(axis=1)
+            f1 = sklearn.metrics.f1_score(truth, pred, average="macro", labels=np.unique(truth))
+            assert found.replicates["macro_f1"][i, k] == pytest.approx(f1)
+            assert found.replicates["accuracy"][i, k] == pytest.approx(np.mean(truth == pred))
+
+
+def test_intervals_leave_out_what_is_not_defined():
+    rng = np.random.default_rng(0)
+    replicates = rng.normal(size=(500, 4))
+    replicates[::3, 1] = replicates[:, 3] = np.nan
+    low, high = interval(replicates, 0.8)
+    for i in range(3):
+        known = replicates[~np.isnan(replicates[:, i]), i]
+        np.testing.assert_allclose([low[i], high[i]], np.quantile(known, [0.1, 0.9]))
+    assert np.isnan([low[3], high[3]]).all()
+
+
 def test_persons_are_drawn_whole():
     table = make_table()
     table["group"] = pd.array([f"p{i // 24}" for i in range(len(table))], dtype="str")
@@ -147,7 +182,9 @@ def test_persons_are_drawn_whole():
     output = np.eye(2)[np.where(right, target, 1 - target)]
     everyone = np.ones((1, len(table)), dtype=bool)
     of_persons, of_images = (
-        measure_groups(GLASSES, target, output, cluster, everyone, DRAWS).replicates["accuracy"]
+        measure_groups(GLASSES, target, output, cluster, everyone, draw(cluster)).replicates[
+            "accuracy"
+        ]
         for cluster in (units(table), np.arange(len(table)))
     )
     assert of_persons.std() > 3 * of_images.std()
@@ -196,9 +233,10 @@ def test_gaps_are_paired_with_all_images(predicted):
     """The gap of a group that is nearly everyone varies far less than the measure itself."""
     target = head_targets(GLASSES, predicted.table)
     most = np.arange(len(target)) >= 6
+    cluster = units(predicted.table)
     measured = measure_groups(
-        GLASSES, target, predicted.outputs["glasses"], units(predicted.table),
-        np.stack([np.ones_like(most), most]), DRAWS,
+        GLASSES, target, predicted.outputs["glasses"], cluster,
+        np.stack([np.ones_like(most), most]), draw(cluster),
     )  # fmt: skip
     replicates = measured.replicates["accuracy"]
     assert (replicates[:, 1] - replicates[:, 0]).std() < 0.3 * replicates[:, 1].std()
@@ -222,7 +260,7 @@ def test_metrics_hold_the_subgroups(predicted, written):
 def test_a_joint_head_is_measured_by_each_of_its_attributes():
     table = make_table()
     both = Head("both", ("age", "glasses"), "categorical", 1.0)
-    found = {(attribute, one) for attribute, one, _ in find_groups(both, table)}
+    found = {(attribute, one) for attribute, one, _ in groups_for(both, all_groups(table))}
     assert {("age", "old"), ("glasses", "yes"), ("hat", "no")} <= found
 
 
