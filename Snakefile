@@ -35,7 +35,6 @@ rule all:
     default_target: True
     input:
         results("index.html"),
-        ensembles(),
 
 
 onsuccess:

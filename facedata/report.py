@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from facedata import files, inline, packed, tables
+from facedata import files, inline, packed, scores, tables
 
 MAX_ISSUES = 20
 MAX_PAIRS = 12
@@ -47,6 +47,7 @@ STAGES = (
     "classifiers train",
     "classifiers filter",
     "classifiers evaluate",
+    "classifiers ensemble",
     "classifiers compare",
 )
 
@@ -62,19 +63,6 @@ FIGURE_ALTS = {
     "cooccurrence": "How often the classes of two attributes occur together",
     "association": "How much attributes tell of each other",
     "shift": "How unlike splits are in each attribute",
-}
-# Measures of metrics.json by kind of head, as people write them.
-MEASURES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro F1",
-    "weighted_f1": "Weighted F1",
-    "average_precision": "Average precision",
-    "ece": "Calibration error",
-    "ece_calibrated": "Calibration error, calibrated",
-    "mae": "Mean absolute error",
-    "rmse": "Root mean square error",
-    "r2": "R²",
 }
 
 
@@ -102,8 +90,9 @@ def make_page(results: Path, dataset: str, tasks: Sequence[dict[str, Any]]) -> s
     )
     return environment.get_template("report.html.j2").render(
         dataset=dataset,
-        MEASURES=MEASURES,
+        MEASURES=scores.MEASURES,
         tasks=shown,
+        kinds=scores.kinds_of([head for task in shown for head in task["heads"]]),
         data=_data(run),
         classes=_classes(run),
         check=run.optional_json("split_check.json"),
@@ -175,7 +164,7 @@ def _task(run: _Run, task: dict[str, Any], number: int) -> dict[str, Any]:
     name = task["name"]
     compared = run.root / "compare"
     comparison = files.read_json(compared / f"{name}.json")
-    folders = _folders(run.root / "classifiers" / name, comparison)
+    arms = scores.find_arms(run.root / "classifiers" / name, comparison)
     figure = compared / f"{name}.svg"
     return {
         "name": name,
@@ -185,104 +174,21 @@ def _task(run: _Run, task: dict[str, Any], number: int) -> dict[str, Any]:
         )
         if figure.exists()
         else None,
-        "heads": [_head(head["name"], folders) for head in task["heads"]],
-        "folders": [folder for of_arm in folders.values() for folder in of_arm],
-    }
-
-
-def _folders(task: Path, comparison: dict[str, Any]) -> dict[str, list[Path]]:
-    """Return the folder of each seed of each arm compared; those of earlier settings left out."""
-    return {
-        arm["arm"]: [task / arm["arm"] / f"seed{seed}" for seed in arm["seeds"]]
-        for arm in comparison["arms"]
-    }
-
-
-def _head(name: str, folders: dict[str, list[Path]]) -> dict[str, Any]:
-    """Return one head's results, arm by arm, over seeds."""
-    arms = []
-    for arm, of_arm in folders.items():
-        paths = [folder / "metrics.json" for folder in of_arm]
-        metrics = [files.read_json(path) for path in paths if path.exists()]
-        found = [measures[name] for measures in metrics if name in measures]
-        if not found:
-            continue
-        classes = list(found[0].get("per_class", {}))
-        arms.append(
+        "heads": [scores.head_scores(head["name"], arms) for head in task["heads"]],
+        "reliability": [
             {
-                "arm": arm,
-                "num_seeds": len(found),
-                "support": found[0]["support"],
-                "measures": {
-                    key: _over_seeds([measures[key] for measures in found])
-                    for key in MEASURES
-                    if key in found[0]
-                },
-                "classes": [
-                    {
-                        "name": one,
-                        "support": found[0]["per_class"][one]["support"],
-                        **{
-                            key: _over_seeds([m["per_class"][one][key] for m in found])
-                            for key in ("precision", "recall", "f1")
-                        },
-                    }
-                    for one in classes
-                ],
-                "confusion": _confusion(of_arm, name, classes),
+                "arm": arm.name,
+                "has_ensemble": arm.has_ensemble,
+                "figure": inline.svg(
+                    arm.reliability,
+                    f"task{number}arm{place}",
+                    f"Accuracy by confidence of arm {arm.name}, task {name}",
+                ),
             }
-        )
-    first = arms[0] if arms else {"measures": {}, "classes": []}
-    return {
-        "name": name,
-        "arms": arms,
-        "measures": list(first["measures"]),
-        "classes": [
-            {
-                "name": one["name"],
-                "support": one["support"],
-                "recalls": [arm["classes"][place]["recall"] for arm in arms],
-            }
-            for place, one in enumerate(first["classes"])
+            for place, arm in enumerate(arms)
+            if arm.reliability.exists()
         ],
-    }
-
-
-def _over_seeds(values: Sequence[float | None]) -> dict[str, float | None]:
-    """Return mean, least and largest of a measure over seeds; None where it was not defined."""
-    known = [float(value) for value in values if value is not None and not math.isnan(value)]
-    if not known:
-        return {"mean": None, "low": None, "high": None}
-    return {"mean": sum(known) / len(known), "low": min(known), "high": max(known)}
-
-
-def _confusion(folders: Sequence[Path], head: str, classes: list[str]) -> dict[str, Any] | None:
-    """Return the confusion of a head summed over seeds, with the share of each true class."""
-    paths = [folder / "confusion.csv" for folder in folders]
-    paths = [path for path in paths if path.exists()]
-    if not paths or not classes:
-        return None
-    total = pd.DataFrame(0, index=classes, columns=classes)
-    for path in paths:
-        table = tables.read(path, ["head", "true", "predicted", "count"])
-        table = table[table["head"] == head].astype({"count": int})
-        counts = table.pivot_table(
-            index="true", columns="predicted", values="count", aggfunc="sum", fill_value=0
-        )
-        total += counts.reindex(index=classes, columns=classes, fill_value=0)
-    shares = total.div(total.sum(axis=1).replace(0, 1), axis=0)
-    return {
-        "classes": classes,
-        "rows": [
-            {
-                "name": one,
-                "cells": [
-                    {"count": int(count), "share": float(share)}
-                    for count, share in zip(total.loc[one], shares.loc[one], strict=True)
-                ],
-            }
-            for one in classes
-        ],
+        "folders": [folder for arm in arms for folder in arm.folders],
     }
 
 

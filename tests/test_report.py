@@ -235,6 +235,21 @@ def make_gan(root: Path, images: np.ndarray) -> None:
     tables.write(pd.DataFrame(deficits), root / "deficits.csv")
 
 
+def make_subgroups(measure: str, sign: int) -> dict:
+    """Return subgroups whose measures are `sign` times these gaps from 0.6, of 95 % intervals."""
+    gaps = {"no": (0.01, -0.02, 0.04), "yes": (-0.25, -0.375, -0.125), "some": (-0.5, -1.0, 0.25)}
+    found = {}
+    for one, figures in gaps.items():
+        gap, *ends = (sign * figure for figure in figures)
+        cell = {"value": 0.6 + gap, "low": 0.1, "high": 0.9, "gap": gap, "gap_to_best": None}
+        cell |= dict(zip(("gap_low", "gap_high"), sorted(ends), strict=True))
+        small = one == "some"
+        found[one] = {"support": 3, "num_units": 3, "small": small, measure: cell}
+    nothing = dict.fromkeys(("value", "low", "high", "gap", "gap_low", "gap_high", "gap_to_best"))
+    found["both"] = {"support": 0, "num_units": 0, "small": True, measure: nothing}
+    return {"glasses": found}
+
+
 def make_arms(root: Path) -> None:
     task = root / "classifiers" / "hair"
     for arm in ARMS:
@@ -249,12 +264,19 @@ def make_arms(root: Path) -> None:
                 "accuracy": recall,
                 "balanced_accuracy": recall,
                 "macro_f1": 0.6,
-                "ece": None,
+                "ece": 0.125,
+                "ece_calibrated": 0.0625,
                 "support": 12,
                 "per_class": per_class,
+                "subgroups": make_subgroups("accuracy", 1),
             }
             age = {"mae": 6.0 + seed, "rmse": 8.0, "r2": None, "support": 11}
-            files.write_json({"hair_color": head, "age": age}, folder / "metrics.json")
+            age["subgroups"] = make_subgroups("mae", -1)
+            folds = {"out_of_fold": {**head, "accuracy": 0.25, "support": 38}}
+            folds["out_of_fold"].pop("ece_calibrated")
+            metrics = {"hair_color": head | folds, "age": age}
+            files.write_json(metrics, folder / "metrics.json")
+            files.write_text(picture_svg(f"reliability of seed {seed}"), folder / "reliability.svg")
             cells = [
                 {"head": "hair_color", "true": a, "predicted": b, "count": 3 if a == b else 1}
                 for a in COLORS
@@ -263,6 +285,11 @@ def make_arms(root: Path) -> None:
             tables.write(pd.DataFrame(cells), folder / "confusion.csv")
             record = {"command": ["classifiers", "train"], "seconds": 1.0}
             files.write_json(record, folder / "run.json")
+        if arm != "real":
+            both = {"hair_color": head | {"accuracy": 0.875}, "age": age}
+            files.write_json(both, task / arm / "ensemble" / "metrics.json")
+            figure = picture_svg("reliability of both")
+            files.write_text(figure, task / arm / "ensemble" / "reliability.svg")
     rows = [
         {"arm": arm, "seeds": [0, 1], "num_seeds": 2}
         | {"mean": 0.6, "low": 0.5, "high": 0.7, "verdict": verdict}
@@ -363,11 +390,48 @@ def test_page_tells_what_the_stages_found(page):
         "60 % 6",  # confusion: 3 of 5 right, twice
         "age 11 test images, 2 seeds. Arm Mean absolute error Root mean square error R²"
         " real 6.500 6.000–7.000 8.000 –",
+        "Calibration error Calibration error, calibrated real 0.550 0.500–0.600 0.550 0.500–0.600"
+        " 0.600 0.125 0.062 out of fold 0.250 0.550 0.500–0.600 0.600 0.125 – synth@1.0 0.550",
+        "synth@1.0 0.550 0.500–0.600 0.550 0.500–0.600 0.600 0.125 0.062"
+        " ensemble 0.875 0.700 0.600 0.125 0.062 out of fold 0.250",
+        "Ensemble: the seeds' probabilities are averaged",
+        "Out of fold: images of train",
+        "Groups with the surest gaps Group Test images real synth@1.0 all 12 0.500 0.875"
+        " glasses yes 3 0.350 -0.250 [-0.375, -0.125] 0.350 -0.250 [-0.375, -0.125]"
+        " glasses some 3 few 0.100 -0.500 [-1.000, +0.250] 0.100 -0.500 [-1.000, +0.250]"
+        " Accuracy of each group",
+        "all 11 6.000 8.000 glasses yes 3 0.850 +0.250 [+0.125, +0.375] 0.850 +0.250",
+        "Confidence and accuracy",
+        "real reliability of seed 0 synth@1.0, ensemble reliability of both",
         "5 steps, 1 min 19 s of work",
         "facedata split splits.run.json 1 min 15 s 210",
         "numpy 2.4, python 3.11",
     ):
         assert words in page.text, words
+
+
+def test_gaps_that_are_sure_stand_out(whole_run):
+    text = report.make_page(whole_run, "avatars", TASKS)
+    assert text.count('<span class="worse">-0.250</span>') == 2  # one an arm
+    assert text.count('<span class="worse">+0.250</span>') == 2
+    assert text.count("<span>-0.500</span>") == 2
+
+
+def test_results_of_an_older_version_make_a_page(run):
+    for path in run.glob("classifiers/**/metrics.json"):
+        metrics = files.read_json(path)
+        for head in metrics.values():
+            for key in ("subgroups", "out_of_fold", "ece_calibrated"):
+                head.pop(key, None)
+        files.write_json(metrics, path)
+    for path in run.glob("classifiers/**/reliability.svg"):
+        path.unlink()
+    for path in run.glob("classifiers/*/*/ensemble"):
+        shutil.rmtree(path)
+    text = Page(report.make_page(run, "avatars", TASKS)).text
+    assert "real 0.550 0.500–0.600 0.550 0.500–0.600 0.600 0.125 synth@1.0" in text
+    for words in ("surest gaps", "Confidence and accuracy", "Ensemble", "Out of fold"):
+        assert words not in text
 
 
 def test_text_from_tables_is_escaped(page):

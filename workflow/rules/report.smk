@@ -7,6 +7,7 @@ rule page:
         gan_grid=gan("fakes-final.png"),
         gan_metrics=gan("metrics.json"),
         compare=task_files("compare/{task}.json"),
+        ensembles=ensembles(),
         figures=task_files("compare/{task}.svg"),
         verdicts=task_files("compare/{task}.txt"),
     output:
