@@ -159,6 +159,21 @@ def train(
 
     Several GPUs: `torchrun --nproc-per-node 4 --no-python classifiers train ...`; the processes
     share each batch.
+
+    `snakemake -n -p -R classify` prints this command with all values of the config.
+
+    \b
+    classifiers train --images images/classifier.npy --curated curated.parquet \\
+        --splits splits.parquet --faces faces.parquet --heads "$heads" \\
+        --loss "$loss" --arm real \\
+        --geometry '{"height": 128, "width": 128, "fit": "pad"}' \\
+        --backbone tf_efficientnet_lite0 --weights packaged --head "$head" \\
+        --view '{"crop": null, "resize": null}' --sampler none \\
+        --augment "$augment" --epochs 8 --batch 64 --lr 0.0015 --weight-decay 0.05 \\
+        --label-smoothing 0.05 --precision auto --optimizer "$optimizer" \\
+        --schedule "$schedule" --ema 0 --freeze 0 \\
+        --select '{"measure": "macro_f1", "patience": 0}' --threads 2 --seed 0 \\
+        --outdir real/seed0
     """
     from classifiers import checkpoint, evaluate, optim, predicting, samplers, sets, state, training
     from classifiers.augment import read_augment, read_view
@@ -290,10 +305,12 @@ def evaluate(
     Temperatures and thresholds are fitted to val, and to nothing else; with --split val to nothing.
     Models of folds also predict the images of train, each its own fold.
 
-    Example: classifiers evaluate --model fold0/model.safetensors --model fold1/model.safetensors
-    --images classifier.npy --curated curated.parquet --splits splits.parquet --split test
-    --batch 256 --tta flip --threshold macro_f1 --small-group 20 --confidence 0.95
-    --num-bootstrap 1000 --seed 0 --threads 2 --outdir both
+    \b
+    classifiers evaluate --model fold0/model.safetensors \\
+        --model fold1/model.safetensors --images images/classifier.npy \\
+        --curated curated.parquet --splits splits.parquet --split test --batch 256 \\
+        --tta flip --threshold macro_f1 --small-group 20 --confidence 0.95 \\
+        --num-bootstrap 1000 --seed 0 --threads 2 --outdir both
     """
     from classifiers import ensemble, evaluate
     from classifiers.bootstrap import Draws
@@ -351,12 +368,13 @@ def ensemble(
 
     Temperatures and thresholds are fitted to the mean on val.
 
-    Example: classifiers ensemble --predictions seed0/test_predictions.parquet
-    --predictions seed1/test_predictions.parquet --val-predictions seed0/val_predictions.parquet
-    --val-predictions seed1/val_predictions.parquet --curated curated.parquet
-    --heads '[{"name": "age", "attributes": ["age"], "kind": "categorical", "weight": 1}]'
-    --threshold macro_f1 --small-group 20 --confidence 0.95 --num-bootstrap 1000 --seed 0
-    --outdir both
+    \b
+    classifiers ensemble --predictions seed0/test_predictions.parquet \\
+        --predictions seed1/test_predictions.parquet \\
+        --val-predictions seed0/val_predictions.parquet \\
+        --val-predictions seed1/val_predictions.parquet --curated curated.parquet \\
+        --heads "$heads" --threshold macro_f1 --small-group 20 --confidence 0.95 \\
+        --num-bootstrap 1000 --seed 0 --outdir both
     """
     from classifiers import ensemble, evaluate
     from classifiers.bootstrap import Draws
@@ -416,7 +434,15 @@ def filter(
     device: str,
     samples: Path,
 ) -> None:
-    """Accept synthetic images: of their class, no copies of train images, best first."""
+    """Accept synthetic images: of their class, no copies of train images, best first.
+
+    \b
+    classifiers filter --teacher real/model.safetensors \\
+        --candidates candidates.parquet --images images.npy \\
+        --train-images images/classifier.npy --curated curated.parquet \\
+        --splits splits.parquet --deficits deficits.csv --min-probability 0.5 \\
+        --max-similarity 0.5 --batch 256 --threads 2 --samples samples.parquet
+    """
     from classifiers import checkpoint, filter, predicting, synthetic
     from classifiers.data import ImagePool, open_images, read_geometry, read_labelled
     from facedata import machine, tables
@@ -496,7 +522,15 @@ def crossval(
     seed: int,
     predictions: Path,
 ) -> None:
-    """Predict each image's labels by models that were fitted to the other folds."""
+    """Predict each image's labels by models that were fitted to the other folds.
+
+    \b
+    classifiers crossval --images images/classifier.npy \\
+        --screened screened.parquet --attributes '["hair_color"]' \\
+        --backbone tf_efficientnet_lite0 --weights packaged --kimg 0 --passes 1 \\
+        --batch 64 --lr 0.0015 --weight-decay 0.05 --label-smoothing 0.05 \\
+        --precision auto --threads 2 --seed 0 --predictions out_of_fold.parquet
+    """
     import numpy
 
     from classifiers import crossval, optim, predicting, training
@@ -586,7 +620,16 @@ def compare(
     svg_path: Path,
     verdict: Path,
 ) -> None:
-    """Say which arm is better than the baseline, with intervals from resampled test images."""
+    """Say which arm is better than the baseline, with intervals from resampled test images.
+
+    \b
+    classifiers compare --curated curated.parquet \\
+        --predictions real/seed0/test_predictions.parquet \\
+        --predictions synth/seed0/test_predictions.parquet --task hair \\
+        --heads "$heads" --head hair --measure macro_f1 --baseline real --confidence 0.95 \\
+        --num-bootstrap 1000 --seed 0 --json hair.json --csv hair.csv \\
+        --svg hair.svg --verdict hair.txt
+    """
     from classifiers import compare
     from classifiers.heads import read_heads
     from facedata import files, tables

@@ -92,7 +92,13 @@ def ingest(
     rejected: Path,
     notes: Path,
 ) -> None:
-    """Read a data set, or draw one, into a table with one row an image."""
+    """Read a data set, or draw one, into a table with one row an image.
+
+    \b
+    facedata ingest --adapter imagefolder --root photos \\
+        --settings '{"attribute": "hair_color", "classes": "all", "split": []}' \\
+        --seed 0 --index index.parquet --rejected rejected.csv --notes notes.csv
+    """
     from facedata import ingest, tables
 
     found = ingest.ingest(adapter, root, settings, seed)
@@ -117,7 +123,13 @@ def inspect(
     inspection: Path,
     images: Path,
 ) -> None:
-    """Decode every image once: facts, hashes, quality and packed thumbnails."""
+    """Decode every image once: facts, hashes, quality and packed thumbnails.
+
+    \b
+    facedata inspect --index index.parquet --root photos --workers 8 \\
+        --geometries '{"classifier": {"height": 128, "width": 128, "fit": "pad"}}' \\
+        --inspection inspection.parquet --images images
+    """
     from facedata import columns, geometry, inspect
 
     table = columns.read(index, ["image_id", "path"])
@@ -169,7 +181,13 @@ def faces(
     device: str,
     faces: Path,
 ) -> None:
-    """Look for a face in every packed image."""
+    """Look for a face in every packed image.
+
+    \b
+    facedata faces --inspection inspection.parquet --images images/classifier.npy \\
+        --min-probability 0.9 --min-face-share 0.33 --several-probability 0.97 \\
+        --several-share 0.5 --batch 32 --threads 2 --faces faces.parquet
+    """
     from facedata import faces as detection
     from facedata import machine, packed, tables
 
@@ -218,7 +236,13 @@ def dedup(
     workers: int,
     duplicates: Path,
 ) -> None:
-    """Find pictures that are there more than once, also mirrored, cropped or recoloured."""
+    """Find pictures that are there more than once, also mirrored, cropped or recoloured.
+
+    \b
+    facedata dedup --index index.parquet --inspection inspection.parquet \\
+        --thumbs images/thumbs.npy --max-distance 12 --max-difference 0.2 \\
+        --tolerance '{"age": 5}' --workers 8 --duplicates duplicates.parquet
+    """
     from facedata import arrays, dedup, tables
 
     table = tables.read(index, ["image_id"])
@@ -263,7 +287,16 @@ def screen(
     seed: int,
     screened: Path,
 ) -> None:
-    """Choose the images whose labels can be judged, and assign them to folds."""
+    """Choose the images whose labels can be judged, and assign them to folds.
+
+    \b
+    facedata screen --index index.parquet --rejected rejected.csv \\
+        --inspection inspection.parquet --faces faces.parquet \\
+        --duplicates duplicates.parquet --non-faces drop --several-faces drop \\
+        --duplicate-policy keep_best --conflicts drop --tolerance '{"age": 5}' \\
+        --stratify '["hair_color"]' --balance joint --folds 5 --seed 0 \\
+        --screened screened.parquet
+    """
     from facedata import curate, split, tables
 
     found = curate.read_findings(index, rejected, inspection, faces, duplicates)
@@ -324,7 +357,17 @@ def curate(
     dropped: Path,
     decisions: Path,
 ) -> None:
-    """Decide which images stay; every row that does not is listed with its reason."""
+    """Decide which images stay; every row that does not is listed with its reason.
+
+    \b
+    facedata curate --index index.parquet --rejected rejected.csv \\
+        --inspection inspection.parquet --faces faces.parquet \\
+        --duplicates duplicates.parquet --label-issues label_issues.csv \\
+        --non-faces drop --several-faces drop --duplicate-policy keep_best \\
+        --conflicts drop --tolerance '{"age": 5}' --label-policy report \\
+        --max-score 0.2 --curation curation.csv --curated curated.parquet \\
+        --dropped dropped.csv --decisions decisions.parquet
+    """
     from facedata import curate, tables
 
     found = curate.read_findings(index, rejected, inspection, faces, duplicates, label_issues)
@@ -376,7 +419,13 @@ def split(
     splits: Path,
     check: Path,
 ) -> None:
-    """Assign every image to train, val or test, class by class, and train to folds."""
+    """Assign every image to train, val or test, class by class, and train to folds.
+
+    \b
+    facedata split --curated curated.parquet --inspection inspection.parquet \\
+        --train 0.7 --stratify '["hair_color"]' --balance joint --official keep \\
+        --folds 5 --seed 0 --splits splits.parquet --check split_check.json
+    """
     from facedata import files, split, tables
 
     table = tables.read(curated, ["image_id", "group", "official_split", "cluster"])
@@ -412,7 +461,14 @@ def eda(
     images: Path,
     outdir: Path,
 ) -> None:
-    """Write tables, plots and mosaics of what the data set holds."""
+    """Write tables, plots and mosaics of what the data set holds.
+
+    \b
+    facedata eda --index index.parquet --inspection inspection.parquet \\
+        --faces faces.parquet --duplicates duplicates.parquet \\
+        --curated curated.parquet --splits splits.parquet --dropped dropped.csv \\
+        --images images/classifier.npy --outdir eda
+    """
     from facedata import eda, packed, tables
 
     table = tables.read(index, ["image_id"])
@@ -454,7 +510,13 @@ def pack(
     condition: list[str],
     pack: Path,
 ) -> None:
-    """Pack the images of a split with their classes, for a GAN."""
+    """Pack the images of a split with their classes, for a GAN.
+
+    \b
+    facedata pack --curated curated.parquet --splits splits.parquet \\
+        --inspection inspection.parquet --images images/gan.npy --split train \\
+        --condition '["hair_color"]' --pack train.npy
+    """
     from facedata import geometry, packed, tables
     from facedata import pack as packing
 
@@ -479,7 +541,11 @@ def pack(
 @click.option("--zip", "archive", type=command.OUT_FILE, required=True, help="Output: the archive.")
 @command.recorded("archive")
 def export_zip(pack: Path, archive: Path) -> None:
-    """Write a pack as the ZIP archive that other StyleGAN tools train on."""
+    """Write a pack as the ZIP archive that other StyleGAN tools train on.
+
+    \b
+    facedata export-zip --pack train.npy --zip train.zip
+    """
     from facedata import export_zip, packed
 
     export_zip.export_zip(packed.read_pack(pack), archive)
@@ -496,7 +562,12 @@ def export_zip(pack: Path, archive: Path) -> None:
 @click.option("--deficits", type=command.OUT_FILE, required=True, help="Output: one row a class.")
 @command.recorded("deficits")
 def deficits(pack: Path, minority_below: float, deficits: Path) -> None:
-    """Count what each minority class lacks to be as large as the largest class."""
+    """Count what each minority class lacks to be as large as the largest class.
+
+    \b
+    facedata deficits --pack train.npy --minority-below 0.5 \\
+        --deficits deficits.csv
+    """
     from facedata import deficits as counting
     from facedata import packed, tables
 
@@ -517,7 +588,12 @@ def deficits(pack: Path, minority_below: float, deficits: Path) -> None:
 def labels(
     screened: Path, predictions: Path, derived: list[dict[str, Any]], label_issues: Path
 ) -> None:
-    """List the labels that out-of-fold predictions contradict most."""
+    """List the labels that out-of-fold predictions contradict most.
+
+    \b
+    facedata labels --screened screened.parquet --predictions out_of_fold.parquet \\
+        --derived '[]' --label-issues label_issues.csv
+    """
     from facedata import labels, tables
 
     table = tables.read(screened, ["image_id"])
@@ -562,7 +638,15 @@ def review(
     max_images: int,
     page: Path,
 ) -> None:
-    """Write one self-contained page on which flagged images are kept, dropped or relabelled."""
+    """Write one self-contained page on which flagged images are kept, dropped or relabelled.
+
+    \b
+    facedata review --index index.parquet --inspection inspection.parquet \\
+        --images images/classifier.npy --faces faces.parquet \\
+        --duplicates duplicates.parquet --decisions decisions.parquet \\
+        --label-issues label_issues.csv --dataset photos --saved-as curation.csv \\
+        --max-images 500 --page review.html
+    """
     from facedata import files, review
 
     data = review.read_data(
@@ -579,7 +663,13 @@ def review(
 @click.option("--page", type=command.OUT_FILE, required=True, help="Output: the page (HTML).")
 @command.recorded("page", name="report.run.json")  # index.run.json is that of ingest
 def report(results: Path, dataset: str, tasks: list[dict[str, Any]], page: Path) -> None:
-    """Write one self-contained page: verdict, data, generator, classifiers, provenance."""
+    """Write one self-contained page: verdict, data, generator, classifiers, provenance.
+
+    \b
+    facedata report --results results/avatars --dataset avatars \\
+        --tasks '[{"name": "hair", "heads": [{"name": "hair_color"}]}]' \\
+        --page index.html
+    """
     from facedata import files, report
 
     files.write_text(report.make_page(results, dataset, tasks), page)

@@ -1,7 +1,5 @@
 """stylegan2 generate: formats, styles from files, all options together."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -163,16 +161,3 @@ def test_help_names_every_option():
     text = invoke("generate", "--help").output
     for word in ("--batch", "--seeds", "--format [png|jpg|npz]", "--grid", "--unpad", "--trunc"):
         assert word in text
-
-
-@pytest.mark.parametrize("name", cli.main.commands)
-def test_help_ends_with_an_example_whose_options_exist(name):
-    text = invoke(name, "--help").output
-    about, options = text.split("Options:")
-    example = about.strip().split("\n\n")[-1]
-    assert f"stylegan2 {name}" in example
-    own = example.replace("torchrun --nproc-per-node 4 --no-python", "")
-    given = set(re.findall(r"(?<= )--?[a-z][a-z-]*", own))
-    assert given and given <= set(re.findall(r"--?[a-z][a-z-]*", options))
-    required = {option.opts[0] for option in cli.main.commands[name].params if option.required}
-    assert {word for word in required if word.startswith("--")} <= given

@@ -1,0 +1,43 @@
+"""--help of every command ends with an example that its own parser understands."""
+
+import re
+import shlex
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from classifiers import cli as of_classifiers
+from facedata import cli as of_facedata
+from stylegan2 import cli as of_stylegan2
+
+GROUPS = {"facedata": of_facedata, "stylegan2": of_stylegan2, "classifiers": of_classifiers}
+COMMANDS = [(group, name) for group, cli in GROUPS.items() for name in cli.main.commands]
+
+
+def commands_of(example: str) -> list[list[str]]:
+    """Return the words of each command of an example, whose lines may go on below."""
+    text = re.sub(r"\\\n\s*", "", example)
+    return [shlex.split(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(("group", "name"), COMMANDS)
+def test_help_ends_with_an_example_that_can_be_run(group, name):
+    main = GROUPS[group].main
+    text = CliRunner().invoke(main, [name, "--help"]).output
+    about = text.split("\nOptions:")[0].rstrip()
+    command = main.commands[name]
+    for words in commands_of(about.split("\n\n")[-1]):
+        place = words.index(group)
+        assert words[place : place + 2] == [group, name]
+        assert words[:place] in ([], ["torchrun", "--nproc-per-node", "4", "--no-python"])
+        context = click.Context(command)
+        values, rest, _ = command.make_parser(context).parse_args(words[place + 2 :])
+        assert not rest
+        for param in command.params:
+            assert not param.required or param.name in values, param.name
+            # Files need not be there, and values of the config may stand for themselves.
+            value = values.get(param.name)
+            is_named = isinstance(value, str) and value.startswith("$")
+            if value is not None and not is_named and not isinstance(param.type, click.Path):
+                param.type_cast_value(context, value)
