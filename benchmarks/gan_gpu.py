@@ -12,6 +12,7 @@ import torch
 from gan_cpu import build, measure
 
 from facedata import machine
+from facedata.build import BuildError, load
 from facedata.errors import DataError
 from stylegan2 import presets
 from stylegan2.ops import native
@@ -26,8 +27,8 @@ def main(resolution: int, repeats: int) -> None:
     """Print a table: rates and memory, and seconds a batch by phase, one line for each way."""
     try:
         device = machine.find_device("cuda")
-        native.load(device.type)
-    except (DataError, native.build.BuildError) as error:
+        load(native.OPERATORS[device.type])
+    except (DataError, BuildError) as error:
         raise click.ClickException(str(error)) from None
     preset, _ = presets.resolve("auto", resolution)
     columns = ["sec/kimg", "generated/s", "peak GiB", "Gmain", "Greg", "Dmain", "Dreg", "rest"]

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils import benchmark
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from facedata import machine
+from facedata import build, machine
 from facedata.errors import DataError
 from facedata.workers import num_cores
 from stylegan2.networks import compute_layout
-from stylegan2.ops import build, native
+from stylegan2.ops import native
 from stylegan2.ops.bias_act import bias_act
 from stylegan2.ops.convolve import quick_convolutions
 from stylegan2.ops.modulated_conv2d import modulated_conv2d
@@ -126,14 +126,14 @@ def prepare(kind: str, anew: bool = False) -> Build:
     """Load the compiled operators of a kind, which are built if they are not there yet.
 
     Args:
-        kind: one of `build.KINDS`.
+        kind: one of `native.OPERATORS`.
         anew: build also what is there, or failed before.
     """
-    if not native.is_wanted():
-        return Build(kind, "not wanted", f"{native.SWITCH_VARIABLE}=composed")
-    recipe = build.recipe(kind)
+    if not build.is_wanted():
+        return Build(kind, "not wanted", f"{build.SWITCH_VARIABLE}=composed")
+    recipe = build.recipe(native.OPERATORS[kind])
     try:
-        native.load(kind, anew)
+        build.load(native.OPERATORS[kind], anew)
     except build.BuildError as error:
         state = "failed" if recipe.missing is None else "cannot be tried"
         return Build(kind, state, str(error))
@@ -350,5 +350,5 @@ def check(findings: Sequence[Finding]) -> None:
         named = ", ".join(f"{one.operator} on {one.device} ({one.difference:.1e})" for one in wrong)
         raise DataError(
             f"compiled operators compute something else: {named}; up to {LIMIT:.0e} is rounding."
-            f" Set {native.SWITCH_VARIABLE}=composed, and report this with all that is above"
+            f" Set {build.SWITCH_VARIABLE}=composed, and report this with all that is above"
         )

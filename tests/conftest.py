@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 import torch
 
+from facedata import build
 from stylegan2.draws import Draws
-from stylegan2.ops import build, convolve, native
+from stylegan2.ops import convolve, native
 
 DEVICE_VARIABLE = "EVENFACE_TEST_DEVICE"
 LIBRARY_VARIABLE = "EVENFACE_TEST_LIBRARY"
@@ -33,7 +34,7 @@ for argument in "$@"; do
   previous=$argument
 done
 [ -z "$out" ] && { echo "c++ (GCC) 12.2.0"; exit 0; }
-case "$*" in *" -c "*cpu.cpp*) echo x >> CALLS ;; esac
+case "$*" in *" -c "*cpu.cpp*|*" -c "*operators.cpp*) echo x >> CALLS ;; esac
 ACTION
 """
 GOLDEN_DIR = Path(os.environ.get("EVENFACE_GOLDEN_DIR", Path(__file__).parent / "golden"))
@@ -142,10 +143,10 @@ def operators(request: pytest.FixtureRequest) -> Iterator[str]:
         with native.composed():
             yield request.param
         return
-    missing = build.recipe(DEVICE.type).missing
+    missing = build.recipe(native.OPERATORS[DEVICE.type]).missing
     if missing is not None:
         pytest.skip(missing)
-    native.load(DEVICE.type)
+    build.load(native.OPERATORS[DEVICE.type])
     yield request.param
 
 
@@ -178,7 +179,7 @@ def compiler(tmp_path):
             "CXX": str(path),
             build.CACHE_VARIABLE: str(tmp_path / "cache"),
         }
-        environment.pop(native.SWITCH_VARIABLE, None)
+        environment.pop(build.SWITCH_VARIABLE, None)
         return environment
 
     make.calls = lambda: len(calls.read_text().split())
@@ -188,7 +189,7 @@ def compiler(tmp_path):
 
 @pytest.fixture(scope="session")
 def compiled():
-    missing = build.recipe("cpu").missing
+    missing = build.recipe(native.OPERATORS["cpu"]).missing
     if missing is not None:
         pytest.skip(missing)
-    return build.library("cpu")
+    return build.library(native.OPERATORS["cpu"])

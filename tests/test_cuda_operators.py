@@ -15,12 +15,14 @@ import pytest
 import torch
 from conftest import DEVICE_VARIABLE, LIBRARY_VARIABLE
 
-from stylegan2.ops import build, native
+from facedata import build
+from stylegan2.ops import native
 from stylegan2.ops.bias_act import ACTIVATIONS, bias_act
 from stylegan2.ops.modulate import SLOPES, modulate
 from stylegan2.ops.upfirdn2d import setup_filter, upfirdn2d
 
 TESTS = Path(__file__).parent
+CPU, CUDA = native.OPERATORS["cpu"], native.OPERATORS["cuda"]
 CUDA_ON_CPU = TESTS / "cuda_on_cpu"
 CHECKS = ["-fsanitize=alignment,signed-integer-overflow", "-fno-sanitize-recover=all"]
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -32,11 +34,11 @@ SEEDS = range(24)
 def device():
     """Return the device whose operators are tested."""
     if LIBRARY_VARIABLE in os.environ:
-        native.load("cpu")
+        build.load(CPU)
         return torch.device("cpu")
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device")
-    native.load("cuda")
+    build.load(CUDA)
     return torch.device("cuda")
 
 
@@ -286,11 +288,11 @@ def run_tests(variable, value):
 def test_all_tests_of_operators_on_a_cpu(tmp_path):
     from torch.utils import cpp_extension
 
-    missing = build.recipe("cpu").missing
+    missing = build.recipe(CPU).missing
     if missing is not None:
         pytest.skip(missing)
     cxx = os.environ.get("CXX", "c++")
-    include = [f"-I{CUDA_ON_CPU}", f"-I{build.CSRC}"]
+    include = [f"-I{CUDA_ON_CPU}", f"-I{CPU.folder}"]
     for folder in cpp_extension.include_paths():
         include += ["-isystem", folder]
     objects = []
@@ -298,7 +300,7 @@ def test_all_tests_of_operators_on_a_cpu(tmp_path):
     for source, options in (("cuda.cpp", []), ("cuda.cu", as_cpp)):
         objects.append(str(tmp_path / f"{source}.o"))
         flags = ["-c", "-O1", "-std=c++20", "-fPIC", "-Wall", "-Wno-unknown-pragmas"]
-        command = [cxx, *flags, *include, *options, str(build.CSRC / source), "-o", objects[-1]]
+        command = [cxx, *flags, *include, *options, str(CPU.folder / source), "-o", objects[-1]]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[:5000]
     library = tmp_path / "operators.so"
@@ -322,13 +324,14 @@ def test_cuda_sources_compile_without_warnings_and_spills(tmp_path):
         build.CACHE_VARIABLE: str(tmp_path),
         "TORCH_CUDA_ARCH_LIST": os.environ.get("TORCH_CUDA_ARCH_LIST", "9.0"),
     }
-    program = "from stylegan2.ops import build; print(build.recipe('cuda').missing or '')"
+    begin = "from facedata import build; from stylegan2.ops.native import OPERATORS; "
+    program = begin + "print(build.recipe(OPERATORS['cuda']).missing or '')"
     missing = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     ).stdout.strip()
     if missing:
         pytest.skip(missing)
-    program = "from stylegan2.ops import build; print(build.library('cuda'))"
+    program = begin + "print(build.library(OPERATORS['cuda']))"
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True
     )

@@ -7,9 +7,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from facedata import build
 from facedata.errors import DataError
 from stylegan2 import cli, doctor
-from stylegan2.ops import build, native
+from stylegan2.ops import native
 
 COMPILED = {
     "upfirdn2d": ["upfirdn2d"],
@@ -25,7 +26,7 @@ def run(monkeypatch):
     monkeypatch.setattr(doctor, "SHAPE", (2, 16, 32, 32))
     monkeypatch.setattr(doctor, "SECONDS", 0.01)
     monkeypatch.setattr(doctor, "MATRIX", 64)
-    monkeypatch.delenv(native.SWITCH_VARIABLE, raising=False)
+    monkeypatch.delenv(build.SWITCH_VARIABLE, raising=False)
     threads = torch.get_num_threads()
 
     def invoke(*words, environment=None):
@@ -87,7 +88,7 @@ def test_without_a_compiler_nothing_can_be_tried(run, compiler, tmp_path):
 
 
 def test_composed_operators_that_were_asked_for_are_timed_alone(run, compiler):
-    result = run(environment={**compiler("exit 1"), native.SWITCH_VARIABLE: "composed"})
+    result = run(environment={**compiler("exit 1"), build.SWITCH_VARIABLE: "composed"})
     assert result.exit_code == 0, result.output
     assert rows(result.stdout, "cpu", "not wanted", "EVENFACE_OPERATORS=composed")
     assert compiler.calls() == 0

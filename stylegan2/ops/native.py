@@ -9,21 +9,31 @@ type and enter in that of sums (float32; float64 for float64).
 """
 
 import contextlib
-import functools
-import logging
 import math
-import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from stylegan2.ops import build
+from facedata import build
 
-SWITCH_VARIABLE = "EVENFACE_OPERATORS"  # `composed`: never use the compiled ones
 NAMESPACE = "stylegan2"
-
-log = logging.getLogger(__name__)
+SOURCES = {
+    "cpu": ("cpu.cpp", "winograd.cpp", "strided.cpp", "product.h", "tensors.h", "arithmetic.h"),
+    "cuda": ("cuda.cpp", "cuda.cu", "cuda.h", "tensors.h", "arithmetic.h"),
+}
+OPERATORS = {
+    kind: build.Operators(
+        kind,
+        f"{kind.upper()} operators",
+        kind,
+        Path(__file__).parent / "csrc",
+        sources,
+        "`stylegan2 doctor --rebuild` tries again and times both ways",
+    )
+    for kind, sources in SOURCES.items()
+}
 
 _LIBRARY = torch.library.Library(NAMESPACE, "DEF")
 _is_allowed = True
@@ -45,39 +55,9 @@ def is_used(x: Tensor) -> bool:
     return _is_allowed and is_ready(x.device.type)
 
 
-def is_wanted() -> bool:
-    """Tell whether the environment lets the compiled operators be used."""
-    return os.environ.get(SWITCH_VARIABLE) != "composed"
-
-
-@functools.cache
 def is_ready(device_type: str) -> bool:
-    """Tell whether there are compiled operators for a kind of device, and load them.
-
-    If they cannot be compiled the log says so, once a process.
-    """
-    if device_type not in build.KINDS or not is_wanted():
-        return False
-    try:
-        load(device_type)
-    except build.BuildError as error:
-        log.warning("%s", error)
-        return False
-    return True
-
-
-def load(kind: str, anew: bool = False) -> None:
-    """Load the compiled operators of a kind; see `build.library`.
-
-    Raises:
-        BuildError: there are none.
-    """
-    path = build.library(kind, anew)
-    try:
-        torch.ops.load_library(str(path))
-    except OSError as error:
-        message = build.explain(kind, f"{path} does not load: {error}", None)
-        raise build.BuildError(message, is_new=True) from None
+    """Tell whether there are compiled operators for a kind of device; see `build.is_ready`."""
+    return device_type in OPERATORS and build.is_ready(OPERATORS[device_type])
 
 
 # upfirdn2d: rows and cols are the taps of all terms, those of y_axis and x_axis are up, down,

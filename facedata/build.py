@@ -1,4 +1,4 @@
-"""Compiling the operators' C++ and CUDA sources: once a machine, kept in a folder of the user.
+"""Compiling C++ and CUDA sources of operators: once a machine, kept in a folder of the user.
 
 A build is known by a digest of all that it depends on, so that another compiler, processor or
 version of PyTorch means another build. Processes that want the same one wait for each other by a
@@ -26,22 +26,38 @@ import torch
 
 from facedata import files
 
-KINDS = ("cpu", "cuda")
+SWITCH_VARIABLE = "EVENFACE_OPERATORS"  # `composed`: never use the compiled ones
 CACHE_VARIABLE = "EVENFACE_CACHE_DIR"  # another folder than ~/.cache/evenface
-CSRC = Path(__file__).parent / "csrc"
 LIBRARY = "operators.so"
 FAILURE = "failed.txt"
 TIMEOUT = 1800  # seconds; the builds take half a minute
 
-SOURCES = {
-    "cpu": ("cpu.cpp", "winograd.cpp", "strided.cpp", "product.h", "tensors.h", "arithmetic.h"),
-    "cuda": ("cuda.cpp", "cuda.cu", "cuda.h", "tensors.h", "arithmetic.h"),
-}
 CXX_FLAGS = ("-O3", "-std=c++20", "-fno-math-errno", "-fno-trapping-math", "-Wall")
 CPU_FLAGS = ("-fopenmp", "-march=native")
 NVCC_FLAGS = ("-O3", "-std=c++20", "--expt-relaxed-constexpr", "-Xptxas=-v")
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Operators:
+    """Operators that are compiled together.
+
+    Attributes:
+        name: begins the names of their builds.
+        title: what messages call them.
+        kind: of device: cpu or cuda.
+        folder: of the sources.
+        sources: names of files there; what does not end in .h is compiled.
+        again: how to have a build that failed tried again; `{folder}` stands for the build's.
+    """
+
+    name: str
+    title: str
+    kind: str
+    folder: Path
+    sources: tuple[str, ...]
+    again: str
 
 
 class BuildError(Exception):
@@ -61,13 +77,13 @@ class Recipe:
     """All that a build depends on.
 
     Attributes:
-        kind: cpu or cuda.
+        operators: that are built.
         compilers: path and version of each compiler.
         target: what the code is made for: macros of the processor, or CUDA architectures.
         missing: why it cannot be tried at all; None if it can.
     """
 
-    kind: str
+    operators: Operators
     compilers: tuple[tuple[str, str], ...]
     target: str
     missing: str | None
@@ -78,9 +94,9 @@ class Recipe:
         flags = (CXX_FLAGS, CPU_FLAGS, NVCC_FLAGS)
         text = repr((self.compilers, self.target, flags, torch.__version__, sys.version_info[:2]))
         state = hashlib.sha256(text.encode())
-        for name in SOURCES[self.kind]:
-            state.update((CSRC / name).read_bytes())
-        return f"{self.kind}-{state.hexdigest()[:20]}"
+        for name in self.operators.sources:
+            state.update((self.operators.folder / name).read_bytes())
+        return f"{self.operators.name}-{state.hexdigest()[:20]}"
 
     @property
     def folder(self) -> Path:
@@ -94,15 +110,20 @@ def cache_dir() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or default) / "operators"
 
 
+def is_wanted() -> bool:
+    """Tell whether the environment lets compiled operators be used."""
+    return os.environ.get(SWITCH_VARIABLE) != "composed"
+
+
 @functools.cache
-def recipe(kind: str) -> Recipe:
+def recipe(operators: Operators) -> Recipe:
     """Return what a build depends on here; the CUDA one is for the GPUs that there are."""
     cxx = cxx_name()
     compilers = [find_compiler(cxx)]
     missing = None
     if compilers[0] is None:
         missing = f"there is no C++ compiler ({cxx}); install one, such as `apt-get install g++`"
-    if kind == "cpu":
+    if operators.kind == "cpu":
         path, _ = compilers[0] or (cxx, "")
         target = _output(path, "-march=native", "-dM", "-E", "-x", "c++", "/dev/null") or ""
     else:
@@ -113,7 +134,7 @@ def recipe(kind: str) -> Recipe:
     if find_compiler("ninja") is None and missing is None:
         missing = "there is no ninja; install it by `pip install ninja`"
     known = tuple(compiler for compiler in compilers if compiler is not None)
-    return Recipe(kind, known, target, missing)
+    return Recipe(operators, known, target, missing)
 
 
 def cxx_name() -> str:
@@ -142,22 +163,52 @@ def _output(*command: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def library(kind: str, anew: bool = False) -> Path:
+@functools.cache
+def is_ready(operators: Operators) -> bool:
+    """Tell whether there are compiled operators to be used, and load them.
+
+    If they cannot be compiled the log says so, once a process.
+    """
+    if not is_wanted():
+        return False
+    try:
+        load(operators)
+    except BuildError as error:
+        log.warning("%s", error)
+        return False
+    return True
+
+
+def load(operators: Operators, anew: bool = False) -> None:
+    """Load compiled operators into this process; see `library`.
+
+    Raises:
+        BuildError: there are none.
+    """
+    path = library(operators, anew)
+    try:
+        torch.ops.load_library(str(path))
+    except OSError as error:
+        message = explain(operators, f"{path} does not load: {error}", None)
+        raise BuildError(message, is_new=True) from None
+
+
+def library(operators: Operators, anew: bool = False) -> Path:
     """Return the compiled library, which is built if it is not there yet.
 
     Args:
-        kind: one of KINDS.
+        operators: that it has.
         anew: build also what is there, or failed before.
 
     Raises:
         BuildError: it cannot be built.
     """
-    wanted = recipe(kind)
+    wanted = recipe(operators)
     path = wanted.folder / LIBRARY
     if path.exists() and not anew:
         return path
     if wanted.missing is not None:
-        raise BuildError(explain(kind, wanted.missing, None), is_new=True)
+        raise BuildError(explain(operators, wanted.missing, None), is_new=True)
     try:
         cache_dir().mkdir(parents=True, exist_ok=True)
         with _locked(wanted.folder.with_suffix(".lock")):
@@ -168,7 +219,7 @@ def library(kind: str, anew: bool = False) -> Path:
                 _build(wanted)
     except OSError as error:
         reason = f"{error}; set {CACHE_VARIABLE} to a folder that can be written to"
-        raise BuildError(explain(kind, reason, None), is_new=True) from None
+        raise BuildError(explain(operators, reason, None), is_new=True) from None
     return path
 
 
@@ -187,7 +238,7 @@ def _build(wanted: Recipe) -> None:
     failure = wanted.folder / FAILURE
     if failure.exists():
         raise BuildError(failure.read_text(encoding="utf-8"), is_new=False)
-    log.info("compiling the %s operators, once on this machine", wanted.kind.upper())
+    log.info("compiling the %s, once on this machine", wanted.operators.title)
     start = time.monotonic()
     prefix = f"{wanted.digest}.building-"
     for left in cache_dir().glob(f"{prefix}*"):  # by a process that was killed
@@ -200,7 +251,7 @@ def _build(wanted: Recipe) -> None:
         wanted.folder.mkdir(exist_ok=True)
         files.write_text(output, wanted.folder / "build.log")
         if reason is not None:
-            message = explain(wanted.kind, reason, wanted.folder / "build.log")
+            message = explain(wanted.operators, reason, wanted.folder / "build.log")
             files.write_text(message, failure)
             raise BuildError(message, is_new=True)
         built.replace(wanted.folder / LIBRARY)
@@ -209,7 +260,9 @@ def _build(wanted: Recipe) -> None:
 
 def _compile(wanted: Recipe, folder: Path) -> tuple[str | None, str]:
     """Return why compiling failed (None if it did not) and what it printed."""
-    command = [sys.executable, "-m", "stylegan2.ops.build", wanted.kind, str(folder)]
+    operators = wanted.operators
+    sources = [str(operators.folder / one) for one in operators.sources if not one.endswith(".h")]
+    command = [sys.executable, "-m", "facedata.build", operators.kind, str(folder), *sources]
     try:
         done = subprocess.run(
             command,
@@ -241,13 +294,13 @@ def _first_error(output: str) -> str:
     return lines[-1] if lines else "the compiler said nothing"
 
 
-def explain(kind: str, reason: str, log_path: Path | None) -> str:
+def explain(operators: Operators, reason: str, log_path: Path | None) -> str:
     """Return the paragraph that says what failed and how to mend it."""
     more = "" if log_path is None else f" All of the compiler's output: {log_path}."
+    again = operators.again.format(folder=recipe(operators).folder)
     return (
-        f"The {kind.upper()} operators could not be compiled: {reason}.{more} Everything works"
-        " without them, by PyTorch's own operators, only slower. Once the reason is mended,"
-        " `stylegan2 doctor --rebuild` tries again and times both ways."
+        f"The {operators.title} could not be compiled: {reason}.{more} Everything works without"
+        f" them, by PyTorch's own operators, only slower. Once the reason is mended, {again}."
     )
 
 
@@ -257,14 +310,14 @@ def _search_path() -> str:
 
 
 def _environment(wanted: Recipe) -> dict[str, str]:
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[1])
     values = {
         **os.environ,
         "PATH": _search_path(),
         "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
         "MAX_JOBS": str(os.cpu_count() or 1),
     }
-    if wanted.kind == "cuda":
+    if wanted.operators.kind == "cuda":
         values["TORCH_CUDA_ARCH_LIST"] = wanted.target
         home = os.environ.get("CUDA_HOME") or toolkit_root()
         if home is not None:
@@ -288,23 +341,21 @@ def toolkit_root() -> str | None:
 _QUIET = {"capture_output": True, "text": True, "timeout": 60}
 
 
-def compile_here(kind: str, folder: Path) -> None:
+def compile_here(kind: str, folder: str, sources: list[str]) -> None:
     """Compile into a folder and load the result once, in a process made for this."""
     from torch.utils import cpp_extension
 
-    name = LIBRARY.removesuffix(".so")
-    sources = [str(CSRC / source) for source in SOURCES[kind] if not source.endswith(".h")]
     cpp_extension.load(
-        name,
+        LIBRARY.removesuffix(".so"),
         sources,
         extra_cflags=[*CXX_FLAGS, *(CPU_FLAGS if kind == "cpu" else ())],
         extra_cuda_cflags=list(NVCC_FLAGS),
         extra_ldflags=["-fopenmp"] if kind == "cpu" else [],
-        build_directory=str(folder),
+        build_directory=folder,
         is_python_module=False,
         verbose=True,
     )
 
 
 if __name__ == "__main__":
-    compile_here(sys.argv[1], Path(sys.argv[2]))
+    compile_here(sys.argv[1], sys.argv[2], sys.argv[3:])
