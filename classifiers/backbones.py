@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from classifiers.augment import View, center
 from classifiers.depthwise import replace_depthwise
 from classifiers.heads import Head, HeadLayer, LayerOptions
+from classifiers.norm_act import replace_norms
 from facedata.errors import DataError
 from facedata.weights import packaged_state_dict
 
@@ -119,7 +120,7 @@ def _create(name: str, height: int, width: int, pretrained: bool = False) -> nn.
     if timm.models.get_pretrained_cfg_value(name, "fixed_input_size"):
         options["img_size"] = (height, width)
     try:
-        return replace_depthwise(timm.create_model(name, **options))
+        return replace_norms(replace_depthwise(timm.create_model(name, **options)))
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error) or type(error).__name__
         raise DataError(

@@ -11,7 +11,7 @@ from facenet_pytorch import InceptionResnetV1, fixed_image_standardization
 from huggingface_hub import constants
 from torch import nn
 
-from classifiers import backbones, checkpoint, losses, metrics, optim, samplers, training
+from classifiers import backbones, checkpoint, losses, metrics, native, optim, samplers, training
 from classifiers.augment import View
 from classifiers.data import ImagePool
 from classifiers.depthwise import replace_depthwise
@@ -445,8 +445,11 @@ class Plain(nn.Module):
         return self.conv(x)
 
 
+@pytest.mark.parametrize("way", ["compiled", "composed"])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2)])
-def test_fast_depthwise_gradients_are_the_plain_ones(kernel, stride):
+def test_fast_depthwise_gradients_are_the_plain_ones(kernel, stride, way, monkeypatch):
+    if way == "composed":
+        monkeypatch.setattr(native, "is_used", lambda x: False)
     torch.manual_seed(0)
     plain = Plain(kernel, stride, kernel // 2)
     fast = Plain(kernel, stride, kernel // 2)
