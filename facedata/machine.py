@@ -1,6 +1,7 @@
 """The machine that tensors are worked on: device, threads, and glibc's allocator."""
 
 import logging
+import re
 
 import torch
 
@@ -44,10 +45,17 @@ def find_device(name: str) -> torch.device:
         name: cpu, cuda (or cuda:1 ...), or auto for a CUDA device if there is one.
 
     Raises:
-        DataError: cuda is asked for and there is none.
+        DataError: no such device, or this machine has none.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise DataError(
+            f"--device {name}: expected auto, cpu, cuda, or one of several as in cuda:1"
+        )
+    if name != "cpu" and not torch.cuda.is_available():
         raise DataError(f"--device {name}: no CUDA device found; use auto or cpu")
+    number, count = name.removeprefix("cuda:"), torch.cuda.device_count()
+    if number.isdigit() and int(number) >= count:
+        raise DataError(f"--device {name}: this machine has {count}, the first is cuda:0")
     return torch.device(name)

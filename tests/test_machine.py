@@ -57,5 +57,12 @@ def test_device_is_found(monkeypatch):
     with pytest.raises(DataError, match="--device cuda: no CUDA device"):
         machine.find_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert machine.find_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(DataError, match="--device cuda:2: this machine has 2, the first is cuda:0"):
+        machine.find_device("cuda:2")
+    for name in ("gpu", "mps", "cuda:x", "cpu:1", "cuda:", ""):
+        with pytest.raises(DataError, match=f"--device {name}: expected auto, cpu, cuda"):
+            machine.find_device(name)
     assert machine.find_device("auto") == machine.find_device("cuda") == torch.device("cuda")
     assert machine.find_device("cpu") == torch.device("cpu")
