@@ -1,7 +1,6 @@
 """Command line of classifiers."""
 
 import logging
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -175,13 +174,12 @@ def train(
         --select '{"measure": "macro_f1", "patience": 0}' --threads 2 --seed 0 \\
         --outdir real/seed0
     """
-    from classifiers import checkpoint, evaluate, optim, predicting, samplers, sets, state, training
+    from classifiers import fit, optim, samplers, sets, training
     from classifiers.augment import read_augment, read_view
-    from classifiers.backbones import build_classifier
     from classifiers.data import read_geometry
     from classifiers.heads import read_layer
     from classifiers.losses import read_losses
-    from facedata import distributed, machine, tables
+    from facedata import distributed, machine
 
     machine.tune(threads)
     with distributed.joined(machine.find_device(device)) as (group, own_device):
@@ -189,14 +187,13 @@ def train(
             logging.getLogger().setLevel(logging.WARNING)
         the_arm = samplers.read_arm(arm)
         size = read_geometry(geometry)
-        the_view = read_view(view, size.height, size.width)
         measure, patience = training.read_select(select)
         recipe = training.Recipe(
             epochs=epochs,
             batch=batch,
             optimizer=optim.read_optimizer(optimizer, lr, weight_decay),
             schedule=optim.read_schedule(schedule),
-            view=the_view,
+            view=read_view(view, size.height, size.width),
             augment=read_augment(augment),
             sampler=the_arm.sampler or sampler,
             ema=ema,
@@ -207,59 +204,12 @@ def train(
             seed=seed,
         )
         losses = training.arm_losses(the_arm, read_losses(loss, heads, label_smoothing))
+        network = fit.Network(backbone, weights, read_layer(head))
         paths = sets.Paths(images, curated, splits, synth_images, synth_samples, deficits)
         data = sets.read_sets(paths, heads, the_arm, size, fold)
         framing = sets.read_framing(faces, data.train_ids) if faces else None
-        layer = training.layer_for(data.heads, losses, read_layer(head))
-        log.info(
-            "arm %s, seed %d: %d real and %d synthetic images, %s on %s",
-            arm, seed, data.num_real, data.num_synthetic, recipe.precision, own_device,
-        )  # fmt: skip
-        classifier = build_classifier(backbone, weights, data.heads, the_view, seed, layer)
-        keeper = state.StateKeeper(
-            outdir,
-            {
-                "recipe": asdict(recipe),
-                "losses": {name: asdict(one) for name, one in losses.items()},
-                "heads": [one.to_dict() for one in data.heads],
-                "head": asdict(layer),
-                "arm": arm,
-                "fold": fold,
-                "backbone": backbone,
-                "weights": weights,
-                "data": state.digest(data.train, data.val),
-            },
-            allow_changes,
-            group,
-        )
-        history = training.train_classifier(
-            classifier.to(own_device), data.train, data.val, losses, data.num_real, recipe,
-            own_device, group, keeper,
-        )  # fmt: skip
-        if not group.is_lead:
-            return
-        outputs = predicting.predict(
-            classifier, data.val.pool, training.VAL_BATCH, own_device, "val"
-        )
-        val = evaluate.Predicted(data.val_table, outputs)
-        predictions = evaluate.predictions_table(data.heads, val, arm, seed)
-        meta = {
-            "backbone": backbone,
-            "weights": weights,
-            "geometry": geometry,
-            "framing": framing,
-            "arm": arm,
-            "seed": seed,
-            "fold": fold,
-            "precision": recipe.precision,
-            "epoch": float(history.loc[history["best"], "epoch"].iloc[0]),
-            "num_train": data.num_real,
-            "num_synthetic": data.num_synthetic,
-        }
-        tables.write(predictions, outdir / "predictions.parquet")
-        tables.write(history, outdir / "history.csv")
-        checkpoint.save_classifier(classifier, meta, outdir / "model.safetensors")
-        keeper.remove()
+        about = fit.About(arm, fold, geometry, framing)
+        fit.fit(network, data, losses, recipe, about, own_device, group, allow_changes, outdir)
 
 
 @main.command()
