@@ -31,8 +31,7 @@ class _Depthwise(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight: Tensor, stride: int, padding: Padding) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding = stride, padding
-        x, even = _pad_unevenly(x, padding)
-        return F.conv2d(x, weight.to(x.dtype), None, stride, even, 1, x.shape[1])
+        return _convolve(x, weight.to(x.dtype), stride, padding)
 
     @staticmethod
     @once_differentiable
@@ -45,6 +44,22 @@ class _Depthwise(torch.autograd.Function):
         else:
             found = _gradients(grad, x, weight, ctx.stride, ctx.padding, ctx.needs_input_grad)
         return *found, None, None
+
+
+def _convolve(x: Tensor, weight: Tensor, stride: int, padding: Padding) -> Tensor:
+    """Return conv2d with any padding, where the second of two sides has at most `stride` more.
+
+    PyTorch's pads both sides evenly, and a padded copy of the images takes twice as long as the
+    convolution. So where sides differ both get more, and the output that this adds is cut off.
+    """
+    size = weight.shape[-1]
+    evenly, cuts = [], []
+    for side, before, after in zip(x.shape[2:], padding[::2], padding[1::2], strict=True):
+        added = int(before != after)
+        evenly.append(before + added * stride)
+        cuts.append(slice(added, added + (side + before + after - size) // stride + 1))
+    y = F.conv2d(x, weight, None, stride, evenly, 1, x.shape[1])
+    return y[:, :, cuts[0], cuts[1]].contiguous(memory_format=torch.channels_last)
 
 
 def _pad_unevenly(x: Tensor, padding: Padding) -> tuple[Tensor, int]:

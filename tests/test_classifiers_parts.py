@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from classifier_sets import BACKBONE, COLORS, HEADS, VIEW, make_table
 from facenet_pytorch import InceptionResnetV1, fixed_image_standardization
 from huggingface_hub import constants
+from timm.layers import Conv2dSame
 from torch import nn
 
 from classifiers import backbones, checkpoint, losses, metrics, native, optim, samplers, training
@@ -469,6 +470,30 @@ def test_fast_depthwise_gradients_are_the_plain_ones(kernel, stride, way, monkey
         ]
         for mine, theirs in zip(found[1], found[0], strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("way", ["compiled", "composed"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 7), (9, 12)])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (5, 1), (5, 2), (7, 2)])
+def test_fast_depthwise_pads_as_timm_does(kernel, stride, size, way, monkeypatch):
+    if way == "composed":
+        monkeypatch.setattr(native, "is_used", lambda x: False)
+    torch.manual_seed(0)
+    plain = Conv2dSame(6, 6, kernel, stride, 0, groups=6, bias=False)
+    fast = replace_depthwise(nn.Sequential(plain))[0]
+    assert type(fast).__name__ == "DepthwiseConv2d"
+    x = torch.randn(2, 6, *size).contiguous(memory_format=torch.channels_last)
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    outputs = [model(one) for model, one in zip((plain, fast), inputs, strict=True)]
+    torch.testing.assert_close(outputs[1], outputs[0])
+    assert outputs[1].is_contiguous(memory_format=torch.channels_last)
+    grad = torch.randn_like(outputs[0])
+    expected, found = (
+        torch.autograd.grad(out, [one, plain.weight], grad)
+        for out, one in zip(outputs, inputs, strict=True)
+    )
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_fast_depthwise_in_a_whole_network_and_in_bf16():
