@@ -5,18 +5,14 @@
 // of zeros, so that edges need no other code.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <vector>
 
 #include "lanes.h"
 
 namespace classifiers {
 
-constexpr int MOST_TAPS = 7;        // of a side of a kernel
-constexpr int MOST_PIXELS = 4;      // T
-constexpr int64_t NEAR = 6 << 10;   // numbers that stay in the L1 cache, about
-constexpr int64_t BAND = 32 << 10;  // numbers that stay in the L2 cache, about
+constexpr int MOST_TAPS = 7;  // of a side of a kernel
+constexpr int AHEAD = 2;      // rows that memory is asked for before they are worked on
 
 struct Sizes {
   int64_t channels, height, width;  // of the input
@@ -36,14 +32,14 @@ struct Meeting {
   float* dw[MOST_TAPS];
 };
 
-// T inputs for channels c to end, as many at a time as V has; returns the first channel left. `out`
+// T inputs from channel c on, as many channels at a time as V has; returns the first one left. `out`
 // has the outputs' gradients that they meet, M of each row for each input: those of row r begin at
 // r * (T + M - 1). Inputs, and the taps that they meet, are `skip` numbers apart.
 template <int M, int T, typename V>
 int64_t spread_pixels(float* dx, const float* x, const float* const* out, const Meeting& meeting,
-                      int64_t skip, int64_t c, int64_t end) {
+                      int64_t skip, int64_t channels, int64_t c) {
   constexpr int N = T + M - 1;
-  for (; c + WIDTH<V> <= end; c += WIDTH<V>) {
+  for (; c + WIDTH<V> <= channels; c += WIDTH<V>) {
     V sum[T] = {}, in[T];
     for (int t = 0; t < T; t++) in[t] = load<V>(x + t * skip + c);
     for (int r = 0; r < meeting.rows; r++) {
@@ -64,18 +60,11 @@ int64_t spread_pixels(float* dx, const float* x, const float* const* out, const 
   return c;
 }
 
-// Channels that are worked on in turn, so that all that T pixels need stays in the L1 cache.
-inline int64_t channels_at_once(const Sizes& s) {
-  const int64_t pixels = s.taps * (3 * s.taps + MOST_PIXELS) + 2 * MOST_PIXELS;
-  return std::max<int64_t>(NEAR / pixels / 16 * 16, 32);
-}
-
 // Inputs of one row and one phase, T at a time from number j on; returns the next. The last of the
 // outputs that input j meets is j + last.
 template <int M, int T>
 int64_t spread_row(const Sizes& s, float* dx, const float* x, const Meeting& meeting,
-                   const float* zeros, int64_t last, int64_t j, int64_t count, int64_t c,
-                   int64_t end) {
+                   const float* zeros, int64_t last, int64_t j, int64_t count) {
   constexpr int N = T + M - 1;
   const int64_t skip = s.stride * s.channels;
   const float* out[MOST_TAPS * N];
@@ -88,42 +77,28 @@ int64_t spread_row(const Sizes& s, float* dx, const float* x, const Meeting& mee
     }
     float* to = dx + j * skip;
     const float* from = x + j * skip;
-    const int64_t rest = spread_pixels<M, T, Lanes>(to, from, out, meeting, skip, c, end);
-    spread_pixels<M, T, float>(to, from, out, meeting, skip, rest, end);
+    const int64_t rest = spread_pixels<M, T, Lanes>(to, from, out, meeting, skip, s.channels, 0);
+    spread_pixels<M, T, float>(to, from, out, meeting, skip, s.channels, rest);
   }
   return j;
 }
 
 template <int M>
 void spread_phase(const Sizes& s, float* dx, const float* x, const Meeting& meeting,
-                  const float* zeros, int64_t last, int64_t count, int64_t c, int64_t end) {
-  int64_t j = spread_row<M, 4>(s, dx, x, meeting, zeros, last, 0, count, c, end);
-  j = spread_row<M, 2>(s, dx, x, meeting, zeros, last, j, count, c, end);
-  spread_row<M, 1>(s, dx, x, meeting, zeros, last, j, count, c, end);
+                  const float* zeros, int64_t last, int64_t count) {
+  int64_t j = spread_row<M, 4>(s, dx, x, meeting, zeros, last, 0, count);
+  j = spread_row<M, 2>(s, dx, x, meeting, zeros, last, j, count);
+  spread_row<M, 1>(s, dx, x, meeting, zeros, last, j, count);
 }
 
-// Has the next part of the numbers in question brought to the cache while others are worked on: a
-// few channels at a time is no order in which the processor would do so by itself.
-class Ahead {
- public:
-  Ahead(const float* from, int64_t numbers, int64_t steps)
-      : at_(from), end_(from + numbers), step_(numbers / steps + LINE) {}
+// Has numbers brought to the cache while others are worked on.
+inline void fetch(const float* from, int64_t count) {
+  for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i);
+}
 
-  void advance() {
-    for (const float* until = std::min(at_ + step_, end_); at_ < until; at_ += LINE)
-      __builtin_prefetch(at_);
-  }
-
- private:
-  static constexpr int64_t LINE = 64 / sizeof(float);
-  const float *at_, *end_;
-  int64_t step_;
-};
-
-// The inputs of one row, for channels c to end.
+// The inputs of one row.
 inline void spread_row_of(const Sizes& s, const float* dy, const float* x, const float* w,
-                          float* dx, float* dw, const float* zeros, int64_t row, int64_t c,
-                          int64_t end) {
+                          float* dx, float* dw, const float* zeros, int64_t row) {
   for (int phase = 0; phase < s.stride; phase++) {  // of columns: those that meet equal taps
     const int first = (phase + s.left) % s.stride;
     Meeting meeting{};
@@ -139,7 +114,7 @@ inline void spread_row_of(const Sizes& s, const float* dy, const float* x, const
     const int64_t last = (phase + s.left - first) / s.stride;
     const int64_t count = (s.width - phase + s.stride - 1) / s.stride;
     const auto spread = [&](auto phase_of) {
-      phase_of(s, dx + at, x + at, meeting, zeros, last, count, c, end);
+      phase_of(s, dx + at, x + at, meeting, zeros, last, count);
     };
     switch ((s.taps - first + s.stride - 1) / s.stride) {
       case 1: spread(spread_phase<1>); break;
@@ -155,24 +130,13 @@ inline void spread_row_of(const Sizes& s, const float* dy, const float* x, const
 // One image: dx is written, dw [K, K, C] added to.
 inline void spread_image(const Sizes& s, const float* dy, const float* x, const float* w,
                          float* dx, float* dw, const float* zeros) {
-  const int64_t step = channels_at_once(s);
   const int64_t in_row = s.width * s.channels, out_row = s.out_width * s.channels;
-  const int64_t band = std::clamp<int64_t>(BAND / (2 * in_row + out_row), 1, s.height);
-  for (int64_t begin = 0; begin < s.height; begin += band) {
-    const int64_t rows = std::min(band, s.height - begin), next = begin + rows;
-    const int64_t steps = (s.channels + step - 1) / step * rows;
-    Ahead of_x(x + next * in_row, band * in_row, steps);
-    Ahead of_dx(dx + next * in_row, band * in_row, steps);
-    Ahead of_dy(dy + next * out_row / s.stride, band * out_row / s.stride, steps);
-    for (int64_t c = 0; c < s.channels; c += step) {
-      const int64_t end = std::min(c + step, s.channels);
-      for (int64_t row = begin; row < next; row++) {
-        of_x.advance();
-        of_dx.advance();
-        of_dy.advance();
-        spread_row_of(s, dy, x, w, dx, dw, zeros, row, c, end);
-      }
-    }
+  for (int64_t row = 0; row < s.height; row++) {
+    // The next image's rows follow the last one's.
+    fetch(x + (row + AHEAD) * in_row, in_row);
+    fetch(dx + (row + AHEAD) * in_row, in_row);
+    fetch(dy + (row + AHEAD) * out_row / s.stride, out_row / s.stride);
+    spread_row_of(s, dy, x, w, dx, dw, zeros, row);
   }
 }
 
