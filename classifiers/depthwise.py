@@ -162,12 +162,7 @@ class DepthwiseConv2d(nn.Module):
 
 def replace_depthwise(module: nn.Module) -> nn.Module:
     """Replace a network's depthwise convolutions in place, where the class above can; return it."""
-    for name, child in module.named_children():
-        if _is_replaceable(child):
-            setattr(module, name, DepthwiseConv2d(child))
-        else:
-            replace_depthwise(child)
-    return module
+    return native.replace_modules(module, _is_replaceable, DepthwiseConv2d)
 
 
 def _is_replaceable(module: nn.Module) -> bool:

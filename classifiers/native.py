@@ -1,13 +1,14 @@
-"""The compiled operators of training on CPUs: their signatures, and whether they are used.
+"""The compiled operators of training on CPUs: signatures, whether they are used, and where.
 
 They are compiled from `csrc` when a training first calls for one. Where that cannot be done, the
 modules that call them take PyTorch's operators instead, which compute the same.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facedata import build
 
@@ -38,3 +39,15 @@ _LIBRARY.define(
 def is_used(x: Tensor) -> bool:
     """Tell whether operators on this tensor are the compiled ones; the first call compiles them."""
     return x.device.type == "cpu" and x.dtype == torch.float32 and build.is_ready(OPERATORS)
+
+
+def replace_modules(
+    network: nn.Module, suits: Callable[[nn.Module], bool], make: Callable[[nn.Module], nn.Module]
+) -> nn.Module:
+    """Replace the modules of a network that suit by what is made of them, in place; return it."""
+    for name, child in network.named_children():
+        if suits(child):
+            setattr(network, name, make(child))
+        else:
+            replace_modules(child, suits, make)
+    return network

@@ -74,12 +74,7 @@ def _is_fit(x: Tensor) -> bool:
 
 def replace_norms(module: nn.Module) -> nn.Module:
     """Replace a network's batch norms in place, where the class above can; return it."""
-    for name, child in module.named_children():
-        if _is_replaceable(child):
-            setattr(module, name, FastBatchNormAct2d(child))
-        else:
-            replace_norms(child)
-    return module
+    return native.replace_modules(module, _is_replaceable, FastBatchNormAct2d)
 
 
 def _is_replaceable(module: nn.Module) -> bool:
