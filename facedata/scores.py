@@ -53,8 +53,7 @@ class Arm:
     @cached_property
     def ensemble(self) -> dict[str, Any]:
         """Measures by head of the mean of all seeds; empty where there is none."""
-        path = self.folders[0].parent / ENSEMBLE / "metrics.json"
-        return files.read_json(path) if self.has_ensemble else {}
+        return files.read_json(self._folder / "metrics.json") if self.has_ensemble else {}
 
     def as_one(self, head: str) -> dict[str, Any]:
         """Return the measures of a head by the mean of all seeds, else by the first of them."""
@@ -64,8 +63,11 @@ class Arm:
     @property
     def reliability(self) -> Path:
         """The figure of the mean of all seeds, else that of the first; it need not be there."""
-        folder = self.folders[0].parent / ENSEMBLE if self.has_ensemble else self.folders[0]
-        return folder / "reliability.svg"
+        return self._folder / "reliability.svg"
+
+    @property
+    def _folder(self) -> Path:
+        return self.folders[0].parent / ENSEMBLE if self.has_ensemble else self.folders[0]
 
     @cached_property
     def confusions(self) -> pd.DataFrame:
