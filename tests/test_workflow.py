@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +24,7 @@ PARTS = (
     "stylegan2",
     "classifiers",
 )
+TEST = ("--configfile", "config/test.yaml")
 
 
 def copy_project(folder):
@@ -184,6 +187,22 @@ def test_folds_are_trained_one_by_one_and_measured_together(project, tmp_path):
     assert "ensemble" not in planned(done)  # one seed
 
 
+def test_a_killed_run_is_started_again_by_the_same_command(tmp_path):
+    """Snakemake calls outputs of a job that it lost incomplete, and by itself refuses to go on."""
+    project = copy_project(tmp_path)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *TEST, "--until", "ingest"]
+    started = subprocess.Popen(command, cwd=project, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(project.glob(".snakemake/incomplete/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    output = project / "results/test/index.parquet"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(b"half of it")
+    assert "ingest" in planned(snakemake(*TEST, "-n", cwd=project))
+
+
 @pytest.mark.parametrize("kind", ["--dag", "--rulegraph"])
 def test_the_dag_is_drawn(kind, project, tmp_path):
     from facedata.draw import draw
@@ -193,9 +212,6 @@ def test_the_dag_is_drawn(kind, project, tmp_path):
     text = (tmp_path / "dag.svg").read_text()
     assert "<svg" in text
     assert "split" in text
-
-
-TEST = ("--configfile", "config/test.yaml")
 
 
 @pytest.fixture(scope="module")
