@@ -81,13 +81,8 @@ def merged(one, other):
     return one | other | both
 
 
-UNPROVEN = pytest.mark.skip(reason="not yet seen to its end: many minutes on two cores")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["celeba", *(pytest.param(x, marks=UNPROVEN) for x in ("tinyportraits", "maskbase"))]
-)
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_runs_through(name, tmp_path):
     write_data, tiny, heads = PRESETS[name]
     (tmp_path / "project").mkdir()
