@@ -127,6 +127,19 @@ def test_the_dag_builds_for_every_config(name, project, tmp_path):
         assert str(tmp_path / "data" / table) in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config/cpu").glob("*.yaml")))
+def test_the_dag_builds_for_every_preset_without_a_gpu(name, project, tmp_path):
+    files = [f"config/{name}.yaml", f"config/cpu/{name}.yaml"]
+    root = DATA[name][0](tmp_path / "data")
+    options = ["--configfile", *files, "--config", f"dataset_root={root}"]
+    done = snakemake("-n", "-p", *options, cwd=project)
+    trained = [
+        line for line in (done.stdout + done.stderr).splitlines() if "classifiers train" in line
+    ]
+    assert trained and all("--weights packaged" in line for line in trained)
+    assert "page" in planned(done)
+
+
 def test_a_missing_table_stops_with_one_line(project, tmp_path):
     options = ["--configfile", "config/maskbase.yaml", "--config", f"dataset_root={tmp_path}"]
     done = snakemake("-n", *options, cwd=project, check=False)
