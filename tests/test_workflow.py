@@ -38,12 +38,17 @@ def copy_project(folder):
     return folder
 
 
+# The environment's commands are found also where it is not activated.
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+ENVIRONMENT = os.environ | {"PATH": PATH}
+SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "2")
+
+
 def run(*command, cwd, check=True):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env=os.environ | {"PATH": path},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
     )
@@ -52,7 +57,7 @@ def run(*command, cwd, check=True):
 
 
 def snakemake(*arguments, cwd, check=True):
-    return run(sys.executable, "-m", "snakemake", "--cores", "2", *arguments, cwd=cwd, check=check)
+    return run(*SNAKEMAKE, *arguments, cwd=cwd, check=check)
 
 
 def planned(done):
@@ -203,10 +208,10 @@ def test_folds_are_trained_one_by_one_and_measured_together(project, tmp_path):
 def test_a_killed_run_is_started_again_by_the_same_command(tmp_path):
     """Snakemake calls outputs of a job that it lost incomplete, and by itself refuses to go on."""
     project = copy_project(tmp_path)
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *TEST, "--until", "ingest"]
-    started = subprocess.Popen(command, cwd=project, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not list(project.glob(".snakemake/incomplete/*")) and time.monotonic() < deadline:
+    command = (*SNAKEMAKE, *TEST, "--until", "ingest")
+    started = subprocess.Popen(command, cwd=project, env=ENVIRONMENT, start_new_session=True)
+    while not list(project.glob(".snakemake/incomplete/*")):
+        assert started.poll() is None
         time.sleep(0.05)
     os.killpg(started.pid, signal.SIGKILL)
     started.wait()
