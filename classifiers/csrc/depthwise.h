@@ -91,7 +91,7 @@ void spread_phase(const Sizes& s, float* dx, const float* x, const Meeting& meet
   spread_row<M, 1>(s, dx, x, meeting, zeros, last, j, count);
 }
 
-// Has numbers brought to the cache while others are worked on.
+// Has numbers brought to the cache, 16 of which are a line of it, while others are worked on.
 inline void fetch(const float* from, int64_t count) {
   for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i);
 }
