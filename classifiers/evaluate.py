@@ -95,7 +95,7 @@ def write_evaluation(
 ) -> dict[str, Any]:
     """Write metrics.json, report.txt, tables and figures to a folder; return the metrics.
 
-    Without a head with classes confusion.csv has no rows, and there is no figure.
+    Without a head with classes mistakes.csv and confusion.csv have no rows, and there is no figure.
 
     Args:
         heads: what was predicted.
@@ -145,6 +145,7 @@ def write_evaluation(
     tables.write(attribute_table(metrics, measured, draws.confidence), outdir / "attributes.csv")
     tables.write(pd.DataFrame(rows, columns=list(COLUMNS)), outdir / "subgroups.csv")
     with_classes = [head for head in heads if head.classes]
+    tables.write(_mistakes(with_classes, targets, predicted), outdir / "mistakes.csv")
     confusions = [
         (head.name, head.classes, _confusion(head, targets[head.name], outputs[head.name]))
         for head in with_classes
@@ -263,6 +264,31 @@ def _report(head: Head, target: np.ndarray, output: np.ndarray, metrics: Mapping
         zero_division=0,
     )
     return f"{head.name}\n{text}"
+
+
+def _mistakes(
+    heads: Sequence[Head], targets: Mapping[str, np.ndarray], predicted: Predicted
+) -> pd.DataFrame:
+    """Return head, image_id, true, predicted, score: one row a label that was missed.
+
+    score is the probability given to the label; of each head the smallest is first.
+    """
+    parts = []
+    for head in heads:
+        classes, target = np.array(head.classes, dtype=object), targets[head.name]
+        output = predicted.outputs[head.name]
+        guess = output.argmax(axis=1)
+        missed = np.flatnonzero((target != MISSING) & (guess != target))
+        columns = {
+            "head": head.name,
+            "image_id": predicted.table["image_id"].to_numpy()[missed],
+            "true": classes[target[missed]],
+            "predicted": classes[guess[missed]],
+            "score": output[missed, target[missed]],
+        }
+        parts.append(pd.DataFrame(columns).sort_values("score", kind="stable"))
+    empty = pd.DataFrame(columns=["head", "image_id", "true", "predicted", "score"])
+    return pd.concat(parts, ignore_index=True) if parts else empty
 
 
 def _confusion_table(

@@ -22,6 +22,7 @@ from facedata import files, inline, packed, scores, tables
 MAX_ISSUES = 20
 MAX_PAIRS = 12
 MAX_NON_FACES = 20
+MAX_MISTAKES = 8  # of a head
 MAX_CLASSES = 40  # classes whose synthetic samples are shown, those that lack most first
 SAMPLES_A_CLASS = 10
 CHART_POINTS = 400
@@ -174,7 +175,10 @@ def _task(run: _Run, task: dict[str, Any], number: int) -> dict[str, Any]:
         )
         if figure.exists()
         else None,
-        "heads": [scores.head_scores(head["name"], arms) for head in task["heads"]],
+        "heads": [
+            {**scores.head_scores(name, arms), "mistakes": _mistakes(run, arms[0], name)}
+            for name in (head["name"] for head in task["heads"])
+        ],
         "reliability": [
             {
                 "arm": arm.name,
@@ -189,6 +193,26 @@ def _task(run: _Run, task: dict[str, Any], number: int) -> dict[str, Any]:
             if arm.reliability.exists()
         ],
         "folders": [folder for arm in arms for folder in arm.folders],
+    }
+
+
+def _mistakes(run: _Run, arm: scores.Arm, head: str) -> dict[str, Any]:
+    """Return the labels of a head that an arm's classifier is surest are others."""
+    mistakes = arm.mistakes[arm.mistakes["head"] == head]
+    return {
+        "arm": arm.name,
+        "count": len(mistakes),
+        "surest": [
+            {
+                **mistake,
+                "score": float(mistake["score"]),
+                "picture": run.thumbnail(
+                    mistake["image_id"],
+                    f"Image {mistake['image_id']}, labelled {mistake['true']}",
+                ),
+            }
+            for mistake in mistakes.head(MAX_MISTAKES).to_dict("records")
+        ],
     }
 
 

@@ -65,6 +65,16 @@ class Arm:
         """The figure of the mean of all seeds, else that of the first; it need not be there."""
         return self._folder / "reliability.svg"
 
+    @cached_property
+    def mistakes(self) -> pd.DataFrame:
+        """Return head, image_id, true, predicted, score by the mean of all seeds, else the first.
+
+        The surest mistakes of a head are first; empty where none were written.
+        """
+        path = self._folder / "mistakes.csv"
+        columns = ["head", "image_id", "true", "predicted", "score"]
+        return tables.read(path, columns) if path.exists() else pd.DataFrame(columns=columns)
+
     @property
     def _folder(self) -> Path:
         return self.folders[0].parent / ENSEMBLE if self.has_ensemble else self.folders[0]

@@ -375,6 +375,19 @@ def test_evaluation_writes_what_it_says(trained, tmp_path):
     counts = confusion[confusion["head"] == "color"]
     assert counts["count"].sum() == known.sum()
     assert counts.loc[counts["true"] == counts["predicted"], "count"].sum() == right.sum()
+    mistakes = pd.read_csv(tmp_path / "mistakes.csv")
+    assert list(mistakes.columns) == ["head", "image_id", "true", "predicted", "score"]
+    mistakes = mistakes[mistakes["head"] == "color"]
+    assert set(mistakes["image_id"]) == set(test["image_id"][known][~right])
+    assert mistakes["score"].is_monotonic_increasing
+    by_image = predictions.set_index("image_id")
+    for row in mistakes.to_dict("records"):
+        assert row["predicted"] == by_image.loc[row["image_id"], "color"]
+        given = by_image.loc[row["image_id"], f"color:{row['true']}"]
+        assert row["score"] == pytest.approx(given, abs=1e-6)
+    assert mistakes["true"].tolist() == [
+        test.set_index("image_id").loc[one, "color"] for one in mistakes["image_id"]
+    ]
     report = classification_report(
         test["color"][known].astype(str),
         predictions["color"][known].astype(str),

@@ -283,6 +283,14 @@ def make_arms(root: Path) -> None:
                 for b in COLORS
             ]
             tables.write(pd.DataFrame(cells), folder / "confusion.csv")
+            mistakes = {
+                "head": "hair_color",
+                "image_id": [f"{i:03d}.png" for i in range(10, 20)],
+                "true": "black",
+                "predicted": HOSTILE,
+                "score": (1 + np.arange(10)) / 100 + seed / 1000,
+            }
+            tables.write(pd.DataFrame(mistakes), folder / "mistakes.csv")
             record = {"command": ["classifiers", "train"], "seconds": 1.0}
             files.write_json(record, folder / "run.json")
         if arm != "real":
@@ -401,6 +409,8 @@ def test_page_tells_what_the_stages_found(page):
         " glasses some 3 few 0.100 -0.500 [-1.000, +0.250] 0.100 -0.500 [-1.000, +0.250]"
         " Accuracy of each group",
         "all 11 6.000 8.000 glasses yes 3 0.850 +0.250 [+0.125, +0.375] 0.850 +0.250",
+        f"Surest mistakes black , predicted {HOSTILE} 010.png score 0.010 black ,",
+        "Of 10 test images that arm real gets wrong, those to whose label",
         "Confidence and accuracy",
         "real reliability of seed 0 synth@1.0, ensemble reliability of both",
         "5 steps, 1 min 19 s of work",
@@ -424,13 +434,16 @@ def test_results_of_an_older_version_make_a_page(run):
             for key in ("subgroups", "out_of_fold", "ece_calibrated"):
                 head.pop(key, None)
         files.write_json(metrics, path)
-    for path in run.glob("classifiers/**/reliability.svg"):
-        path.unlink()
+    for name in ("reliability.svg", "mistakes.csv"):
+        for path in run.glob(f"classifiers/**/{name}"):
+            path.unlink()
     for path in run.glob("classifiers/*/*/ensemble"):
         shutil.rmtree(path)
     text = Page(report.make_page(run, "avatars", TASKS)).text
     assert "real 0.550 0.500–0.600 0.550 0.500–0.600 0.600 0.125 synth@1.0" in text
-    for words in ("surest gaps", "Confidence and accuracy", "Ensemble", "Out of fold"):
+    for words in (
+        "surest gaps", "Surest mistakes", "Confidence and accuracy", "Ensemble", "Out of fold",
+    ):  # fmt: skip
         assert words not in text
 
 

@@ -69,6 +69,7 @@ rule evaluate:
         attributes=results("classifiers/{task}/{arm}/seed{seed}/attributes.csv"),
         subgroups=results("classifiers/{task}/{arm}/seed{seed}/subgroups.csv"),
         confusion=results("classifiers/{task}/{arm}/seed{seed}/confusion.csv"),
+        mistakes=results("classifiers/{task}/{arm}/seed{seed}/mistakes.csv"),
         calibration=results("classifiers/{task}/{arm}/seed{seed}/calibration.json"),
         val_predictions=results(
             "classifiers/{task}/{arm}/seed{seed}/val_predictions.parquet"
