@@ -390,20 +390,7 @@ def curate(
     curated = index.assign(row=findings.inspection["row"].astype("Int64"))
     curated = curated.assign(**decisions[["cluster", "weight", "flags"]])[kept]
     curated = curated.reset_index(drop=True).astype({"row": "int64"})
-
-    rejected = findings.rejected[DROPPED_COLUMNS].assign(kept=False, flags="")
-    types = {"table_row": "Int64", "cluster": "Int64", "kept": bool, "detail": "str"}
-    decisions = pd.concat(
-        [
-            rejected.fillna({"detail": ""}).reindex(columns=decisions.columns).astype(types),
-            decisions.astype(types),
-        ],
-        ignore_index=True,
-    ).astype({"reason": "str", "flags": "str"})
-    actions = _actions(review)
-    decisions["review"] = pd.Series([actions.get(one, "") for one in decisions["image_id"]])
-    _check_rows(decisions)
-    return curated, decisions
+    return curated, _every_row(findings.rejected, decisions, review)
 
 
 def dropped(decisions: pd.DataFrame) -> pd.DataFrame:
@@ -549,6 +536,20 @@ def _issues(
     told = said.groupby(issues["image_id"], sort=False).agg("; ".join)
     smallest = issues.groupby("image_id")["score"].min().clip(0, 1)
     return ids.map(smallest).astype("float64"), ids.map(told).astype(object)
+
+
+def _every_row(rejected: pd.DataFrame, decisions: pd.DataFrame, review: Review) -> pd.DataFrame:
+    """Return the decisions on what was rejected and on the index, with the reviewer's actions."""
+    rejected = rejected[DROPPED_COLUMNS].assign(kept=False, flags="")
+    rejected = rejected.fillna({"detail": ""}).reindex(columns=decisions.columns)
+    types = {"table_row": "Int64", "cluster": "Int64", "kept": bool, "detail": "str"}
+    decisions = pd.concat(
+        [rejected.astype(types), decisions.astype(types)], ignore_index=True
+    ).astype({"reason": "str", "flags": "str"})
+    actions = _actions(review)
+    decisions["review"] = pd.Series([actions.get(one, "") for one in decisions["image_id"]])
+    _check_rows(decisions)
+    return decisions
 
 
 def _joined(flags: Mapping[str, pd.Series], names: Sequence[str]) -> list[str]:
