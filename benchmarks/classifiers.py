@@ -47,7 +47,7 @@ from facedata import avatars, machine
 from facedata.workers import num_cores
 
 CONFIG = Path(__file__).resolve().parents[1] / "config/config.yaml"
-HEIGHT, WIDTH = 128, 96  # of config/aaf.yaml
+HEIGHT, WIDTH = 128, 96
 HEADS = (
     Head("gender", ("gender",), "categorical", 1.0, ("female", "male")),
     Head("age_group", ("age_group",), "categorical", 1.0, ("young", "middle", "old")),
