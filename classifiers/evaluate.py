@@ -273,22 +273,23 @@ def _mistakes(
 
     score is the probability given to the label; of each head the smallest is first.
     """
-    parts = []
+    image_ids, rows = predicted.table["image_id"].to_numpy(), []
     for head in heads:
-        classes, target = np.array(head.classes, dtype=object), targets[head.name]
-        output = predicted.outputs[head.name]
+        target, output = targets[head.name], predicted.outputs[head.name]
         guess = output.argmax(axis=1)
         missed = np.flatnonzero((target != MISSING) & (guess != target))
-        columns = {
-            "head": head.name,
-            "image_id": predicted.table["image_id"].to_numpy()[missed],
-            "true": classes[target[missed]],
-            "predicted": classes[guess[missed]],
-            "score": output[missed, target[missed]],
-        }
-        parts.append(pd.DataFrame(columns).sort_values("score", kind="stable"))
-    empty = pd.DataFrame(columns=["head", "image_id", "true", "predicted", "score"])
-    return pd.concat(parts, ignore_index=True) if parts else empty
+        score = output[missed, target[missed]]
+        rows += [
+            {
+                "head": head.name,
+                "image_id": image_ids[missed[i]],
+                "true": head.classes[target[missed[i]]],
+                "predicted": head.classes[guess[missed[i]]],
+                "score": score[i],
+            }
+            for i in np.argsort(score, kind="stable")
+        ]
+    return pd.DataFrame(rows, columns=["head", "image_id", "true", "predicted", "score"])
 
 
 def _confusion_table(

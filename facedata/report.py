@@ -202,18 +202,28 @@ def _mistakes(run: _Run, arm: scores.Arm, head: str) -> dict[str, Any]:
     return {
         "arm": arm.name,
         "count": len(mistakes),
-        "surest": [
-            {
-                **mistake,
-                "score": float(mistake["score"]),
-                "picture": run.thumbnail(
-                    mistake["image_id"],
-                    f"Image {mistake['image_id']}, labelled {mistake['true']}",
-                ),
-            }
-            for mistake in mistakes.head(MAX_MISTAKES).to_dict("records")
-        ],
+        "surest": _scored(run, mistakes.head(MAX_MISTAKES), "true"),
     }
+
+
+def _scored(run: _Run, labels: pd.DataFrame, given: str) -> list[dict[str, Any]]:
+    """Return the rows of a table of scored labels, each with the picture of its image.
+
+    Args:
+        run: whose images they are.
+        labels: image_id, score, and the label in column `given`.
+        given: name of that column.
+    """
+    return [
+        {
+            **row,
+            "score": float(row["score"]),
+            "picture": run.thumbnail(
+                row["image_id"], f"Image {row['image_id']}, labelled {row[given]}"
+            ),
+        }
+        for row in labels.to_dict("records")
+    ]
 
 
 def _data(run: _Run) -> dict[str, Any]:
@@ -384,17 +394,7 @@ def _issues(run: _Run) -> dict[str, Any] | None:
     return {
         "count": len(issues),
         "attributes": _counts(issues["attribute"]),
-        "worst": [
-            {
-                **issue,
-                "score": float(issue["score"]),
-                "picture": run.thumbnail(
-                    issue["image_id"],
-                    f"Image {issue['image_id']}, labelled {issue['given']}",
-                ),
-            }
-            for issue in issues.head(MAX_ISSUES).to_dict("records")
-        ],
+        "worst": _scored(run, issues.head(MAX_ISSUES), "given"),
     }
 
 
