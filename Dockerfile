@@ -4,6 +4,7 @@ FROM python:3.11-slim
 RUN apt-get update && apt-get install -y --no-install-recommends g++ git && rm -rf /var/lib/apt/lists/*
 WORKDIR /evenface
 COPY pyproject.toml README.md ./
+COPY facekit facekit
 COPY facedata facedata
 COPY stylegan2 stylegan2
 COPY classifiers classifiers

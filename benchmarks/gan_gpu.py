@@ -13,7 +13,7 @@ from gan_cpu import build, measure
 
 from facedata import machine
 from facedata.build import BuildError, load
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import presets
 from stylegan2.ops import native
 

@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import _color  # adjust_hue takes one hue for all images
 
 from classifiers.options import flatten
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 GRAY = (0.2989, 0.587, 0.114)  # of red, green, blue; torchvision's
 MAX_ASPECT = 3.3  # of an erased rectangle, either way; torchvision's

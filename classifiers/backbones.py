@@ -18,8 +18,8 @@ from classifiers.augment import View, center
 from classifiers.depthwise import replace_depthwise
 from classifiers.heads import Head, HeadLayer, LayerOptions
 from classifiers.norm_act import replace_norms
-from facedata.errors import DataError
 from facedata.weights import packaged_state_dict
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from scipy.special import log_softmax, softmax
 from classifiers.heads import MISSING, Head
 from classifiers.metrics import MEASURES
 from facedata import files
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 FILE = "calibration.json"  # of `classifiers evaluate`
 NO_THRESHOLD = "none"

@@ -14,7 +14,7 @@ from classifiers.backbones import Classifier
 from classifiers.data import read_geometry
 from classifiers.heads import Head, read_layer
 from facedata import files
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 KEY = "classifier"  # of the header's JSON text
 

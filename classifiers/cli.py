@@ -396,7 +396,7 @@ def filter(
     from classifiers import checkpoint, filter, predicting, synthetic
     from classifiers.data import ImagePool, open_images, read_geometry, read_labelled
     from facedata import machine, tables
-    from facedata.errors import DataError
+    from facekit.errors import DataError
 
     machine.tune(threads)
     the_device = machine.find_device(device)
@@ -583,7 +583,7 @@ def compare(
     from classifiers import compare
     from classifiers.heads import read_heads
     from facedata import files, tables
-    from facedata.errors import DataError
+    from facekit.errors import DataError
 
     table = tables.read(curated, ["image_id"])
     by_name = {one.name: one for one in read_heads(heads, table, str(curated))}
@@ -678,7 +678,7 @@ def predict(
     from classifiers.data import read_geometry
     from facedata import align as alignment
     from facedata import files, machine, tables
-    from facedata.errors import DataError
+    from facekit.errors import DataError
 
     machine.tune(threads)
     the_device = machine.find_device(device)

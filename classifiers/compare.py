@@ -17,8 +17,8 @@ from classifiers.figures import draw_intervals, save_svg
 from classifiers.heads import MISSING, Head, class_counts, head_targets
 from classifiers.metrics import MEASURES, recalls
 from facedata import tables
-from facedata.errors import DataError
 from facedata.split import units
+from facekit.errors import DataError
 
 RECALL = "recall"  # of the rarest class
 NO_DIFFERENCE = "no difference could be shown"

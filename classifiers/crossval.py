@@ -20,9 +20,9 @@ from classifiers.heads import MISSING, Head, head_targets
 from classifiers.losses import Loss
 from classifiers.predicting import Outputs, predict, prediction_columns
 from facedata import labels, progress
-from facedata.errors import DataError
 from facedata.packed import read_images
 from facedata.workers import ordered_map
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from facedata import tables
-from facedata.errors import DataError
 from facedata.geometry import Geometry, read_geometries
 from facedata.packed import read_images
 from facedata.split import units
+from facekit.errors import DataError
 
 SPLITS = ("train", "val", "test")
 

@@ -16,7 +16,7 @@ from classifiers.evaluate import Predicted
 from classifiers.heads import Head
 from classifiers.predicting import Outputs, mean_outputs, predict
 from facedata import tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from classifiers.backbones import Classifier
 from classifiers.calibration import Calibration
 from classifiers.heads import columns_of
 from facedata import files
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 INPUT = "images"
 OPSET = 20

@@ -12,7 +12,7 @@ from classifiers.data import ImagePool, to_batch
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.synthetic import SyntheticImages, by_rank, condition, sample_names
 from facedata import progress
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from classifiers.options import flatten
-from facedata.errors import DataError
 from facedata.packed import class_name
+from facekit.errors import DataError
 
 KINDS = ("categorical", "binary", "numeric")
 MISSING = -1  # target of a head with classes where the label is missing

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from classifiers.heads import MISSING, Head, columns_of, num_columns
 from classifiers.options import flatten
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 KINDS = ("cross_entropy", "focal", "ldam", "soft_f1", "asymmetric")
 NUMERIC_KINDS = ("smooth_l1", "l1", "l2")

@@ -9,7 +9,7 @@ from timm.optim import param_groups_layer_decay
 from torch import nn
 
 from classifiers.options import flatten
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("one_cycle", "cosine", "step", "exponential", "plateau", "constant")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 def flatten(values: Any, name: str, paths: Mapping[str, str]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import numpy as np
 from facedata import archives, decode
 from facedata.adapters.reading import is_image
 from facedata.align import FaceFinder, cut_face
-from facedata.errors import DataError
 from facedata.geometry import Geometry, fit_images
 from facedata.resample import Pictures
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

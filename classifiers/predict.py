@@ -16,8 +16,8 @@ from classifiers.photos import Photo
 from classifiers.predicting import Outputs, look_outputs, mean_outputs, prediction_columns
 from facedata import progress
 from facedata.adapters.declared import CELEBA_ATTRIBUTES
-from facedata.errors import DataError
 from facedata.workers import threaded_map
+from facekit.errors import DataError
 
 BOX = ("x0", "y0", "x1", "y1")
 

@@ -13,8 +13,8 @@ from classifiers.calibration import Calibration, choose, scale
 from classifiers.data import ImagePool, to_batch
 from classifiers.heads import Head, num_columns, split_outputs
 from facedata import progress
-from facedata.errors import DataError
 from facedata.workers import threaded_map
+from facekit.errors import DataError
 
 Outputs = dict[str, np.ndarray]  # by head: probabilities [N, num_classes], or values [N]
 

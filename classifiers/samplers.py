@@ -9,7 +9,7 @@ import numpy as np
 
 from classifiers.heads import MISSING
 from classifiers.losses import Loss
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 SYNTH = "synth@"
 REAL = "real"

@@ -13,8 +13,8 @@ from classifiers.heads import Head, read_heads
 from classifiers.samplers import Arm
 from classifiers.training import Examples
 from facedata import align, tables
-from facedata.errors import DataError
 from facedata.geometry import Geometry
+from facekit.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from classifiers.data import ImagePool
 from classifiers.training import Examples, Training
 from facedata import files
 from facedata.distributed import ALONE, Group
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from facedata import files, tables
-from facedata.errors import DataError
 from facedata.geometry import Box, Geometry, refit
 from facedata.packed import class_name, read_images
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

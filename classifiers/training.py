@@ -35,8 +35,8 @@ from classifiers.samplers import (
 from classifiers.synthetic import SyntheticImages
 from facedata import progress
 from facedata.distributed import ALONE, Group
-from facedata.errors import DataError
 from facedata.workers import threaded_map
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

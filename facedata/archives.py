@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 SUFFIX = re.compile(r"\.zip/", re.IGNORECASE)
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of extra fields

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from facedata import files
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 THUMB_SHAPE = (32, 32)  # of the gray thumbnails, height and width in pixels
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 ARROW_TYPES = {"str": "large_string", "Int64": "int64", "UInt64": "uint64", "float64": "float64"}
 

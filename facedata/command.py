@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from facedata import runs
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 IN_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 IN_DIR = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)

@@ -14,7 +14,7 @@ import pandas as pd
 from facedata import tables
 from facedata.conflicts import disagreements
 from facedata.derived import derive
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

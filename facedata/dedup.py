@@ -15,9 +15,9 @@ import pandas as pd
 
 from facedata import arrays, hamming, progress, tables
 from facedata.conflicts import disagreements
-from facedata.errors import DataError
 from facedata.inspect import phash
 from facedata.workers import threaded_map
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from facedata.errors import DataError
 from facedata.packed import Pack
+from facekit.errors import DataError
 
 COLUMNS = ("class", "name", "count", "deficit")
 

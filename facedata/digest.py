@@ -4,10 +4,10 @@ import ast
 import hashlib
 from pathlib import Path
 
-PACKAGES = ("facedata", "stylegan2", "classifiers")
+PACKAGES = ("facekit", "facedata", "stylegan2", "classifiers")
 # What changes no result: how a run is shown, recorded and called.
 WITHOUT_EFFECT = frozenset(
-    {"facedata.command", "facedata.errors", "facedata.progress", "facedata.runs"}
+    {"facedata.command", "facekit.errors", "facedata.progress", "facedata.runs"}
 )
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed, nn
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 TIMEOUT = timedelta(minutes=30)  # the others wait while the first one writes files
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from facedata.errors import DataError
 from facedata.resample import Pictures, resize, to_rgbx
+from facekit.errors import DataError
 
 CHUNK = 64  # images refitted at a time
 FITS = ("pad", "crop", "stretch")

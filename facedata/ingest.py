@@ -7,7 +7,7 @@ from typing import Any
 
 from facedata import adapters, tables
 from facedata.adapters import Ingested
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from PIL import Image
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 JPEG_QUALITY = 82
 WEBP_QUALITY = 82

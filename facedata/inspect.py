@@ -27,11 +27,11 @@ import pyarrow.parquet as pq
 import simplejpeg
 
 from facedata import archives, arrays, columns, decode, files, geometry, resample
-from facedata.errors import DataError
 from facedata.geometry import Geometry, box_columns, fit_images
 from facedata.progress import track
 from facedata.resample import Pictures
 from facedata.workers import ordered_map
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

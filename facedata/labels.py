@@ -10,7 +10,7 @@ from scipy.special import erfc
 
 from facedata import tables
 from facedata.derived import bin_values
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import re
 import torch
 
 from facedata import memory
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 # By default glibc returns every large tensor to the kernel and faults its pages in again: half of
 # the time of a 128 px network.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from facedata import packed, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

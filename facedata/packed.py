@@ -13,7 +13,7 @@ import pandas as pd
 
 from facedata import files, tables
 from facedata.arrays import appending, read_images, read_thumbs
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 __all__ = [
     "Pack",

@@ -17,8 +17,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from facedata import curate, inline, packed, tables
-from facedata.errors import DataError
 from facedata.geometry import box_columns
+from facekit.errors import DataError
 
 MAX_HEIGHT = 160  # px of a picture on the page; larger thumbnails are scaled down
 KINDS = ("near", "mirror", "exact")  # how sure a pair is, the least sure first

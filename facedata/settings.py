@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from facedata import adapters
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 def check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:

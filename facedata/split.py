@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from facedata import contingency, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from facedata.errors import DataError
 from facedata.files import replacing
+from facekit.errors import DataError
 
 # What a table says of an image beside its attributes.
 FIXED_COLUMNS = (

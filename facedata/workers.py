@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from facedata.errors import DataError
 from facedata.memory import set_malloc
+from facekit.errors import DataError
 
 # Pictures are neither fetched from the kernel one by one nor given back: a tenth of the time.
 MALLOC = {"M_MMAP_THRESHOLD": 32 << 20, "M_TRIM_THRESHOLD": 64 << 20}

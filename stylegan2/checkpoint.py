@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from facedata import files
-from facedata.errors import DataError
 from facedata.packed import class_name
+from facekit.errors import DataError
 from stylegan2.networks import Generator
 
 KEY = "evenface"  # of the header; its text is JSON

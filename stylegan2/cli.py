@@ -550,7 +550,7 @@ def generate(
     import numpy as np
 
     from facedata import machine, progress
-    from facedata.errors import DataError
+    from facekit.errors import DataError
     from stylegan2 import checkpoint, grid, projected, sampling, saving
 
     if (seeds is None) == (projected_w is None):
@@ -740,7 +740,7 @@ def interpolate(
         --class red --trunc 0.7 --video loop.gif
     """
     from facedata import machine, progress
-    from facedata.errors import DataError
+    from facekit.errors import DataError
     from stylegan2 import checkpoint, sampling, styles
     from stylegan2 import video as moving
 
@@ -926,8 +926,8 @@ def pack(
     import tempfile
 
     from facedata import export_zip, packed, runs, tables
-    from facedata.errors import DataError
     from facedata.geometry import Geometry
+    from facekit.errors import DataError
     from stylegan2 import packing
 
     if dest.suffix not in (".npy", ".zip") or source.suffix == dest.suffix == ".npy":
@@ -1025,7 +1025,7 @@ def export(
     import logging
 
     from facedata import runs
-    from facedata.errors import DataError
+    from facekit.errors import DataError
     from stylegan2 import checkpoint
     from stylegan2 import export as exporting
 

@@ -10,8 +10,8 @@ import torch
 import xxhash
 from torch import Tensor
 
-from facedata.errors import DataError
 from facedata.packed import Pack
+from facekit.errors import DataError
 
 HASHED_ROWS = 4096  # images hashed at a time
 

@@ -14,8 +14,8 @@ from torch.utils import benchmark
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from facedata import build, machine
-from facedata.errors import DataError
 from facedata.workers import num_cores
+from facekit.errors import DataError
 from stylegan2.networks import compute_layout
 from stylegan2.ops import native
 from stylegan2.ops.bias_act import bias_act

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from facedata.errors import DataError
 from facedata.packed import Pack
+from facekit.errors import DataError
 from stylegan2 import features, memorization, metrics, sampling
 from stylegan2.checkpoint import About
 from stylegan2.features import Extractor

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from facedata import files
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import sampling
 from stylegan2.checkpoint import About
 from stylegan2.data import one_hot

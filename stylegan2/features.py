@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facedata import arrays, progress
-from facedata.errors import DataError
 from facedata.weights import packaged_state_dict
+from facekit.errors import DataError
 from stylegan2.data import hash_images
 
 BACKBONE = "tf_efficientnet_lite0"

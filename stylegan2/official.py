@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2.checkpoint import About
 from stylegan2.networks import Discriminator, Generator
 

@@ -18,10 +18,10 @@ import pandas as pd
 from facedata import archives, arrays, decode, packed, workers
 from facedata.adapters import stylegan_zip
 from facedata.adapters.reading import Files
-from facedata.errors import DataError
 from facedata.geometry import Box, Geometry, content_box, fit_images
 from facedata.progress import track
 from facedata.resample import Pictures
+from facekit.errors import DataError
 
 MIN_SIDE = 8  # pixels; what the networks begin with
 COLUMNS = ("row", "image_id", "class", "path", "width", "height", "format", "mode")

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 @dataclass(frozen=True)

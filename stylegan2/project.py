@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facedata import decode, progress
-from facedata.errors import DataError
 from facedata.geometry import Geometry, fit_images
 from facedata.resample import Pictures
 from facedata.weights import packaged_state_dict
+from facekit.errors import DataError
 from stylegan2.networks import Generator
 from stylegan2.projected import noise_maps
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from facedata import files
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2.networks import Generator
 
 NOISE = "noise/"

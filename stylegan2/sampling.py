@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from facedata.errors import DataError
 from facedata.packed import class_name
+from facekit.errors import DataError
 from stylegan2.checkpoint import About
 from stylegan2.data import one_hot
 from stylegan2.draws import Draws

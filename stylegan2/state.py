@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from facedata import files
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 if TYPE_CHECKING:
     from stylegan2.training import Training

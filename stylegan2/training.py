@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from facedata.distributed import ALONE, Group
-from facedata.errors import DataError
 from facedata.packed import Pack
+from facekit.errors import DataError
 from stylegan2.augment import AdaController, AugmentPipe
 from stylegan2.checkpoint import About
 from stylegan2.data import EndlessOrder, TrainingSet

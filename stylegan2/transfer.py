@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import checkpoint, official
 from stylegan2.presets import AUTO
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from facedata import files
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 MP4_CRF = 16  # of x264: 0 is lossless, 23 its default
 

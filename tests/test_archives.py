@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from facedata import archives, decode
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 @pytest.fixture

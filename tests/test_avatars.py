@@ -13,8 +13,8 @@ from facedata import adapters, avatars, decode, tables
 from facedata.adapters.avatars import FAULTS, plan
 from facedata.adapters.declared import AVATAR_SHARES
 from facedata.cli import main
-from facedata.errors import DataError
 from facedata.ingest import ingest
+from facekit.errors import DataError
 
 SETTINGS = {"num_images": 44, "height": 54, "width": 42}
 PLAIN = {

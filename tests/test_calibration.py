@@ -13,7 +13,7 @@ from classifiers import calibration, metrics
 from classifiers.cli import main
 from classifiers.heads import MISSING, Head
 from facedata import files, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, ("red", "green", "blue"))
 HAT = Head("hat", ("hat",), "binary", 1.0, ("no", "yes"))

@@ -12,8 +12,8 @@ from facedata import adapters, archives
 from facedata.adapters import declared
 from facedata.adapters.declared import CELEBA_ATTRIBUTES
 from facedata.cli import main
-from facedata.errors import DataError
 from facedata.ingest import ingest
+from facekit.errors import DataError
 
 
 def read(root):

@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional
 
 from classifiers import augment
 from classifiers.augment import LIGHT, Augment, View, augment_images, center, mix_batch
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 SIZE = (32, 24)
 WHOLE = View(SIZE, SIZE)

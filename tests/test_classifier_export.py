@@ -16,7 +16,7 @@ from classifiers.calibration import Calibration, scale, write_calibration
 from classifiers.card import model_card
 from classifiers.data import ImagePool
 from facedata import files
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 @pytest.fixture(scope="module")

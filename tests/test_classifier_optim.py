@@ -15,7 +15,7 @@ from classifiers.data import ImagePool
 from classifiers.heads import Head
 from classifiers.losses import Loss
 from classifiers.optim import LearningRate, Optimizer, Schedule
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 CPU = torch.device("cpu")

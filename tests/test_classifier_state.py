@@ -15,7 +15,7 @@ from classifier_sets import AUGMENT, HEADS, OPTIMIZER, SCHEDULE, DataSet, run
 from classifiers import state, training
 from classifiers.data import ImagePool
 from facedata.distributed import Group
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 FULL = {  # all that a state has to keep
     "ema": 0.8,

@@ -27,8 +27,8 @@ from classifiers.heads import (
     split_outputs,
 )
 from classifiers.training import epoch_ends, resolve_precision, score
-from facedata.errors import DataError
 from facedata.weights import packaged_state_dict
+from facekit.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=10.0)

@@ -30,8 +30,8 @@ from classifiers.heads import MISSING, Head, read_heads
 from classifiers.losses import Loss
 from classifiers.samplers import read_arm
 from facedata import files, tables
-from facedata.errors import DataError
 from facedata.geometry import Geometry
+from facekit.errors import DataError
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from classifiers.bootstrap import bootstrap, interval, resample
 from classifiers.cli import main
 from classifiers.heads import Head
 from facedata import files, tables
-from facedata.errors import DataError
 from facedata.split import units
+from facekit.errors import DataError
 
 CLASSES = ("young", "middle", "old")
 HEAD = Head("age", ("age",), "categorical", 1.0, CLASSES)

@@ -19,7 +19,7 @@ from classifiers.cli import main
 from classifiers.heads import MISSING, Head, read_heads
 from classifiers.losses import Loss
 from facedata import labels, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=17.0)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from facedata import cli, curate, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 POLICY = curate.Policy(
     non_faces="drop",

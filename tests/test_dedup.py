@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facedata import cli, dedup, inspect, tables
-from facedata.errors import DataError
 from facedata.geometry import Geometry
+from facekit.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "aaf_dirty"
 GEOMETRIES = {"classifier": Geometry(64, 52, "pad")}

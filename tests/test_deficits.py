@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from facedata import cli, deficits, packed, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 def make_pack(counts: list[int], attributes=("color",), classes=None) -> packed.Pack:

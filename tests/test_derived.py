@@ -6,7 +6,7 @@ import pytest
 
 from facedata.adapters import declared
 from facedata.derived import derive, join_classes
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 GROUPS = {"name": "age_group", "source": "age", "bins": [30, 60], "classes": ["y", "m", "o"]}
 JOINT = {"name": "who", "sources": ["gender", "age_group"]}

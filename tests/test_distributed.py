@@ -13,7 +13,7 @@ import torch
 from gan_runs import CPU, make_options, make_pack
 
 from facedata import distributed
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import checkpoint, presets, running, training
 
 # A batch of 8 in rounds of 4: two rounds in one process, or one in each of two.

@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from facedata import build
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import cli, doctor
 from stylegan2.ops import native
 

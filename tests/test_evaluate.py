@@ -10,8 +10,8 @@ from classifiers.bootstrap import Draws, interval, resample
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.subgroups import all_groups, groups_for, measure_groups
 from facedata import files
-from facedata.errors import DataError
 from facedata.split import units
+from facekit.errors import DataError
 
 AGES = ("young", "middle", "old")
 AGE = Head("age", ("age",), "categorical", 1.0, AGES)

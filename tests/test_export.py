@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from test_sampling import draw, make_generator
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import checkpoint, cli, export, sampling
 from stylegan2.networks import Generator
 

@@ -14,8 +14,8 @@ from PIL import Image
 from facedata import adapters, archives, decode, packed
 from facedata.adapters import declared
 from facedata.cli import main
-from facedata.errors import DataError
 from facedata.ingest import ingest
+from facekit.errors import DataError
 
 FOLDERS = {"attribute": "hair", "classes": None, "official_split": False}
 ARCHIVE = {"file": "dataset.zip", "attribute": "label", "classes": None}

@@ -8,8 +8,8 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
 from facedata import files
-from facedata.errors import DataError
 from facedata.packed import Pack
+from facekit.errors import DataError
 from stylegan2 import cli, evaluate, features, memorization, metrics, vectors
 from stylegan2.features import EfficientNetLite0
 

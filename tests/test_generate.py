@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 from test_sampling import draw, make_generator
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import checkpoint, cli, projected, sampling
 
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from facedata import geometry
-from facedata.errors import DataError
 from facedata.geometry import Geometry
+from facekit.errors import DataError
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from scipy.fft import dctn
 
 from facedata import decode, inspect, packed, tables
 from facedata.cli import main
-from facedata.errors import DataError
 from facedata.geometry import Geometry, box_columns, fit_image
 from facedata.resample import Pictures, to_rgbx
+from facekit.errors import DataError
 
 DIRTY = Path(__file__).parents[2] / "shared/data/aaf_dirty"
 GAN = Geometry(32, 32, "pad")

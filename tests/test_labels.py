@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from facedata import cli, labels, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 COLORS = ["black", "brown", "red"]
 

@@ -12,7 +12,7 @@ from torchvision.ops import sigmoid_focal_loss
 from classifiers import losses
 from classifiers.heads import MISSING, Head, columns_of
 from classifiers.losses import Loss, TaskLoss, encode_targets
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, ("red", "green", "blue"))
 HAT = Head("hat", ("hat",), "binary", 1.0, ("no", "yes"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from facedata import machine, memory
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 # Counts the pages faulted in while a tensor of 64 MiB is made and freed ten times over.
 COUNT_FAULTS = """

@@ -8,8 +8,8 @@ import pytest
 from layouts import MASK_PICTURES, PERSONS, write, write_maskbase
 
 from facedata import adapters
-from facedata.errors import DataError
 from facedata.ingest import ingest
+from facekit.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "shared/data/maskbase"
 SETTINGS = {"file": "train.csv"}

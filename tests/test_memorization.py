@@ -6,8 +6,8 @@ from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
 from facedata import files, packed
-from facedata.errors import DataError
 from facedata.packed import Pack
+from facekit.errors import DataError
 from stylegan2 import evaluate, memorization, sampling, vectors
 from stylegan2.memorization import Thumbnails, Views
 

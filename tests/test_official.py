@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from official_files import SOURCE, official_pickle
 from PIL import Image
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import checkpoint, cli, official
 
 GENERATOR = {

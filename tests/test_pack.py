@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from facedata import cli, geometry, pack, packed, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from facedata import files, packed
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 
 @pytest.fixture

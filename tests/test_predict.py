@@ -27,8 +27,8 @@ from classifiers.backbones import build_classifier
 from classifiers.data import ImagePool
 from classifiers.heads import Head
 from facedata.adapters.declared import CELEBA_ATTRIBUTES
-from facedata.errors import DataError
 from facedata.geometry import Geometry, fit_image
+from facekit.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from classifiers.backbones import build_classifier
 from classifiers.data import ImagePool
 from classifiers.heads import Head
 from classifiers.predicting import mean_outputs, predict
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 HEADS = [
     Head("color", ("color",), "categorical", 1.0, tuple(COLORS)),

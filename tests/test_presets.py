@@ -3,7 +3,7 @@ import json
 import pytest
 from conftest import GOLDEN_DIR
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import presets
 
 

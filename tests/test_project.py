@@ -11,7 +11,7 @@ from PIL import Image
 from test_sampling import draw, make_generator
 from torch import nn
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import checkpoint, cli, project, projected, sampling
 from stylegan2.networks import Generator
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facedata import cli, files, inline, report, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 HOSTILE = '<script>alert("x")</script>'
 COLORS = ["brown", "black", HOSTILE]

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facedata import cli, curate, packed, review, tables
-from facedata.errors import DataError
 from facedata.geometry import box_columns
+from facekit.errors import DataError
 
 AGE_GROUPS = ["young", "old"]
 DERIVED = [{"name": "age_group", "source": "age", "bins": [30], "classes": AGE_GROUPS}]

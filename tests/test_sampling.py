@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import checkpoint, grid, sampling
 from stylegan2.checkpoint import About
 from stylegan2.networks import Generator

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from facedata.errors import DataError
 from facedata.settings import check
 from facedata.settings_table import markdown
+from facekit.errors import DataError
 
 ROOT = Path(__file__).parents[1]
 

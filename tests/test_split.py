@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from facedata import cli, files, split, tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 COLORS = ["black", "brown", "blond", "red"]
 

@@ -16,7 +16,7 @@ import torch
 from click.testing import CliRunner
 from gan_runs import CPU, TRAIN, make_options, make_pack, write_pack
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import cli, presets, running, state, training
 from stylegan2.data import EndlessOrder
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from facedata import adapters, tables
 from facedata.cli import main
-from facedata.errors import DataError
 from facedata.ingest import ingest
+from facekit.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "shared"
 HAIR = {"name": "hair", "column": "hair", "kind": "categorical", "classes": ["red", "brown"]}

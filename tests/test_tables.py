@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from facedata import tables
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 TABLE = pd.DataFrame({"row": [0, 1, 2], "image_id": ["a", "b", "c"]})
 

@@ -12,7 +12,7 @@ from gan_runs import CPU, TRAIN, make_options, make_pack
 from PIL import Image
 
 from facedata import packed
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import augment, checkpoint, cli, running, sheets, training
 from stylegan2.data import EndlessOrder, TrainingSet, one_hot
 from stylegan2.training import Statistics, Training

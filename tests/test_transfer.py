@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from gan_runs import CPU, TRAIN, make_options, make_pack, write_pack
 from official_files import official_pickle
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 from stylegan2 import checkpoint, cli, running, training, transfer
 
 GENERATOR = {  # of the networks of gan_runs

@@ -7,7 +7,7 @@ import timm
 import torch
 
 from facedata import weights
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 GOLDEN = Path(__file__).parent / "golden" / "efficientnet_lite.npz"
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from facedata.errors import DataError
 from facedata.workers import num_cores, ordered_map
+from facekit.errors import DataError
 
 
 def square(number):

@@ -20,6 +20,7 @@ PARTS = (
     "workflow",
     "config",
     "profiles",
+    "facekit",
     "facedata",
     "stylegan2",
     "classifiers",

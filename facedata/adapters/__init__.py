@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from facedata.adapters import declared
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,9 +19,9 @@ from facedata import avatars, files, tables
 from facedata.adapters import Ingested, declared
 from facedata.adapters.declared import AVATAR_SHARES
 from facedata.adapters.reading import Log, make_index
-from facedata.errors import DataError
 from facedata.progress import track
 from facedata.workers import num_cores, ordered_map
+from facekit.errors import DataError
 
 # Planted faults: fault -> kind -> share of all pictures, each at least once. Copies, broken files
 # and non-faces are pictures of their own; a label error is the wrong class of a portrait.

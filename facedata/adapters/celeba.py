@@ -15,7 +15,7 @@ import pandas as pd
 from facedata.adapters import Ingested, declared
 from facedata.adapters.declared import CELEBA_ATTRIBUTES, CELEBA_CLASSES
 from facedata.adapters.reading import Files, Log, is_image, join, make_index, read_lines
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 # Share of each class among painted portraits. What is covered is NA: hair_color under headwear,
 # mouth under a moustache.

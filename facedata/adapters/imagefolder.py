@@ -13,7 +13,7 @@ import pandas as pd
 from facedata.adapters import Ingested
 from facedata.adapters.declared import normal
 from facedata.adapters.reading import Files, Log, is_image, join, make_index
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

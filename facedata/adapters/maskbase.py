@@ -15,7 +15,7 @@ from facedata.adapters import Ingested
 from facedata.adapters.declared import MASK_CLASSES, MASK_DERIVED
 from facedata.adapters.reading import Files, Log, join, make_index, read_rows
 from facedata.derived import derive
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 COLUMNS = ("id", "gender", "race", "age", "path")
 IMAGES = "images"

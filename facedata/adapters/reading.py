@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from facedata import archives
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "?", "-"})
 IMAGE_SUFFIXES = frozenset(

@@ -15,7 +15,7 @@ import pandas as pd
 from facedata import archives
 from facedata.adapters import Ingested
 from facedata.adapters.reading import Files, Log, make_index
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from facedata.adapters import Ingested, declared
 from facedata.adapters.declared import normal
 from facedata.adapters.reading import MISSING, Files, Log, make_index
 from facedata.derived import derive
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 SEPARATORS = ",;\t|"
 SPLITS = {"train": "train", "val": "val", "test": "test", "0": "train", "1": "val", "2": "test"}

@@ -23,7 +23,7 @@ from facedata.adapters.reading import (
     read_lines,
     read_rows,
 )
-from facedata.errors import DataError
+from facekit.errors import DataError
 
 COLUMNS = ("Image_Index", "Gender", "Hair_Color", "Hair_Type")
 NAME = "Tiny_Portrait_{:06}.png"

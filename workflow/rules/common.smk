@@ -9,7 +9,7 @@ import yaml
 from facedata import adapters
 from facedata.adapters import declared
 from facedata.digest import code_digest as digest_command
-from facedata.errors import DataError
+from facekit.errors import DataError
 from facedata.settings import check
 
 ROOT = Path(workflow.basedir)
