@@ -15,7 +15,7 @@ BATCH = click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NON_NEGATIVE = click.FloatRange(min=0)
 CLOSED_SHARE = click.FloatRange(0, 1)
-TTA = click.Choice(["none", "flip", "flip_crops"])  # of classifiers.predicting, slow to import
+TTA = click.Choice(["none", "flip", "flip_crops"])  # of classifiers.inference, slow to import
 
 
 @click.group(cls=command.Group)
@@ -393,7 +393,7 @@ def filter(
         --splits splits.parquet --deficits deficits.csv --min-probability 0.5 \\
         --max-similarity 0.5 --batch 256 --threads 2 --samples samples.parquet
     """
-    from classifiers import checkpoint, filter, predicting, synthetic
+    from classifiers import checkpoint, filter, inference, synthetic
     from classifiers.data import ImagePool, open_images, read_geometry, read_labelled
     from facedata import machine, tables
     from facekit.errors import DataError
@@ -414,7 +414,7 @@ def filter(
         raise DataError(f"{train_images}: {array.shape[1:3]} px, the teacher's are {size}")
     train_pool = ImagePool([(array, train_table["row"].to_numpy(dtype="int64"))])
 
-    outputs = predicting.predict(classifier, pool, batch, the_device, "candidates")
+    outputs = inference.predict(classifier, pool, batch, the_device, "candidates")
     of_train = filter.appearances(train_pool, batch)
     distance = filter.nearest_distances(filter.appearances(pool, batch), of_train)
     clusters = train_table["cluster"].to_numpy(dtype="int64")
@@ -483,7 +483,7 @@ def crossval(
     """
     import numpy
 
-    from classifiers import crossval, optim, predicting, training
+    from classifiers import crossval, inference, optim, training
     from classifiers.augment import LIGHT, View
     from classifiers.backbones import build_classifier
     from classifiers.data import ImagePool, open_images
@@ -526,7 +526,7 @@ def crossval(
         pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
         parts: list = []
         classifier = build(seed).to(the_device)
-        predicting.raw_outputs(classifier, pool, training.VAL_BATCH, the_device, "features", parts)
+        inference.raw_outputs(classifier, pool, training.VAL_BATCH, the_device, "features", parts)
         features = numpy.concatenate(parts)
         folds = table["fold"].to_numpy(dtype="int64")
         outputs = crossval.frozen_outputs(features, targets, folds, heads)
@@ -674,7 +674,7 @@ def predict(
     import numpy as np
     from PIL import Image
 
-    from classifiers import calibration, ensemble, photos, predict, predicting, sheets
+    from classifiers import calibration, ensemble, inference, labelled_faces, photos, predict
     from classifiers.data import read_geometry
     from facedata import align as alignment
     from facedata import files, machine, tables
@@ -689,7 +689,7 @@ def predict(
     calibrations = calibration.read_beside(model)
     log.info("calibrated by val: %s", ", ".join(calibrations) or "no head")
     geometry = read_geometry(meta["geometry"])
-    read, num_readers = partial(photos.whole_photo, geometry=geometry), predicting.NUM_READERS
+    read, num_readers = partial(photos.whole_photo, geometry=geometry), inference.NUM_READERS
     if align:
         framing = meta.get("framing")
         if framing is None:
@@ -704,7 +704,7 @@ def predict(
         num_readers = 1  # the finder has threads of its own
     classifiers = [one.classifier for one in models]
     ask = predict.Ask(classifiers, tta, calibrations, batch, the_device)
-    num_shown = sheets.MAX_SHOWN if sheet else 0
+    num_shown = labelled_faces.MAX_SHOWN if sheet else 0
     predictions = predict.predict_photos(
         ask, photos.find_photos(images), read, num_shown, num_readers
     )
@@ -714,7 +714,7 @@ def predict(
     for problem, count in problems.items():
         log.info("%s: %d", problem, count)
     if sheet:
-        picture = sheets.draw_sheet(heads, table, predictions.shown)
+        picture = labelled_faces.draw_sheet(heads, table, predictions.shown)
         with files.replacing(sheet) as part:
             Image.fromarray(picture).save(part, format="PNG")
     if form == "celeba":

@@ -17,8 +17,8 @@ from classifiers import training
 from classifiers.backbones import Classifier
 from classifiers.data import ImagePool
 from classifiers.heads import MISSING, Head, head_targets
+from classifiers.inference import Outputs, predict, prediction_columns
 from classifiers.losses import Loss
-from classifiers.predicting import Outputs, predict, prediction_columns
 from facedata import labels, progress
 from facedata.packed import read_images
 from facedata.workers import ordered_map

@@ -14,7 +14,7 @@ from classifiers.checkpoint import load_classifier
 from classifiers.data import ImagePool, check_size, open_images, read_geometry
 from classifiers.evaluate import Predicted
 from classifiers.heads import Head
-from classifiers.predicting import Outputs, mean_outputs, predict
+from classifiers.inference import Outputs, mean_outputs, predict
 from facedata import tables
 from facekit.errors import DataError
 
@@ -40,7 +40,7 @@ class Look:
         images: packed images (.npy).
         batch: images at a time.
         device: to compute on, where the models are.
-        tta: see `predicting.looks`.
+        tta: see `inference.looks`.
     """
 
     images: Path

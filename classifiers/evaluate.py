@@ -15,6 +15,7 @@ from classifiers.calibration import FILE, Calibration, calibrate, choose, scale,
 from classifiers.data import check_apart
 from classifiers.figures import draw_confusions, draw_reliability, save_svg
 from classifiers.heads import MISSING, Head, head_targets
+from classifiers.inference import prediction_columns
 from classifiers.metrics import (
     MEASURES,
     calibration_bins,
@@ -23,7 +24,6 @@ from classifiers.metrics import (
     head_metrics,
     plain,
 )
-from classifiers.predicting import prediction_columns
 from classifiers.subgroups import (
     COLUMNS,
     Measured,

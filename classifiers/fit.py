@@ -12,8 +12,8 @@ from classifiers.backbones import build_classifier
 from classifiers.checkpoint import save_classifier
 from classifiers.evaluate import Predicted, predictions_table
 from classifiers.heads import LayerOptions
+from classifiers.inference import predict
 from classifiers.losses import Loss
-from classifiers.predicting import predict
 from classifiers.sets import Sets
 from classifiers.state import StateKeeper, digest
 from classifiers.training import VAL_BATCH, Recipe, layer_for, train_classifier

@@ -12,8 +12,8 @@ from classifiers.backbones import Classifier
 from classifiers.calibration import Calibration
 from classifiers.data import to_batch
 from classifiers.heads import Head, num_columns, split_outputs
+from classifiers.inference import Outputs, look_outputs, mean_outputs, prediction_columns
 from classifiers.photos import Photo
-from classifiers.predicting import Outputs, look_outputs, mean_outputs, prediction_columns
 from facedata import progress
 from facedata.adapters.declared import CELEBA_ATTRIBUTES
 from facedata.workers import threaded_map
@@ -44,7 +44,7 @@ class Ask:
     Attributes:
         classifiers: in evaluation mode, on `device`, with the same heads and geometry; the mean
             of what they say counts.
-        tta: how often they look, see `predicting.looks`.
+        tta: how often they look, see `inference.looks`.
         calibrations: by head, as of `prediction_columns`.
         batch: thumbnails at a time.
         device: to compute on.

@@ -17,11 +17,11 @@ from classifiers.augment import Augment, View, augment_images, mix_batch
 from classifiers.backbones import Classifier
 from classifiers.data import ImagePool, to_bytes
 from classifiers.heads import Head, LayerOptions, class_counts, head_targets, split_outputs
+from classifiers.inference import raw_outputs
 from classifiers.losses import Loss, TaskLoss, encode_targets
 from classifiers.metrics import MEASURES, head_metrics
 from classifiers.optim import LearningRate, Optimizer, Schedule, average, make_optimizer
 from classifiers.options import flatten
-from classifiers.predicting import raw_outputs
 from classifiers.samplers import (
     NO_SAMPLER,
     SAMPLERS,

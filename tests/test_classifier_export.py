@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from test_predict import HEADS, SIZE, VIEW, make_classifier, save
 
-from classifiers import checkpoint, cli, export, predicting
+from classifiers import checkpoint, cli, export, inference
 from classifiers.backbones import build_classifier
 from classifiers.calibration import Calibration, scale, write_calibration
 from classifiers.card import model_card
@@ -70,7 +70,7 @@ def test_onnx_runtime_gives_the_predictions_of_our_own_commands(exported, num):
     images = rng.integers(0, 256, (num, SIZE.height, SIZE.width, 3), dtype=np.uint8)
     classifier, _ = checkpoint.load_classifier(exported / "model.safetensors")
     pool = ImagePool([(images, np.arange(num))])
-    expected = predicting.predict(classifier, pool, num, torch.device("cpu"), "test")
+    expected = inference.predict(classifier, pool, num, torch.device("cpu"), "test")
     for name, calibration in CALIBRATIONS.items():
         expected[name] = scale(expected[name], calibration.temperature)
     found = run(exported / "model.onnx", images)

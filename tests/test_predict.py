@@ -21,7 +21,7 @@ from unseen_photos import (
     write_photos,
 )
 
-from classifiers import checkpoint, cli, photos, predict, predicting
+from classifiers import checkpoint, cli, inference, photos, predict
 from classifiers.augment import View
 from classifiers.backbones import build_classifier
 from classifiers.data import ImagePool
@@ -200,7 +200,7 @@ def test_photos_of_any_size_are_fitted_as_training_thumbnails_are(model, tmp_pat
     classifier, _ = checkpoint.load_classifier(model)
     fitted = np.stack([fit_image(noise(k, *size), SIZE)[0] for k, size in enumerate(sizes)])
     pool = ImagePool([(fitted, np.arange(len(sizes)))])
-    expected = predicting.predict(classifier, pool, 4, CPU, "test")
+    expected = inference.predict(classifier, pool, 4, CPU, "test")
     np.testing.assert_allclose(table["age"], expected["age"], rtol=1e-5)
     np.testing.assert_allclose(table["Male:yes"], expected["Male"][:, 1], atol=1e-6)
 

@@ -9,7 +9,7 @@ from classifiers.augment import View
 from classifiers.backbones import build_classifier
 from classifiers.data import ImagePool
 from classifiers.heads import Head
-from classifiers.predicting import mean_outputs, predict
+from classifiers.inference import mean_outputs, predict
 from facekit.errors import DataError
 
 HEADS = [
