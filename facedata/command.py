@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable
 from functools import reduce
@@ -13,12 +14,26 @@ import click
 
 from facedata import runs
 from facekit.errors import DataError
+from facekit.options import Options
 
 IN_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 IN_DIR = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
 OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 OUT_DIR = click.Path(file_okay=False, path_type=Path)
-SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+
+class Finite(click.FloatRange):
+    """A number that is neither nan nor infinite, in a range if one is given."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no finite number.", param, ctx)
+        return number
+
+
+SHARE = Finite(0, 1, min_open=True, max_open=True)
 SEED = click.IntRange(min=0)
 NUM_WORKERS = click.IntRange(min=1)
 
@@ -57,9 +72,11 @@ class Json(click.ParamType):
         if not isinstance(value, str):
             return value
         try:
-            return json.loads(value)
+            found = json.loads(value)
+            json.dumps(found, allow_nan=False)  # nan and infinite numbers are no JSON
         except ValueError as error:
             self.fail(f"not JSON: {error}", param, ctx)
+        return found
 
 
 class Names(Json):
@@ -108,10 +125,25 @@ def recorded(option: str, name: str | None = None) -> Callable:
             if name is None:
                 path = runs.run_path(output)
             else:
-                path = (output if not output.suffix else output.parent) / name
-            with runs.record(path, values):
+                path = (output if _is_folder(option) else output.parent) / name
+            with runs.record(path, _flat(values)):
                 return function(**values)
 
         return wrapper
 
     return decorate
+
+
+def _is_folder(option: str) -> bool:
+    """Tell whether an option of the command that runs names a folder, whatever its name is."""
+    params = click.get_current_context().command.params
+    kind = next(param.type for param in params if param.name == option)
+    return isinstance(kind, click.Path) and not kind.file_okay
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's values with those of its options beside the others."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= value.plain() if isinstance(value, Options) else {name: value}
+    return flat
