@@ -71,6 +71,17 @@ class Options(BaseModel):
         """Return all values as JSON has them."""
         return self.model_dump(mode="json")
 
+    def effective(self) -> dict[str, Any]:
+        """Return the values that can change a result, as JSON has them."""
+        found = {}
+        for name, field in type(self).model_fields.items():
+            if changes_result(field):
+                value = getattr(self, name)
+                found[name] = (
+                    value.effective() if isinstance(value, Options) else to_jsonable_python(value)
+                )
+        return found
+
 
 def option(
     default: Any = ...,
@@ -90,14 +101,19 @@ def option(
         changes_result: False for what cannot change a result (images held at a time, snapshots
             kept): a change of it remakes nothing and blocks no resume.
     """
-    extra = {"unit": unit, "flag": flag, "changes_result": changes_result}
+    extra = {"unit": unit, "flag": flag, "harmless": not changes_result}
     return Field(default, description=help, json_schema_extra={k: v for k, v in extra.items() if v})
 
 
 def about(field: FieldInfo, name: str) -> Any:
-    """Return what a field says of itself: unit, flag or changes_result."""
+    """Return what a field says of itself: `unit` or `flag`."""
     extra = field.json_schema_extra
     return extra.get(name) if isinstance(extra, dict) else None
+
+
+def changes_result(field: FieldInfo) -> bool:
+    """Tell whether another value of a field can give another result."""
+    return not about(field, "harmless")
 
 
 # --- Values as they arrive

@@ -191,3 +191,10 @@ class Own(Options):
 def test_a_field_needs_no_words():
     with pytest.raises(DataError, match=r"config: size: 'x' is not integer$"):
         Own.read({"size": "x"}, "config")
+
+
+def test_what_cannot_change_a_result_is_known():
+    assert not kinds.changes_result(Outer.model_fields["count"])
+    assert kinds.changes_result(Outer.model_fields["train"])
+    found = Outer().effective()
+    assert "count" not in found and found["inner"] == {"p": 1.0, "low": 0.1, "high": 0.3}
