@@ -1,9 +1,11 @@
 """The model card: what a classifier is, what it learned from, how good it is and for whom."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from classifiers.backbones import Classifier
+from facedata import files
 
 # Values of a training's record that say nothing of the recipe.
 NOT_RECIPE = (
@@ -23,6 +25,23 @@ LIMITS = """\
 - Attributes are what annotators saw in a picture (or what an age field said), not what a person is.
 - Photos should show faces as the training images do: `classifiers predict --align` sees to that.
 - Not for identifying people, and for no decision about a person."""
+
+
+def card_beside(model: Path, classifier: Classifier, meta: Mapping[str, Any]) -> str:
+    """Return the card of a model, with the records and measures that lie beside its file.
+
+    Args:
+        model: path of its file, as of `classifiers train`.
+        classifier: of the file.
+        meta: of the file.
+    """
+    beside = {
+        name: files.read_json(model.with_name(f"{name}.json"))
+        for name in ("run", "metrics", "metrics.run")
+        if model.with_name(f"{name}.json").is_file()
+    }
+    split = beside.get("metrics.run", {}).get("values", {}).get("split")
+    return model_card(classifier, meta, beside.get("run", {}), beside.get("metrics", {}), split)
 
 
 def model_card(

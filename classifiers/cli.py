@@ -743,18 +743,6 @@ def export(model: Path, out: Path, card: Path | None) -> None:
     \b
     classifiers export --model model.safetensors --out model.onnx
     """
-    from classifiers import calibration, checkpoint, export
-    from classifiers.card import model_card
-    from facedata import files
+    from classifiers import export
 
-    classifier, meta = checkpoint.load_classifier(model)
-    difference = export.save_onnx(classifier, meta, calibration.read_beside([model]), out)
-    log.info("%s: differs from the classifier by %.1e at most", out, difference)
-    beside = {
-        name: files.read_json(model.with_name(f"{name}.json"))
-        for name in ("run", "metrics", "metrics.run")
-        if model.with_name(f"{name}.json").is_file()
-    }
-    split = beside.get("metrics.run", {}).get("values", {}).get("split")
-    text = model_card(classifier, meta, beside.get("run", {}), beside.get("metrics", {}), split)
-    files.write_text(text, card or out.with_suffix(".md"))
+    export.export_model(model, out, card or out.with_suffix(".md"))

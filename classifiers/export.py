@@ -13,10 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from classifiers.backbones import Classifier
-from classifiers.calibration import Calibration
+from classifiers.calibration import Calibration, read_beside
+from classifiers.card import card_beside
+from classifiers.checkpoint import load_classifier
 from classifiers.heads import columns_of
 from facedata import files
 from facekit.errors import DataError
+
+log = logging.getLogger(__name__)
 
 INPUT = "images"
 OPSET = 20
@@ -56,6 +60,27 @@ class WholeClassifier(nn.Module):
             logits = part if head.kind == "categorical" else nn.functional.pad(part, (1, 0))
             found.append((logits / self.temperatures.get(head.name, 1.0)).softmax(dim=1))
         return tuple(found)
+
+
+def export_model(model: Path, out: Path, card: Path) -> float:
+    """Write a model of `classifiers train` as ONNX, and its model card.
+
+    Args:
+        model: `.safetensors`; what lies beside it (calibration, records, metrics) is told, too.
+        out: the ONNX file, see `save_onnx`.
+        card: the card, Markdown.
+
+    Returns:
+        The largest difference between the two, see `save_onnx`.
+
+    Raises:
+        DataError: the model is none, or the difference is too large; then there is no file.
+    """
+    classifier, meta = load_classifier(model)
+    difference = save_onnx(classifier, meta, read_beside([model]), out)
+    log.info("%s: differs from the classifier by %.1e at most", out, difference)
+    files.write_text(card_beside(model, classifier, meta), card)
+    return difference
 
 
 def save_onnx(

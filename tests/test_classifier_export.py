@@ -139,3 +139,13 @@ def test_a_card_of_a_model_alone_says_what_is_missing(tmp_path):
     text = model_card(classifier, meta, {}, {}, None)
     assert "run `classifiers evaluate`" in text
     assert "## Limits" in text
+
+
+def test_the_library_exports_a_model_and_its_card(exported, tmp_path):
+    out, card = tmp_path / "model.onnx", tmp_path / "card.md"
+    assert export.export_model(exported / "model.safetensors", out, card) <= export.TOLERANCE
+    assert out.is_file()
+    assert card.read_text() == (exported / "model.md").read_text()
+    with pytest.raises(DataError, match="not a readable safetensors"):
+        export.export_model(out, tmp_path / "other.onnx", card)
+    assert not (tmp_path / "other.onnx").exists()
