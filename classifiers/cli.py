@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from classifiers.options import PredictOptions
 from facedata import command
 from facedata.command import DEVICE, IN_FILE, JSON, NUM_WORKERS, OUT_DIR, OUT_FILE, SEED, options
+from facekit import command_options
 
 log = logging.getLogger(__name__)
 
@@ -625,27 +627,8 @@ def compare(
 )
 @click.option("--images", required=True, help="Photos: a folder, ZIP archive, file or glob.")
 @click.option("--out", type=OUT_FILE, required=True, help="Output: .csv, .parquet or text.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["csv", "celeba"]),
-    default="csv",
-    help="csv: a row a face; celeba: a line a photo, its name and 40 values -1 or 1.",
-)
 @click.option("--sheet", type=OUT_FILE, help="Output: a picture of the first faces with text.")
-@click.option(
-    "--align", is_flag=True, help="Find all faces; bring each to where training faces lie."
-)
-@click.option(
-    "--min-probability", type=CLOSED_SHARE, default=0.9, help="Of a face that counts (--align)."
-)
-@click.option(
-    "--tta",
-    type=TTA,
-    default="none",
-    help="Look at mirror images, too, and at the view's corners; outputs are the mean.",
-)
-@click.option("--batch", type=BATCH, default=64, help="Faces at a time.")
+@command_options.options(PredictOptions)
 @command.ALL_THREADS
 @DEVICE
 @command.recorded("out")
@@ -653,12 +636,8 @@ def predict(
     model: tuple[Path, ...],
     images: str,
     out: Path,
-    form: str,
     sheet: Path | None,
-    align: bool,
-    min_probability: float,
-    tta: str,
-    batch: int,
+    options: PredictOptions,
     threads: int,
     device: str,
 ) -> None:
@@ -671,57 +650,15 @@ def predict(
     classifiers predict --model model.safetensors --images photos --align \\
         --tta flip --out predictions.csv --sheet sheet.png
     """
-    import numpy as np
-    from PIL import Image
-
-    from classifiers import calibration, ensemble, inference, labelled_faces, photos, predict
-    from classifiers.data import read_geometry
-    from facedata import align as alignment
-    from facedata import files, machine, tables
-    from facekit.errors import DataError
+    from classifiers import labelled_faces, predict
+    from facedata import machine
 
     machine.tune(threads)
-    the_device = machine.find_device(device)
-    models = ensemble.load_models(model, the_device)
-    heads, meta = models[0].classifier.heads, models[0].meta
-    if form == "celeba":
-        predict.celeba_heads(heads)
-    calibrations = calibration.read_beside(model)
-    log.info("calibrated by val: %s", ", ".join(calibrations) or "no head")
-    geometry = read_geometry(meta["geometry"])
-    read, num_readers = partial(photos.whole_photo, geometry=geometry), inference.NUM_READERS
-    if align:
-        framing = meta.get("framing")
-        if framing is None:
-            raise DataError(
-                f"{model[0]}: does not say how faces lie in its training images (there were hardly"
-                " any, or it was trained without --faces); predict without --align"
-            )
-        finder = alignment.FaceFinder(min_probability, the_device)
-        read = partial(
-            photos.aligned_faces, geometry=geometry, framing=np.array(framing), finder=finder
-        )
-        num_readers = 1  # the finder has threads of its own
-    classifiers = [one.classifier for one in models]
-    ask = predict.Ask(classifiers, tta, calibrations, batch, the_device)
     num_shown = labelled_faces.MAX_SHOWN if sheet else 0
-    predictions = predict.predict_photos(
-        ask, photos.find_photos(images), read, num_shown, num_readers
-    )
-    table = predictions.table
-    problems = table["problem"].value_counts()
-    log.info("%d rows of %d photos", len(table), table["file"].nunique())
-    for problem, count in problems.items():
-        log.info("%s: %d", problem, count)
+    found = predict.predict_files(model, images, options, machine.find_device(device), num_shown)
     if sheet:
-        picture = labelled_faces.draw_sheet(heads, table, predictions.shown)
-        with files.replacing(sheet) as part:
-            Image.fromarray(picture).save(part, format="PNG")
-    if form == "celeba":
-        lines = predict.celeba_lines(heads, table)
-        files.write_text("".join(f"{line}\n" for line in lines), out)
-    else:
-        tables.write(table, out)
+        labelled_faces.write_sheet(found, sheet)
+    predict.write_predictions(found, options.format, out)
 
 
 @main.command()

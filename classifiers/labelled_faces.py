@@ -1,6 +1,7 @@
 """A picture sheet: thumbnails of photographs with what was predicted of them."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from classifiers.heads import Head
+from classifiers.predict import Predictions
+from facedata import files
 
 COLUMNS = 8
 MAX_SHOWN = 240  # thumbnails on a sheet
@@ -16,6 +19,13 @@ MAX_HEIGHT = 160  # px, of a thumbnail; larger ones are scaled down, small ones 
 MAX_LINES = 8  # of text
 LINE = 14  # px
 DARK, GRAY, RED = "#222222", "#777777", "#c02020"
+
+
+def write_sheet(predictions: Predictions, path: Path) -> None:
+    """Write the sheet of the thumbnails that were kept of predictions, PNG."""
+    picture = draw_sheet(predictions.heads, predictions.table, predictions.shown)
+    with files.replacing(path) as part:
+        Image.fromarray(picture).save(part, format="PNG")
 
 
 def draw_sheet(

@@ -1,9 +1,10 @@
 """From the nested values of the config and the command line to arguments of dataclasses."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from facekit.errors import DataError
+from facekit.options import Count, Options, Share, option
 
 
 def flatten(values: Any, name: str, paths: Mapping[str, str]) -> dict[str, Any]:
@@ -33,3 +34,17 @@ def _leaves(values: Any, wanted: set[str], prefix: str):
         return
     for key, value in values.items():
         yield from _leaves(value, wanted, f"{prefix}{key}.")
+
+
+class PredictOptions(Options):
+    """How photographs are predicted."""
+
+    format: Literal["csv", "celeba"] = option(
+        "csv", "csv: a row a face; celeba: a line a photo, its name and 40 values -1 or 1."
+    )
+    align: bool = option(False, "Find all faces; bring each to where training faces lie.")
+    min_probability: Share = option(0.9, "Of a face that counts, where faces are found.")
+    tta: Literal["none", "flip", "flip_crops"] = option(
+        "none", "Look at mirror images, too, and at the view's corners; outputs are the mean."
+    )
+    batch: Count = option(64, "Faces at a time.", changes_result=False)

@@ -1,7 +1,10 @@
 """Predict: what a classifier says of photographs, as a table and as the published text."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +12,26 @@ import pandas as pd
 import torch
 
 from classifiers.backbones import Classifier
-from classifiers.calibration import Calibration
-from classifiers.data import to_batch
+from classifiers.calibration import Calibration, read_beside
+from classifiers.data import read_geometry, to_batch
+from classifiers.ensemble import Model, load_models
 from classifiers.heads import Head, num_columns, split_outputs
-from classifiers.inference import Outputs, look_outputs, mean_outputs, prediction_columns
-from classifiers.photos import Photo
-from facedata import progress
+from classifiers.inference import (
+    NUM_READERS,
+    Outputs,
+    look_outputs,
+    mean_outputs,
+    prediction_columns,
+)
+from classifiers.options import PredictOptions
+from classifiers.photos import Photo, aligned_faces, find_photos, whole_photo
+from facedata import files, progress, tables
 from facedata.adapters.declared import CELEBA_ATTRIBUTES
+from facedata.align import FaceFinder
 from facedata.workers import threaded_map
 from facekit.errors import DataError
+
+log = logging.getLogger(__name__)
 
 BOX = ("x0", "y0", "x1", "y1")
 
@@ -27,12 +41,14 @@ class Predictions:
     """What was predicted of photographs.
 
     Attributes:
+        heads: of the models.
         table: one row a thumbnail, or a photo without any: `file`, `face` (from 1, the largest
             first), those of `prediction_columns`, x0, y0, x1, y1 (the face in pixels of the upright
             photo), `problem`; missing where there is nothing to say.
         shown: thumbnails of the first rows, None where there is none.
     """
 
+    heads: Sequence[Head]
     table: pd.DataFrame
     shown: list[np.ndarray | None]
 
@@ -61,6 +77,70 @@ class Ask:
         """Return the mean outputs for thumbnails, uint8 [height, width, 3] each."""
         images = to_batch(np.stack(thumbnails), self.device)
         return mean_outputs([look_outputs(one, images, self.tta) for one in self.classifiers])
+
+
+def predict_files(
+    models: Sequence[Path],
+    images: str,
+    options: PredictOptions,
+    device: torch.device,
+    num_shown: int = 0,
+) -> Predictions:
+    """Predict the photographs of a folder, ZIP archive or glob, each of them a row or several.
+
+    Args:
+        models: of `classifiers train`; of several the mean counts. What `classifiers evaluate` laid
+            beside them calibrates the probabilities.
+        images: the photos, see `photos.find_photos`.
+        options: how they are looked at.
+        device: to compute on.
+        num_shown: rows whose thumbnails are kept.
+
+    Raises:
+        DataError: there are no photos; models are none or do not fit together; none of their heads
+            is of CelebA though that format is wanted; or faces are to be aligned and the first
+            model does not say how.
+    """
+    loaded = load_models(models, device)
+    if options.format == "celeba":
+        celeba_heads(loaded[0].classifier.heads)
+    calibrations = read_beside(models)
+    log.info("calibrated by val: %s", ", ".join(calibrations) or "no head")
+    read, num_readers = _reader(models[0], loaded[0], options, device)
+    classifiers = [one.classifier for one in loaded]
+    ask = Ask(classifiers, options.tta, calibrations, options.batch, device)
+    found = predict_photos(ask, find_photos(images), read, num_shown, num_readers)
+    log.info("%d rows of %d photos", len(found.table), found.table["file"].nunique())
+    for problem, count in found.table["problem"].value_counts().items():
+        log.info("%s: %d", problem, count)
+    return found
+
+
+def _reader(
+    path: Path, model: Model, options: PredictOptions, device: torch.device
+) -> tuple[Callable[[str], Photo], int]:
+    """Return what reads a photo as thumbnails for a model, and how many threads may do so."""
+    geometry = read_geometry(model.meta["geometry"])
+    if not options.align:
+        return partial(whole_photo, geometry=geometry), NUM_READERS
+    framing = model.meta.get("framing")
+    if framing is None:
+        raise DataError(
+            f"{path}: does not say how faces lie in its training images (there were hardly"
+            " any, or it was trained without --faces); predict without --align"
+        )
+    finder = FaceFinder(options.min_probability, device)
+    read = partial(aligned_faces, geometry=geometry, framing=np.array(framing), finder=finder)
+    return read, 1  # the finder has threads of its own
+
+
+def write_predictions(predictions: Predictions, form: str, path: Path) -> None:
+    """Write what was predicted: a table, or with the form `celeba` the published text."""
+    if form == "celeba":
+        lines = celeba_lines(predictions.heads, predictions.table)
+        files.write_text("".join(f"{line}\n" for line in lines), path)
+    else:
+        tables.write(predictions.table, path)
 
 
 def predict_photos(
@@ -99,7 +179,7 @@ def predict_photos(
         parts.append(ask.outputs(waiting))
     outputs = {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
     columns = prediction_columns(heads, outputs, ask.calibrations)
-    return Predictions(_table(rows, pd.DataFrame(columns)), shown)
+    return Predictions(heads, _table(rows, pd.DataFrame(columns)), shown)
 
 
 def _rows(name: str, photo: Photo) -> list[dict[str, Any]]:

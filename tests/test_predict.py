@@ -26,6 +26,7 @@ from classifiers.augment import View
 from classifiers.backbones import build_classifier
 from classifiers.data import ImagePool
 from classifiers.heads import Head
+from classifiers.options import PredictOptions
 from facedata.adapters.declared import CELEBA_ATTRIBUTES
 from facedata.geometry import Geometry, fit_image
 from facekit.errors import DataError
@@ -156,6 +157,21 @@ def test_a_calibration_beside_the_model_is_used(model, tmp_path):
     ]
     assert table["smile"].nunique() == 2
     pd.testing.assert_frame_equal(table[["age", "Male", "color"]], plain[["age", "Male", "color"]])
+
+
+def test_the_library_predicts_photos_without_a_command(model, tmp_path):
+    for seed in range(3):
+        write(tmp_path / f"photos/{seed}.png", encoded(noise(seed, 48, 64), "PNG"))
+    write(tmp_path / "photos/3.png", b"broken")
+    invoke(model, tmp_path / "photos", tmp_path / "out.parquet", "--batch", 2)
+    options = PredictOptions(batch=2)
+    found = predict.predict_files([model], str(tmp_path / "photos"), options, CPU, num_shown=2)
+    predict.write_predictions(found, "csv", tmp_path / "again.parquet")
+    assert [head.name for head in found.heads] == [head.name for head in HEADS]
+    assert found.table["problem"].notna().tolist() == [False] * 3 + [True]
+    assert [one.shape for one in found.shown] == [(SIZE.height, SIZE.width, 3)] * 2
+    tables_made = [pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("again", "out")]
+    pd.testing.assert_frame_equal(*tables_made)
 
 
 NUMBERS = ["color:red", "color:green", "color:blue", "smile:yes", "age", "Male:yes"]
