@@ -1,5 +1,4 @@
 import dataclasses
-import functools
 import json
 import logging
 
@@ -71,75 +70,6 @@ def test_images_of_other_sizes_are_refused(shape):
 
 
 # Steps.
-
-
-@pytest.mark.golden("train_trace")
-def test_iterations_are_the_reference(golden, monkeypatch):
-    meta = golden.meta
-    D_kwargs = meta["D_kwargs"]
-    monkeypatch.setattr(
-        training,
-        "Discriminator",
-        functools.partial(training.Discriminator, mapping_kwargs=D_kwargs["mapping_kwargs"]),
-    )
-    options = make_options(
-        batch=meta["batch_size"],
-        batch_gpu=meta["batch_gpu"],
-        mbstd_group=D_kwargs["epilogue_kwargs"]["mbstd_group_size"],
-        **meta["G_kwargs"]["synthesis_kwargs"],
-        z_dim=meta["G_kwargs"]["z_dim"],
-        w_dim=meta["G_kwargs"]["w_dim"],
-        mapping_layers=meta["G_kwargs"]["mapping_kwargs"]["num_layers"],
-        r1_gamma=meta["loss_kwargs"]["r1_gamma"],
-        ema_kimg=meta["ema_kimg"],
-        ema_rampup=meta["ema_rampup"],
-        lr=meta["lr"],
-        p=meta["augment_p_init"],
-        target=meta["ada"]["target"],
-        ada_kimg=meta["ada"]["kimg"],
-    )
-    run = Training(make_pack(), options, CPU)
-    run.G.load_state_dict(golden.below("init/G/"))
-    run.G_ema.load_state_dict(golden.below("init/G/"))
-    run.D.load_state_dict(golden.below("init/D/"))
-
-    # The reference sums its rounds. Adam cancels the factor once eps is scaled by it too.
-    num_rounds = meta["batch_size"] // meta["batch_gpu"]
-    for phase in run.phases:
-        phase.optimizer.param_groups[0]["eps"] = training.EPS / num_rounds
-
-    for i in range(meta["iterations"]):
-        it = f"it{i}"
-        names = [phase.name for phase in run.phases]
-        batch = training.Batch(
-            real_img=golden.tensor(f"{it}/real_uint8").float() / 127.5 - 1,
-            real_c=golden.tensor(f"{it}/real_c").float(),
-            gen_z=dict(zip(names, golden.tensor(f"{it}/gen_z"), strict=True)),
-            gen_c=dict(zip(names, golden.tensor(f"{it}/gen_c").float(), strict=True)),
-        )
-        for phase in run.phases:
-            training.step(run, phase, batch, golden.draws(f"{it}/{phase.name}/"))
-            if f"{it}/{phase.name}" in meta["phases_run"]:
-                parameters = dict(phase.network.named_parameters())
-                order = meta["grad_norms_order"][phase.name[0]]
-                norms = [parameters[name].grad.norm().item() for name in order]
-                expected = golden[f"{it}/{phase.name}/grad_norms"] / num_rounds
-                np.testing.assert_allclose(norms, expected, rtol=2e-3, atol=1e-5 * expected.max())
-        beta = training.ema_beta(run.options.preset, run.cur_nimg)
-        assert beta == pytest.approx(float(golden[f"{it}/ema_beta"]), rel=1e-5)
-        training.average(run)
-        run.cur_nimg += meta["batch_size"]
-        run.iteration += 1
-        training.adjust_ada(run)
-        assert run.p == pytest.approx(float(golden[f"{it}/augment_p"]), abs=1e-6)
-        assert float(run.loss.pl_mean) == pytest.approx(float(golden[f"{it}/pl_mean"]), rel=1e-3)
-        np.testing.assert_allclose(run.G.mapping.w_avg, golden[f"{it}/w_avg"], atol=1e-4)
-        if i in meta["saved_states_after"]:
-            for letter, network in (("G", run.G), ("D", run.D), ("G_ema", run.G_ema)):
-                for key, expected in golden.below(f"{it}/{letter}/").items():
-                    found = network.state_dict()[key]
-                    atol = 5e-5 + 2e-7 * float(expected.abs().max())  # float32's own resolution
-                    torch.testing.assert_close(found, expected, rtol=0, atol=atol, msg=key)
 
 
 def test_batch_follows_the_order_of_the_data(run):
