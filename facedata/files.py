@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +18,18 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a `.part` path to write to; on success flush it to disk and rename it to `path`.
 
     Folders are made as needed. If the block raises, the part is removed and `path` stays as it was.
+    Whatever writes the part, the file may be read by whom the umask lets: some libraries write for
+    the owner alone.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.touch()
+    mode = part.stat().st_mode
+    part.unlink()
     try:
         yield part
+        part.chmod(stat.S_IMODE(mode))
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
