@@ -1,0 +1,1 @@
+"""The roof: settings, workflow, experiment and page; it imports all packages, none imports it."""
