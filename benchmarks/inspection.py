@@ -26,7 +26,7 @@ import numpy as np
 import yaml
 from PIL import Image, ImageDraw, ImageFilter
 
-from facedata.adapters.declared import CELEBA_ATTRIBUTES
+from facedata.adapters.celeba import CELEBA_ATTRIBUTES
 from facedata.workers import num_cores, ordered_map
 
 ROOT = Path(__file__).parents[1]

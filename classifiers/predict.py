@@ -26,7 +26,7 @@ from classifiers.inference import (
 from classifiers.options import PredictOptions
 from classifiers.photos import Photo, aligned_faces, find_photos, whole_photo
 from facedata import files, progress, tables
-from facedata.adapters.declared import CELEBA_ATTRIBUTES
+from facedata.adapters.celeba import CELEBA_ATTRIBUTES
 from facedata.align import FaceFinder
 from facedata.workers import threaded_map
 from facekit.errors import DataError

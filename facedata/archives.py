@@ -13,15 +13,11 @@ import zipfile
 import zlib
 from functools import lru_cache
 
-import numpy as np
-
 from facekit.errors import DataError
 
 SUFFIX = re.compile(r"\.zip/", re.IGNORECASE)
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of extra fields
-ENTRY = np.dtype(
-    [("offset", "u8"), ("packed", "u8"), ("size", "u8"), ("crc", "u4"), ("kind", "u1")]
-)
+ENTRY = [("offset", "u8"), ("packed", "u8"), ("size", "u8"), ("crc", "u4"), ("kind", "u1")]
 STORED, DEFLATED, UNREADABLE = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, 255
 
 
@@ -35,13 +31,15 @@ class Archive:
             OSError: the file cannot be opened.
             zipfile.BadZipFile: it is no ZIP archive.
         """
+        import numpy as np  # not at the top: settings are checked without it
+
         self.path = path
         self.changed = changed
         self.file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115  closed with this object
         with zipfile.ZipFile(self.file) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
         self.rows = {info.filename: row for row, info in enumerate(infos)}
-        self.entries = np.fromiter(map(_entry, infos), dtype=ENTRY, count=len(infos))
+        self.entries = np.fromiter(map(_entry, infos), dtype=np.dtype(ENTRY), count=len(infos))
 
     def size(self, name: str) -> int | None:
         """Return the bytes of a member, as the directory states them; None if there is none."""

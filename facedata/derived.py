@@ -1,7 +1,7 @@
 """Attributes that follow from others: classes of a number by edges, joint classes of several.
 
 An attribute is described by `{name, source, bins, classes}`, or by `{name, sources}` with optional
-`classes`; `adapters.declared` checks such descriptions.
+`classes`; `adapters.declared.Derived` checks such descriptions.
 """
 
 from collections.abc import Mapping, Sequence

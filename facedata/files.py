@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from facekit.errors import DataError
 
 
@@ -70,6 +68,8 @@ def read_json(path: Path) -> Any:
 
 def _plain(value: Any) -> Any:
     """Return numpy scalars and paths as plain values for JSON."""
+    import numpy as np  # not at the top: commands say their help without it
+
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

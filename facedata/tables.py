@@ -6,23 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from facedata.files import replacing
+from facedata.reserved import FIXED_COLUMNS
 from facekit.errors import DataError
-
-# What a table says of an image beside its attributes.
-FIXED_COLUMNS = (
-    "image_id",
-    "table_row",
-    "path",
-    "group",
-    "official_split",
-    "row",
-    "cluster",
-    "weight",
-    "flags",
-    "pixel_hash",
-    "split",
-    "fold",
-)
 
 
 def read(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:

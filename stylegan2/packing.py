@@ -22,9 +22,8 @@ from facedata.geometry import Box, Geometry, content_box, fit_images
 from facedata.progress import track
 from facedata.resample import Pictures
 from facekit.errors import DataError
+from stylegan2.options import MIN_SIDE
 
-MIN_SIDE = 8  # pixels; what the networks begin with
-COLUMNS = ("row", "image_id", "class", "path", "width", "height", "format", "mode")
 CHUNK = 64  # images that a worker process gets at a time
 NUM_NAMED = 5  # files, sizes or modes that a line names
 MODES = {
@@ -105,11 +104,8 @@ def scan(source: Path, labels: str) -> Found:
         numbers = np.array([classes.index(part) for part in parts])
         origin = "folders"
     elif labels == "auto" and content.get("labels") is not None:
-        read = stylegan_zip.ingest(
-            Path(files.root),
-            {"file": top or ".", "attribute": "class", "classes": None},
-            seed=0,
-        )
+        adapter = stylegan_zip.StyleganZip(file=top or ".", attribute="class")
+        read = adapter.ingest(Path(files.root), seed=0)
         names = read.index["image_id"].tolist()
         classes = list(read.index["class"].cat.categories)
         numbers = read.index["class"].cat.codes.to_numpy(np.int64)
@@ -167,10 +163,11 @@ def choose_resolution(found: Found, resolution: int | None) -> int:
 
     Args:
         found: what there is.
-        resolution: asked for; None takes that of the images, if they are all squares of one size.
+        resolution: asked for, one that networks make; None takes that of the images, if they are
+            all squares of one size.
 
     Raises:
-        DataError: the networks cannot make such images, or the images are of several sizes.
+        DataError: no image is usable, or they are of several sizes or of none that networks make.
     """
     if not len(found.table):
         raise DataError(f"{found.source}: no usable image: {_problems(found.unusable)}")
@@ -183,8 +180,6 @@ def choose_resolution(found: Found, resolution: int | None) -> int:
                 " ... px: say which by --resolution"
             )
         return side
-    if resolution < MIN_SIDE or resolution & (resolution - 1):
-        raise DataError(f"--resolution {resolution}: networks make squares of 8, 16, 32 ... px")
     return resolution
 
 

@@ -9,8 +9,7 @@ from click.testing import CliRunner
 from layouts import celeba_values, write, write_celeba, write_zip
 
 from facedata import adapters, archives
-from facedata.adapters import declared
-from facedata.adapters.declared import CELEBA_ATTRIBUTES
+from facedata.adapters.celeba import CELEBA_ATTRIBUTES
 from facedata.cli import main
 from facedata.ingest import ingest
 from facekit.errors import DataError
@@ -52,7 +51,7 @@ def test_every_published_form_gives_the_same_index(tmp_path, form, folder):
 
 
 def test_there_are_forty_attributes_under_their_published_names(tmp_path):
-    classes = adapters.classes("celeba", {})
+    classes = adapters.read("celeba", {}).class_lists()
     assert len(classes) == 40
     assert [*classes][::39] == ["5_o_Clock_Shadow", "Young"]
     index = read(write_celeba(tmp_path)).index
@@ -196,6 +195,6 @@ def test_tables_are_watched_where_they_are(tmp_path):
         "Eval/list_eval_partition.txt",
         "Anno/identity_CelebA.txt",
     ]
-    assert declared.tables("celeba", {}, root) == [root / name for name in names]
+    assert adapters.read("celeba", {}).tables(root) == [root / name for name in names]
     (root / names[1]).unlink()
-    assert declared.tables("celeba", {}, root) == [root / name for name in names[::2]]
+    assert adapters.read("celeba", {}).tables(root) == [root / name for name in names[::2]]

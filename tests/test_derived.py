@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facedata.adapters import declared
+from facedata import adapters
 from facedata.derived import derive, join_classes
 from facekit.errors import DataError
 
@@ -65,29 +65,28 @@ def settings(*derived):
         {"name": "gender", "column": "g", "kind": "categorical", "classes": ["m", "f"]},
         {"name": "age", "column": "a", "kind": "numeric"},
     ]
-    plain = dict.fromkeys(["file", "file_column", "group_column", "split_column"])
-    return plain | {"attributes": attributes, "derived": list(derived)}
+    return {"attributes": attributes, "derived": list(derived)}
 
 
 def test_declared_classes_are_those_made(table):
-    classes = declared.table_classes(settings(GROUPS, JOINT))
-    made = derive(table, declared.derived("table", settings(GROUPS, JOINT)))
+    classes = adapters.read("table", settings(GROUPS, JOINT)).class_lists()
+    made = derive(table, adapters.read("table", settings(GROUPS, JOINT)).derivations())
     for name in ("age_group", "who"):
         assert classes[name] == made[name].cat.categories.tolist()
-    assert declared.derived("avatars", {}) == []
+    assert adapters.read("avatars", {}).derivations() == []
 
 
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ({"sources": ["gender", "age"]}, "source 'age' is no categorical attribute of"),
-        ({"sources": ["gender", "later"]}, "source 'later' is no categorical"),
-        ({"sources": ["gender", "gender"]}, "expected two or more, each once"),
-        ({"sources": ["gender"]}, "expected two or more, each once"),
-        ({"sources": ["gender", "age_group"], "classes": ["a", "b"]}, "2 classes for 6 comb"),
+        ({"sources": ["gender", "age"]}, "sources: 'age' is no categorical attribute of"),
+        ({"sources": ["gender", "later"]}, "sources: 'later' is no categorical"),
+        ({"sources": ["gender", "gender"]}, "sources: gender is named twice"),
+        ({"sources": ["gender"]}, "sources: .*expected two or more"),
+        ({"sources": ["gender", "age_group"], "classes": ["a", "b"]}, "classes: 2 for 6 comb"),
         ({"sources": ["gender", "age_group"], "classes": list("abcdeE")}, "do not differ"),
     ],
 )
 def test_joint_descriptions_that_make_no_sense_say_why(item, message):
-    with pytest.raises(DataError, match=f"attribute 'who': .*{message}"):
-        declared.table_classes(settings(GROUPS, {"name": "who"} | item))
+    with pytest.raises(DataError, match=rf"settings of table: derived\[1\]\..*{message}"):
+        adapters.read("table", settings(GROUPS, {"name": "who"} | item))

@@ -12,7 +12,6 @@ from layouts import picture, write, write_stylegan
 from PIL import Image
 
 from facedata import adapters, archives, decode, packed
-from facedata.adapters import declared
 from facedata.cli import main
 from facedata.ingest import ingest
 from facekit.errors import DataError
@@ -96,7 +95,7 @@ def test_classes_in_linked_folders_are_read(folders, tmp_path_factory):
         ),
         ({"official_split": True}, "no pictures in train/<class>/, expected one of any class"),
         ({"classes": ["red", "Red"]}, "do not differ but for case"),
-        ({"attribute": "hair color"}, "attribute 'hair color': expected a letter"),
+        ({"attribute": "hair color"}, "attribute: 'hair color' is not text like"),
         ({"attribute": "class"}, "attribute 'class': the name is taken"),
     ],
 )
@@ -106,11 +105,11 @@ def test_folders_that_cannot_be_read_say_why(folders, changes, message):
 
 
 def test_classes_are_declared_where_they_are_set():
-    assert adapters.classes("imagefolder", FOLDERS) == {"hair": []}
-    assert adapters.classes("stylegan_zip", ARCHIVE | {"classes": ["a", "b"]}) == {
+    assert adapters.read("imagefolder", FOLDERS).class_lists() == {"hair": []}
+    assert adapters.read("stylegan_zip", ARCHIVE | {"classes": ["a", "b"]}).class_lists() == {
         "label": ["a", "b"]
     }
-    assert declared.tables("imagefolder", FOLDERS, None) == []
+    assert adapters.read("imagefolder", FOLDERS).tables(None) == []
 
 
 LABELS = [["00000/img00000000.png", 2], ["00000/img00000001.png", 0], ["b.png", 2]]
@@ -126,7 +125,7 @@ def test_an_archive_is_read_with_its_labels(tmp_path):
     assert index["label"].cat.categories.tolist() == ["class0", "class1", "class2"]
     for number, path in enumerate(index["path"]):
         assert archives.read_bytes(tmp_path / path) == picture(number, 16, 16)
-    assert declared.tables("stylegan_zip", ARCHIVE, tmp_path) == [tmp_path / "dataset.zip"]
+    assert adapters.read("stylegan_zip", ARCHIVE).tables(tmp_path) == [tmp_path / "dataset.zip"]
 
 
 def test_names_of_classes_are_those_of_settings_then_of_the_archive(tmp_path):
@@ -153,7 +152,7 @@ def test_a_folder_is_read_as_an_archive_is(tmp_path, folder):
     assert found.index["path"].tolist() == [f"{prefix}0/a.png"]
     assert found.index["label"].tolist() == ["class1"]
     assert reasons(found) == {"0/b.png": "file_without_row"}
-    assert declared.tables("stylegan_zip", ARCHIVE | {"file": folder}, tmp_path) == [path]
+    assert adapters.read("stylegan_zip", ARCHIVE | {"file": folder}).tables(tmp_path) == [path]
 
 
 @pytest.mark.parametrize("labels", [None, "none"])
@@ -209,7 +208,7 @@ def test_an_archive_that_is_not_there_or_empty_is_named(tmp_path):
     with pytest.raises(DataError, match=r"dataset\.zip: no such file"):
         read("stylegan_zip", tmp_path)
     with pytest.raises(DataError, match=r"dataset\.zip: no such file; check dataset_root"):
-        declared.tables("stylegan_zip", ARCHIVE, tmp_path)
+        adapters.read("stylegan_zip", ARCHIVE).tables(tmp_path)
     write(tmp_path / "dataset.zip", b"no archive")
     with pytest.raises(DataError, match="not a readable ZIP archive"):
         read("stylegan_zip", tmp_path)

@@ -77,7 +77,7 @@ def test_eighteen_classes_are_numbered_as_published(tmp_path):
         (number, mask.lower().replace(" ", "_"), gender.lower(), AGES[age][1])
         for number, mask, gender, age in PUBLISHED
     }
-    classes = adapters.classes("maskbase", SETTINGS)
+    classes = adapters.read("maskbase", SETTINGS).class_lists()
     assert classes["mask_gender_age"] == index["mask_gender_age"].cat.categories.tolist()
     assert classes["mask_gender_age"][17] == "not_wear/female/old"
     assert list(classes) == index.columns[5:].tolist()

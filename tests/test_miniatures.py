@@ -13,7 +13,7 @@ import yaml
 from layouts import write_celeba, write_maskbase, write_tinyportraits
 from test_workflow import copy_project, snakemake
 
-from facedata.adapters.declared import CELEBA_ATTRIBUTES
+from facedata.adapters.celeba import CELEBA_ATTRIBUTES
 
 SQUARE = {"height": 16, "width": 16}
 TINY = {

@@ -27,7 +27,7 @@ from classifiers.backbones import build_classifier
 from classifiers.data import ImagePool
 from classifiers.heads import Head
 from classifiers.options import PredictOptions
-from facedata.adapters.declared import CELEBA_ATTRIBUTES
+from facedata.adapters.celeba import CELEBA_ATTRIBUTES
 from facedata.geometry import Geometry, fit_image
 from facekit.errors import DataError
 

@@ -357,24 +357,27 @@ def test_broken_parquet_says_why(root):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"attributes": [HAIR | {"name": "hair/color"}]}, "expected a letter"),
+        (
+            {"attributes": [HAIR | {"name": "hair/color"}]},
+            "attributes\\[0\\].name: 'hair/color' is not text like",
+        ),
         ({"attributes": [HAIR, HAIR]}, "named twice"),
-        ({"attributes": [HAIR | {"kind": "text"}]}, "kind 'text'"),
+        ({"attributes": [HAIR | {"kind": "text"}]}, "kind: 'text' is not one of"),
         ({"attributes": [HAIR | {"classes": ["red", "Red "]}]}, "do not differ"),
-        ({"attributes": [HAIR | {"classes": []}]}, "expected texts"),
-        ({"attributes": [HAIR | {"classes": [True, False]}]}, "expected texts"),
-        ({"attributes": [{"name": "hair"}]}, "no 'column'"),
+        ({"attributes": [HAIR | {"classes": []}]}, "is not .*list of 2 or more"),
+        ({"attributes": [HAIR | {"classes": [True, False]}]}, 'write ."no", "yes"'),
+        ({"attributes": [{"name": "hair"}]}, "attributes\\[0\\].column: missing"),
         ({"attributes": [AGE], "derived": [GROUPS | {"source": "hair"}]}, "no numeric attribute"),
         ({"attributes": [AGE], "derived": [GROUPS | {"bins": [60, 30]}]}, "do not rise"),
         (
             {"attributes": [AGE], "derived": [GROUPS | {"bins": [30]}]},
-            "3 classes for 1 edges, expected 2",
+            "classes: 3 for 1 edges, expected 2",
         ),
     ],
 )
 def test_settings_that_make_no_sense_say_why(changes, message):
     with pytest.raises(DataError, match=message):
-        adapters.classes("table", settings(**changes))
+        adapters.read("table", settings(**changes)).class_lists()
 
 
 @pytest.mark.parametrize("name", [*tables.FIXED_COLUMNS, "class", "seed"])
@@ -384,22 +387,23 @@ def test_columns_of_other_tables_are_no_attributes(root, name):
 
 
 def test_declared_attributes_need_no_slow_import():
-    code = "import sys, facedata.settings\nassert not {'pandas', 'numpy', 'PIL'} & set(sys.modules)"
+    slow = "{'pandas', 'numpy', 'PIL', 'torch'}"
+    code = f"import sys\nfrom facedata import cli\nassert not {slow} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_settings_without_a_key_say_which():
-    with pytest.raises(DataError, match="no 'derived'"):
-        adapters.classes("table", {key: 0 for key in settings() if key != "derived"})
+def test_a_table_without_attributes_is_none():
+    with pytest.raises(DataError, match="attributes: empty; name the columns to read"):
+        adapters.read("table", {})
 
 
 def test_attributes_are_known_before_anything_is_read():
     given = settings(attributes=[HAIR, AGE], derived=[GROUPS])
-    assert adapters.attribute_names("table", given) == ["hair", "age", "age_group"]
+    assert list(adapters.read("table", given).class_lists()) == ["hair", "age", "age_group"]
     expected = {"hair": ["red", "brown"], "age": None, "age_group": ["y", "m", "o"]}
-    assert adapters.classes("table", given) == expected
-    with pytest.raises(DataError, match="none of avatars, table"):
-        adapters.classes("celebs", given)
+    assert adapters.read("table", given).class_lists() == expected
+    with pytest.raises(DataError, match="none of avatars, celeba"):
+        adapters.read("celebs", given).class_lists()
 
 
 def run_ingest(root, out, **changes):

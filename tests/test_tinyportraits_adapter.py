@@ -3,8 +3,7 @@
 import pytest
 from layouts import PORTRAITS, picture, write, write_tinyportraits, write_zip
 
-from facedata import archives
-from facedata.adapters import declared
+from facedata import adapters, archives
 from facedata.ingest import ingest
 from facekit.errors import DataError
 
@@ -135,10 +134,10 @@ def test_a_broken_archive_is_named(tmp_path):
 
 def test_the_list_of_bad_images_is_watched_where_it_is(tmp_path):
     root = write_tinyportraits(tmp_path)
-    assert declared.tables("tinyportraits", SETTINGS, root) == [root / SETTINGS["file"]]
+    assert adapters.read("tinyportraits", SETTINGS).tables(root) == [root / SETTINGS["file"]]
     write(root / "bad_images.txt", "2")
-    watched = declared.tables("tinyportraits", SETTINGS, root)
+    watched = adapters.read("tinyportraits", SETTINGS).tables(root)
     assert watched == [root / SETTINGS["file"], root / "bad_images.txt"]
     (root / SETTINGS["file"]).unlink()
     with pytest.raises(DataError, match=r"Attributes\.csv: no such file; check dataset_root"):
-        declared.tables("tinyportraits", SETTINGS, root)
+        adapters.read("tinyportraits", SETTINGS).tables(root)

@@ -4,84 +4,134 @@ Tables as text (`list_attr_celeba.txt`, with the number of rows in its first lin
 in `img_align_celeba`, unpacked or still in `img_align_celeba.zip`.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
-from facedata.adapters import Ingested, declared
-from facedata.adapters.declared import CELEBA_ATTRIBUTES, CELEBA_CLASSES
+from facedata.adapters import ADAPTERS, Adapter, Ingested
 from facedata.adapters.reading import Files, Log, is_image, join, make_index, read_lines
 from facekit.errors import DataError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 log = logging.getLogger(__name__)
 
+CELEBA_ATTRIBUTES = (
+    *("5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs"),
+    *("Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair"),
+    *("Bushy_Eyebrows", "Chubby", "Double_Chin", "Eyeglasses", "Goatee", "Gray_Hair"),
+    *("Heavy_Makeup", "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache"),
+    *("Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline"),
+    *("Rosy_Cheeks", "Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings"),
+    *("Wearing_Hat", "Wearing_Lipstick", "Wearing_Necklace", "Wearing_Necktie", "Young"),
+)
+CLASSES = ("no", "yes")  # -1 and 1
+TABLES = {
+    "attributes": "list_attr_celeba",
+    "split": "list_eval_partition",
+    "group": "identity_CelebA",
+}
+FOLDERS = ("", "Anno", "Eval")  # where its tables lie: together, or as downloaded
 VALUES = {"-1": 0, "1": 1}  # places in the list of classes
 PARTITIONS = {"0": "train", "1": "val", "2": "test"}
 IMAGES = "img_align_celeba"
 PACKED = (".7z", ".7z.001", ".tar", ".tar.gz", ".tgz", ".rar")  # archives that cannot be read
 
 
-def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
-    """Read the tables and check them against each other and against the images.
+@ADAPTERS.register("celeba")
+class CelebA(Adapter):
+    """CelebA as its authors or Kaggle hand it out: nothing to set."""
 
-    A row without its image and an image without a row are rejected; a table that is not as
-    published stops the stage.
+    def class_lists(self) -> dict[str, list[str] | None]:
+        """Return the 40 attributes, each with its classes."""
+        return {name: list(CLASSES) for name in CELEBA_ATTRIBUTES}
 
-    Args:
-        root: folder of the data set; tables may also lie in its Anno/ and Eval/, images in Img/.
-        settings: there are none.
-        seed: not used.
+    def tables(self, root: Path) -> list[Path]:
+        """Return the attributes, and split and persons where they are there."""
+        return list(find_tables(root).values())
+
+    def ingest(self, root: Path, seed: int) -> Ingested:
+        """Read the tables and check them against each other and against the images.
+
+        A row without its image and an image without a row are rejected; a table that is not as
+        published stops the stage. Tables may also lie in Anno/ and Eval/, images in Img/.
+
+        Raises:
+            DataError: the attributes or the images are not there, or a table is not as published.
+        """
+        import numpy as np
+        import pandas as pd
+
+        paths = find_tables(root)
+        places, values = _read_attributes(paths["attributes"])
+        splits = groups = None
+        if "split" in paths:
+            splits = _read_pairs(paths["split"], "partition", places, PARTITIONS.get, "0, 1 or 2")
+        else:
+            log.warning("no list_eval_partition: there is no official split")
+        if "group" in paths:
+            groups = _read_pairs(paths["group"], "identity", places, _identity, "a number")
+        else:
+            log.warning("no identity_CelebA: pictures of a person may be in several splits")
+
+        files, found = Files(root), Log()
+        folder = _find_images(files)
+        names = files.names(folder)
+        present = np.array([name in names for name in places], dtype=bool)
+        for row, name in enumerate(places, start=1):
+            if name not in names:
+                found.reject(name, row, "missing_file", f"not in {folder}")
+        for name in sorted(filter(is_image, names.difference(places))):
+            found.reject(
+                name, None, "file_without_row", f"{paths['attributes'].name} does not name it"
+            )
+        if not present.any():
+            raise DataError(
+                f"{files.path(folder)}: holds none of the {len(places)} images that"
+                f" {paths['attributes'].name} names"
+            )
+
+        def kept(column: list | None) -> list | None:
+            return None if column is None else [column[place] for place in np.flatnonzero(present)]
+
+        ids = kept(list(places))
+        index = make_index(
+            ids,
+            np.flatnonzero(present) + 1,
+            [join(folder, name) for name in ids],
+            kept(groups),
+            kept(splits),
+            {
+                name: pd.Categorical.from_codes(values[present, place], list(CLASSES))
+                for place, name in enumerate(CELEBA_ATTRIBUTES)
+            },
+        )
+        return Ingested(index, found.rejected_table(), found.notes_table())
+
+
+def find_tables(root: Path) -> dict[str, Path]:
+    """Return the tables of CelebA: `attributes`, and where they are there `split` and `group`.
 
     Raises:
-        DataError: the attributes or the images are not there, or a table is not as published.
+        DataError: the attributes are not there.
     """
-    paths = declared.celeba_tables(root)
-    places, values = _read_attributes(paths["attributes"])
-    splits = groups = None
-    if "split" in paths:
-        splits = _read_pairs(paths["split"], "partition", places, PARTITIONS.get, "0, 1 or 2")
-    else:
-        log.warning("no list_eval_partition: there is no official split")
-    if "group" in paths:
-        groups = _read_pairs(paths["group"], "identity", places, _identity, "a number")
-    else:
-        log.warning("no identity_CelebA: pictures of a person may be in several splits")
-
-    files, found = Files(root), Log()
-    folder = _find_images(files)
-    names = files.names(folder)
-    present = np.array([name in names for name in places], dtype=bool)
-    for row, name in enumerate(places, start=1):
-        if name not in names:
-            found.reject(name, row, "missing_file", f"not in {folder}")
-    for name in sorted(filter(is_image, names.difference(places))):
-        found.reject(name, None, "file_without_row", f"{paths['attributes'].name} does not name it")
-    if not present.any():
+    found = {}
+    for kind, stem in TABLES.items():
+        names = [f"{stem}.txt", f"{stem}.csv"]
+        paths = [root / folder / name for folder in FOLDERS for name in names]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is not None:
+            found[kind] = path
+    if "attributes" not in found:
+        stem = TABLES["attributes"]
         raise DataError(
-            f"{files.path(folder)}: holds none of the {len(places)} images that"
-            f" {paths['attributes'].name} names"
+            f"{root}: no {stem}.txt or {stem}.csv, also not in Anno/; check dataset_root"
         )
-
-    def kept(column: list | None) -> list | None:
-        return None if column is None else [column[place] for place in np.flatnonzero(present)]
-
-    ids = kept(list(places))
-    index = make_index(
-        ids,
-        np.flatnonzero(present) + 1,
-        [join(folder, name) for name in ids],
-        kept(groups),
-        kept(splits),
-        {
-            name: pd.Categorical.from_codes(values[present, place], CELEBA_CLASSES)
-            for place, name in enumerate(CELEBA_ATTRIBUTES)
-        },
-    )
-    return Ingested(index, found.rejected_table(), found.notes_table())
+    return found
 
 
 def _read_attributes(path: Path) -> tuple[dict[str, int], np.ndarray]:
@@ -97,6 +147,8 @@ def _read_attributes(path: Path) -> tuple[dict[str, int], np.ndarray]:
         DataError: it is not as published: other attributes, another number of rows than stated, a
             row with more or fewer cells, a value other than -1 and 1, an image twice.
     """
+    import numpy as np
+
     lines = _cells(path)
     stated = None
     if path.suffix == ".txt":

@@ -4,81 +4,91 @@ With an official split, folders train, val and test come first: `train/<class>/.
 """
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from facedata.adapters import Ingested
-from facedata.adapters.declared import normal
+from facedata.adapters import ADAPTERS, Adapter, Ingested
+from facedata.adapters.declared import Labels, NewAttribute, normal
 from facedata.adapters.reading import Files, Log, is_image, join, make_index
 from facekit.errors import DataError
+from facekit.options import option
 
 log = logging.getLogger(__name__)
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
-def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
-    """Take every picture below a class's folder; reject those elsewhere.
+@ADAPTERS.register("imagefolder")
+class ImageFolder(Adapter):
+    """Folders of pictures; the class is the folder."""
 
-    Folders whose names begin with a dot are not looked into.
-
-    Args:
-        root: folder of the data set.
-        settings: attribute: name of what the folders tell; classes: their names, or None to take
-            all folders in alphabetical order; official_split: whether train, val and test come
-            first.
-        seed: not used.
-
-    Raises:
-        DataError: there are no pictures in class folders.
-    """
-    files, found = Files(root), Log()
-    tops: dict[str, str | None] = {"": None}  # folder -> split
-    if settings["official_split"]:
-        _reject_images(files, "", found, "beside train, val and test")
-        tops = {}
-        for name in _folders(files, ""):
-            if name.lower() in SPLITS:
-                tops[name] = SPLITS[name.lower()]
-            else:
-                _reject_below(files, name, found, "unknown_split", "not train, val or test")
-
-    pictures: list[tuple[str, str, str | None]] = []  # path, folder of the class, split
-    for top, split in tops.items():
-        _reject_images(files, top, found, "not in the folder of a class")
-        for name in _folders(files, top):
-            pictures += [(path, name, split) for path in files.images(join(top, name))]
-    names = sorted({name for _, name, _ in pictures})
-    classes = settings["classes"] or names
-    known = {normal(name): name for name in classes}
-    kept = []
-    for path, name, split in pictures:
-        if normal(name) in known:
-            kept.append((path, known[normal(name)], split))
-        else:
-            found.reject(path, None, "unknown_class", f"{name} is none of the classes")
-    if not kept:
-        layout = "train/<class>/" if settings["official_split"] else "<class>/"
-        raise DataError(
-            f"{root}: no pictures in {layout}, expected one of {classes or 'any class'}"
-        )
-    empty = set(classes).difference(value for _, value, _ in kept)
-    if empty:
-        log.warning("no pictures of %s", ", ".join(sorted(empty)))
-
-    paths = [path for path, _, _ in kept]
-    index = make_index(
-        paths,
-        range(1, len(kept) + 1),
-        paths,
+    attribute: NewAttribute = option("label", "Name of what the folders tell.")
+    classes: Labels | None = option(
         None,
-        [split for _, _, split in kept],
-        {settings["attribute"]: pd.Categorical([value for _, value, _ in kept], list(classes))},
+        "Names of the folders, in the order of all tables and plots; null for all, by the"
+        " alphabet.",
     )
-    return Ingested(index, found.rejected_table(), found.notes_table())
+    official_split: bool = option(
+        False, "Folders train, val and test hold the folders of the classes."
+    )
+
+    def class_lists(self) -> dict[str, list[str] | None]:
+        """Return the attribute; its classes are empty where the folders tell them."""
+        return {self.attribute: list(self.classes or ())}
+
+    def ingest(self, root: Path, seed: int) -> Ingested:
+        """Take every picture below a class's folder; reject those elsewhere.
+
+        Folders whose names begin with a dot are not looked into.
+
+        Raises:
+            DataError: there are no pictures in class folders.
+        """
+        import pandas as pd
+
+        files, found = Files(root), Log()
+        tops: dict[str, str | None] = {"": None}  # folder -> split
+        if self.official_split:
+            _reject_images(files, "", found, "beside train, val and test")
+            tops = {}
+            for name in _folders(files, ""):
+                if name.lower() in SPLITS:
+                    tops[name] = SPLITS[name.lower()]
+                else:
+                    _reject_below(files, name, found, "unknown_split", "not train, val or test")
+
+        pictures: list[tuple[str, str, str | None]] = []  # path, folder of the class, split
+        for top, split in tops.items():
+            _reject_images(files, top, found, "not in the folder of a class")
+            for name in _folders(files, top):
+                pictures += [(path, name, split) for path in files.images(join(top, name))]
+        names = sorted({name for _, name, _ in pictures})
+        classes = list(self.classes or names)
+        known = {normal(name): name for name in classes}
+        kept = []
+        for path, name, split in pictures:
+            if normal(name) in known:
+                kept.append((path, known[normal(name)], split))
+            else:
+                found.reject(path, None, "unknown_class", f"{name} is none of the classes")
+        if not kept:
+            layout = "train/<class>/" if self.official_split else "<class>/"
+            raise DataError(
+                f"{root}: no pictures in {layout}, expected one of {classes or 'any class'}"
+            )
+        empty = set(classes).difference(value for _, value, _ in kept)
+        if empty:
+            log.warning("no pictures of %s", ", ".join(sorted(empty)))
+
+        paths = [path for path, _, _ in kept]
+        index = make_index(
+            paths,
+            range(1, len(kept) + 1),
+            paths,
+            None,
+            [split for _, _, split in kept],
+            {self.attribute: pd.Categorical([value for _, value, _ in kept], list(classes))},
+        )
+        return Ingested(index, found.rejected_table(), found.notes_table())
 
 
 def _folders(files: Files, folder: str) -> list[str]:

@@ -5,18 +5,25 @@ one with a mask that sits wrongly, one without. A person is a group.
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from facedata.adapters import Ingested
-from facedata.adapters.declared import MASK_CLASSES, MASK_DERIVED
+from facedata.adapters import ADAPTERS, Adapter, Ingested, present
+from facedata.adapters.declared import Derived
 from facedata.adapters.reading import Files, Log, join, make_index, read_rows
-from facedata.derived import derive
 from facekit.errors import DataError
+from facekit.options import Text, option
 
+# Classes in the order of the published numbers: mask * 6 + gender * 3 + age group.
+CLASSES: dict[str, list[str] | None] = {
+    "mask": ["wear", "incorrect", "not_wear"],
+    "gender": ["male", "female"],
+    "age": None,
+}
+DERIVED = (
+    Derived(name="age_group", source="age", bins=(30, 60), classes=("young", "middle", "old")),
+    Derived(name="mask_gender_age", sources=("mask", "gender", "age_group")),
+)
 COLUMNS = ("id", "gender", "race", "age", "path")
 IMAGES = "images"
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -30,68 +37,90 @@ AGE = re.compile(r"[0-9]{1,3}", re.ASCII)
 MAX_AGE = 120
 
 
-def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
-    """Read the table and check it against the folders of the persons.
+@ADAPTERS.register("maskbase")
+class MaskBase(Adapter):
+    """The mask classification set: seven pictures a person, with and without a mask."""
 
-    Rejected are rows without a folder or whose folder another row has, pictures that are missing,
-    files that are not of the layout, and folders without a row. A label that is none is set
-    missing, with a note; where a folder's name says something else than its row, the row holds, and
-    a note tells so.
+    file: Text = option("train.csv", "The table, relative to dataset_root.")
 
-    Args:
-        root: folder of the data set.
-        settings: file: the table.
-        seed: not used.
+    def class_lists(self) -> dict[str, list[str] | None]:
+        """Return the attributes, each with its classes or None."""
+        found = dict(CLASSES)
+        for item in DERIVED:
+            found[item.name] = item.class_list(found)
+        return found
 
-    Raises:
-        DataError: the table is not there or not as published, or there are no pictures.
-    """
-    table = root / settings["file"]
-    files, log = Files(root), Log()
-    rows: dict[str, int] = {}  # folder -> row
-    records: list[tuple[Any, ...]] = []  # image_id, row, path, person, mask, gender, age
-    for row, (_, cells) in enumerate(read_rows(table, COLUMNS), start=1):
-        person, gender, _, age, folder = cells
-        if "/" in folder or "\\" in folder or folder in ("", ".", ".."):
-            log.reject(folder, row, "path_outside_root", f"expected a folder in {IMAGES}/")
-            continue
-        if rows.setdefault(folder, row) != row:
-            log.reject(folder, row, "repeated_row", f"the folder of row {rows[folder]}")
-            continue
-        pictures = _find_pictures(files, folder, row, log)
-        if not pictures:
-            continue
-        about = _parse_gender(gender), _parse_age(age)
-        for stem, name in pictures.items():
-            image_id = f"{folder}/{name}"
-            path = join(IMAGES, image_id)
-            records.append((image_id, row, path, person, PICTURES[stem], *about))
-            _note_labels(image_id, cells, about, log)
-    if not records:
-        raise DataError(f"{table}: none of {len(rows)} rows has a picture below {root / IMAGES}")
-    for folder in files.folders(IMAGES):
-        if folder not in rows:
-            for name in sorted(files.names(join(IMAGES, folder))):
-                log.reject(
-                    f"{folder}/{name}", None, "file_without_row", f"{table.name} lacks {folder}"
-                )
-    for name in sorted(files.names(IMAGES)):
-        log.reject(name, None, "unknown_file", "expected folders of persons alone")
+    def derivations(self) -> list[dict[str, Any]]:
+        """Return the attributes that follow from others."""
+        return [item.described() for item in DERIVED]
 
-    ids, numbers, paths, persons, masks, genders, ages = map(list, zip(*records, strict=True))
-    index = make_index(
-        ids,
-        numbers,
-        paths,
-        persons,
-        None,
-        {
-            "mask": pd.Categorical(masks, categories=MASK_CLASSES["mask"]),
-            "gender": pd.Categorical(genders, categories=MASK_CLASSES["gender"]),
-            "age": pd.array(ages, dtype="float64"),
-        },
-    )
-    return Ingested(derive(index, MASK_DERIVED), log.rejected_table(), log.notes_table())
+    def tables(self, root: Path) -> list[Path]:
+        """Return the table."""
+        return [present(root / self.file)]
+
+    def ingest(self, root: Path, seed: int) -> Ingested:
+        """Read the table and check it against the folders of the persons.
+
+        Rejected are rows without a folder or whose folder another row has, pictures that are
+        missing, files that are not of the layout, and folders without a row. A label that is none
+        is set missing, with a note; where a folder's name says something else than its row, the
+        row holds, and a note tells so.
+
+        Raises:
+            DataError: the table is not there or not as published, or there are no pictures.
+        """
+        import pandas as pd
+
+        from facedata.derived import derive
+
+        table = root / self.file
+        files, log = Files(root), Log()
+        rows: dict[str, int] = {}  # folder -> row
+        records: list[tuple[Any, ...]] = []  # image_id, row, path, person, mask, gender, age
+        for row, (_, cells) in enumerate(read_rows(table, COLUMNS), start=1):
+            person, gender, _, age, folder = cells
+            if "/" in folder or "\\" in folder or folder in ("", ".", ".."):
+                log.reject(folder, row, "path_outside_root", f"expected a folder in {IMAGES}/")
+                continue
+            if rows.setdefault(folder, row) != row:
+                log.reject(folder, row, "repeated_row", f"the folder of row {rows[folder]}")
+                continue
+            pictures = _find_pictures(files, folder, row, log)
+            if not pictures:
+                continue
+            about = _parse_gender(gender), _parse_age(age)
+            for stem, name in pictures.items():
+                image_id = f"{folder}/{name}"
+                path = join(IMAGES, image_id)
+                records.append((image_id, row, path, person, PICTURES[stem], *about))
+                _note_labels(image_id, cells, about, log)
+        if not records:
+            raise DataError(
+                f"{table}: none of {len(rows)} rows has a picture below {root / IMAGES}"
+            )
+        for folder in files.folders(IMAGES):
+            if folder not in rows:
+                for name in sorted(files.names(join(IMAGES, folder))):
+                    log.reject(
+                        f"{folder}/{name}", None, "file_without_row", f"{table.name} lacks {folder}"
+                    )
+        for name in sorted(files.names(IMAGES)):
+            log.reject(name, None, "unknown_file", "expected folders of persons alone")
+
+        ids, numbers, paths, persons, masks, genders, ages = map(list, zip(*records, strict=True))
+        index = make_index(
+            ids,
+            numbers,
+            paths,
+            persons,
+            None,
+            {
+                "mask": pd.Categorical(masks, categories=CLASSES["mask"]),
+                "gender": pd.Categorical(genders, categories=CLASSES["gender"]),
+                "age": pd.array(ages, dtype="float64"),
+            },
+        )
+        return Ingested(derive(index, self.derivations()), log.rejected_table(), log.notes_table())
 
 
 def _find_pictures(files: Files, folder: str, row: int, log: Log) -> dict[str, str]:
@@ -119,7 +148,7 @@ def _find_pictures(files: Files, folder: str, row: int, log: Log) -> dict[str, s
 
 def _parse_gender(text: str) -> str | None:
     text = text.lower()
-    return text if text in MASK_CLASSES["gender"] else None
+    return text if text in CLASSES["gender"] else None
 
 
 def _parse_age(text: str) -> float | None:

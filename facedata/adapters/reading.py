@@ -1,16 +1,19 @@
 """What adapters share: the files of a data set, the problems found, the tables made of them."""
 
+from __future__ import annotations
+
 import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from facedata import archives
 from facekit.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "?", "-"})
 IMAGE_SUFFIXES = frozenset(
@@ -43,6 +46,8 @@ class Log:
 
     def rejected_table(self) -> pd.DataFrame:
         """Return what was rejected: image_id, table_row (Int64), reason, detail."""
+        import pandas as pd
+
         table = pd.DataFrame(self.rejected, columns=["image_id", "table_row", "reason", "detail"])
         return table.astype(
             {"image_id": "str", "table_row": "Int64", "reason": "str", "detail": "str"}
@@ -50,6 +55,8 @@ class Log:
 
     def notes_table(self) -> pd.DataFrame:
         """Return what was noted: image_id, attribute, given, note."""
+        import pandas as pd
+
         columns = ["image_id", "attribute", "given", "note"]
         return pd.DataFrame(self.notes, columns=columns, dtype="str")
 
@@ -216,6 +223,8 @@ def make_index(
         official_splits: train, val or test; None: there are none.
         attributes: columns by name: categories, or float64.
     """
+    import pandas as pd
+
     missing = [None] * len(image_ids)
     columns = {
         "image_id": pd.Series(image_ids, dtype="str"),

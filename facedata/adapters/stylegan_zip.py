@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from facedata import archives
-from facedata.adapters import Ingested
+from facedata.adapters import ADAPTERS, Adapter, Ingested, present
+from facedata.adapters.declared import Labels, NewAttribute
 from facedata.adapters.reading import Files, Log, make_index
 from facekit.errors import DataError
+from facekit.options import Text, option
 
 log = logging.getLogger(__name__)
 
@@ -23,58 +23,82 @@ LABELS = "dataset.json"
 MAX_CLASSES = 100_000  # a larger number is no class
 
 
-def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
-    """Read labels and check them against the images.
+@ADAPTERS.register("stylegan_zip")
+class StyleganZip(Adapter):
+    """What StyleGAN tools train on: a ZIP archive or folder of images with dataset.json."""
 
-    An image without a label and a label without its image are rejected. Without any labels all
-    images are taken, and there is no attribute.
-
-    Args:
-        root: folder that the archive lies in.
-        settings: file: the archive, or the folder with dataset.json and images, relative to the
-            root (`.`: the root itself); attribute: name of what the classes tell; classes: their
-            names by number, or None for those that dataset.json has under `classes`, else class0,
-            class1 ...
-        seed: not used.
-
-    Raises:
-        DataError: no such archive, no images, or labels that are not of this format.
-    """
-    top = Path(settings["file"]).as_posix()
-    top = "" if top == "." else top
-    files, found = Files(root), Log()
-    prefix = f"{top}/" if top else ""
-    images = [path.removeprefix(prefix) for path in files.images(top)]
-    if not images:
-        if not files.is_folder(top):
-            archives.names(files.path(top))  # tells what is wrong with it
-        raise DataError(
-            f"{files.path(top)}: no images, expected a folder or a .zip archive of them"
-        )
-    path = files.path(f"{prefix}{LABELS}")
-    labels, names = _read_labels(path) if files.is_file(f"{prefix}{LABELS}") else (None, None)
-    if labels is None:
-        log.warning("%s: no labels", path)
-        rows = {name: row for row, name in enumerate(images, start=1)}
-        attributes = {}
-    else:
-        rows = _match(labels, images, found)
-        if not rows:
-            raise DataError(f"{path}: none of {len(labels)} labels is of an image that is there")
-        numbers = [labels[name] for name in rows]
-        names = settings["classes"] or names or [f"class{i}" for i in range(max(numbers) + 1)]
-        if max(numbers) >= len(names):
-            raise DataError(f"{path}: class {max(numbers)}, but names of {len(names)}: {names}")
-        attributes = {settings["attribute"]: pd.Categorical.from_codes(numbers, names)}
-    index = make_index(
-        list(rows),
-        list(rows.values()),
-        [f"{prefix}{name}" for name in rows],
-        None,
-        None,
-        attributes,
+    file: Text = option(
+        "dataset.zip",
+        "The archive, or a folder with dataset.json, relative to dataset_root (.: dataset_root"
+        " itself).",
     )
-    return Ingested(index, found.rejected_table(), found.notes_table())
+    attribute: NewAttribute = option("label", "Name of what the classes tell.")
+    classes: Labels | None = option(
+        None,
+        "Their names by number; null for those in dataset.json, or class0, class1 ...",
+    )
+
+    def class_lists(self) -> dict[str, list[str] | None]:
+        """Return the attribute; its classes are empty where the archive tells them."""
+        return {self.attribute: list(self.classes or ())}
+
+    def tables(self, root: Path) -> list[Path]:
+        """Return the archive, or the folder's dataset.json where it has one."""
+        path = root / self.file
+        if not path.is_dir():
+            return [present(path)]
+        return [path / LABELS] if (path / LABELS).is_file() else []
+
+    def ingest(self, root: Path, seed: int) -> Ingested:
+        """Read labels and check them against the images.
+
+        An image without a label and a label without its image are rejected. Without any labels all
+        images are taken, and there is no attribute.
+
+        Raises:
+            DataError: no such archive, no images, or labels that are not of this format.
+        """
+        import pandas as pd
+
+        top = Path(self.file).as_posix()
+        top = "" if top == "." else top
+        files, found = Files(root), Log()
+        prefix = f"{top}/" if top else ""
+        images = [path.removeprefix(prefix) for path in files.images(top)]
+        if not images:
+            if not files.is_folder(top):
+                archives.names(files.path(top))  # tells what is wrong with it
+            raise DataError(
+                f"{files.path(top)}: no images, expected a folder or a .zip archive of them"
+            )
+        path = files.path(f"{prefix}{LABELS}")
+        labels, names = _read_labels(path) if files.is_file(f"{prefix}{LABELS}") else (None, None)
+        if labels is None:
+            log.warning("%s: no labels", path)
+            rows = {name: row for row, name in enumerate(images, start=1)}
+            attributes = {}
+        else:
+            rows = _match(labels, images, found)
+            if not rows:
+                raise DataError(
+                    f"{path}: none of {len(labels)} labels is of an image that is there"
+                )
+            numbers = [labels[name] for name in rows]
+            names = list(self.classes or names or ()) or [
+                f"class{i}" for i in range(max(numbers) + 1)
+            ]
+            if max(numbers) >= len(names):
+                raise DataError(f"{path}: class {max(numbers)}, but names of {len(names)}: {names}")
+            attributes = {self.attribute: pd.Categorical.from_codes(numbers, names)}
+        index = make_index(
+            list(rows),
+            list(rows.values()),
+            [f"{prefix}{name}" for name in rows],
+            None,
+            None,
+            attributes,
+        )
+        return Ingested(index, found.rejected_table(), found.notes_table())
 
 
 def _match(labels: Mapping[str, int], images: list[str], found: Log) -> dict[str, int]:

@@ -5,14 +5,10 @@ in the data set's folder or one below it, unpacked or still in their ZIP archive
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from facedata.adapters import Ingested
-from facedata.adapters.declared import PORTRAIT_CLASSES, normal
+from facedata.adapters import ADAPTERS, Adapter, Ingested, present
+from facedata.adapters.declared import normal
 from facedata.adapters.reading import (
     MISSING,
     Files,
@@ -24,86 +20,111 @@ from facedata.adapters.reading import (
     read_rows,
 )
 from facekit.errors import DataError
+from facekit.options import Text, option
 
+CLASSES = {
+    "gender": ["female", "male"],
+    "hair_color": ["black", "blond", "brown", "gray", "bald"],
+    "hair_type": ["straight", "wavy", "bald"],
+}
 COLUMNS = ("Image_Index", "Gender", "Hair_Color", "Hair_Type")
 NAME = "Tiny_Portrait_{:06}.png"
 INDEX = re.compile(r"[0-9]{1,6}", re.ASCII)
 BAD_IMAGE = re.compile(r"(?:Tiny_Portrait_)?([0-9]{1,6})(?:\.png)?", re.ASCII)
 
 
-def ingest(root: Path, settings: Mapping[str, Any], seed: int) -> Ingested:
-    """Read the table and check it against the images.
+@ADAPTERS.register("tinyportraits")
+class TinyPortraits(Adapter):
+    """Tiny Portraits: thumbnails of 108x84 pixels with three attributes."""
 
-    A row without its image, an image without a row and an image that is listed as bad are rejected.
-    A label that is no class is set missing, with a note.
-
-    Args:
-        root: folder of the data set.
-        settings: file: the table; bad_images: list of indices of bad images, used where it exists.
-        seed: not used.
-
-    Raises:
-        DataError: the table is not there or not as published, or there are no images.
-    """
-    table, bad_list = root / settings["file"], root / settings["bad_images"]
-    bad = _read_bad_images(bad_list) if bad_list.is_file() else set()
-    paths, strays = _find_images(Files(root))
-    if not paths:
-        raise DataError(
-            f"{root}: no images Tiny_Portrait_000000.png ... and no ZIP archive with them, also not"
-            " in a folder below"
-        )
-
-    log = Log()
-    seen: dict[str, int] = {}  # image -> row
-    kept: list[tuple[str, int]] = []
-    labels: dict[str, list[str | None]] = {name: [] for name in PORTRAIT_CLASSES}
-    known = {
-        name: {normal(value): value for value in classes}
-        for name, classes in PORTRAIT_CLASSES.items()
-    }
-    for row, (line, cells) in enumerate(read_rows(table, COLUMNS), start=1):
-        if not INDEX.fullmatch(cells[0]):
-            raise DataError(f"{table}, line {line}: found {cells[0]!r}, expected the image's index")
-        image_id = NAME.format(int(cells[0]))
-        if seen.setdefault(image_id, row) != row:
-            raise DataError(
-                f"{table}, line {line}: found {cells[0]}, expected another image, it is row"
-                f" {seen[image_id]} too"
-            )
-        if image_id not in paths:
-            log.reject(image_id, row, "missing_file", "no such image, unpacked or in an archive")
-        elif image_id in bad:
-            log.reject(image_id, row, "bad_image", f"listed in {settings['bad_images']}")
-        else:
-            kept.append((image_id, row))
-            for (name, values), text in zip(labels.items(), cells[1:], strict=True):
-                value = known[name].get(normal(text))
-                values.append(value)
-                if value is None and normal(text) in MISSING:
-                    log.note(image_id, name, text, "missing")
-                elif value is None:
-                    log.note(image_id, name, text, "set missing: not a class")
-                elif text != value:
-                    log.note(image_id, name, text, "repaired: case or spaces")
-    if not kept:
-        raise DataError(f"{table}: none of {len(seen)} rows has a usable image below {root}")
-    unnamed = [*(path for image_id, path in paths.items() if image_id not in seen), *strays]
-    for path in sorted(unnamed):
-        log.reject(path, None, "file_without_row", f"{settings['file']} does not name it")
-
-    index = make_index(
-        [image_id for image_id, _ in kept],
-        [row for _, row in kept],
-        [paths[image_id] for image_id, _ in kept],
-        None,
-        None,
-        {
-            name: pd.Categorical(values, categories=PORTRAIT_CLASSES[name])
-            for name, values in labels.items()
-        },
+    file: Text = option("Tiny_Portraits_Attributes.csv", "The table, relative to dataset_root.")
+    bad_images: Text = option(
+        "bad_images.txt",
+        "List of indices of images to leave out, relative to dataset_root; used where it exists.",
     )
-    return Ingested(index, log.rejected_table(), log.notes_table())
+
+    def class_lists(self) -> dict[str, list[str] | None]:
+        """Return the attributes, each with its classes."""
+        return {name: list(classes) for name, classes in CLASSES.items()}
+
+    def tables(self, root: Path) -> list[Path]:
+        """Return the table, and the list of bad images where there is one."""
+        bad_list = root / self.bad_images
+        return [present(root / self.file), *([bad_list] if bad_list.is_file() else [])]
+
+    def ingest(self, root: Path, seed: int) -> Ingested:
+        """Read the table and check it against the images.
+
+        A row without its image, an image without a row and an image that is listed as bad are
+        rejected. A label that is no class is set missing, with a note.
+
+        Raises:
+            DataError: the table is not there or not as published, or there are no images.
+        """
+        import pandas as pd
+
+        table, bad_list = root / self.file, root / self.bad_images
+        bad = _read_bad_images(bad_list) if bad_list.is_file() else set()
+        paths, strays = _find_images(Files(root))
+        if not paths:
+            raise DataError(
+                f"{root}: no images Tiny_Portrait_000000.png ... and no ZIP archive with them, also"
+                " not in a folder below"
+            )
+
+        log = Log()
+        seen: dict[str, int] = {}  # image -> row
+        kept: list[tuple[str, int]] = []
+        labels: dict[str, list[str | None]] = {name: [] for name in CLASSES}
+        known = {
+            name: {normal(value): value for value in classes} for name, classes in CLASSES.items()
+        }
+        for row, (line, cells) in enumerate(read_rows(table, COLUMNS), start=1):
+            if not INDEX.fullmatch(cells[0]):
+                raise DataError(
+                    f"{table}, line {line}: found {cells[0]!r}, expected the image's index"
+                )
+            image_id = NAME.format(int(cells[0]))
+            if seen.setdefault(image_id, row) != row:
+                raise DataError(
+                    f"{table}, line {line}: found {cells[0]}, expected another image, it is row"
+                    f" {seen[image_id]} too"
+                )
+            if image_id not in paths:
+                log.reject(
+                    image_id, row, "missing_file", "no such image, unpacked or in an archive"
+                )
+            elif image_id in bad:
+                log.reject(image_id, row, "bad_image", f"listed in {self.bad_images}")
+            else:
+                kept.append((image_id, row))
+                for (name, values), text in zip(labels.items(), cells[1:], strict=True):
+                    value = known[name].get(normal(text))
+                    values.append(value)
+                    if value is None and normal(text) in MISSING:
+                        log.note(image_id, name, text, "missing")
+                    elif value is None:
+                        log.note(image_id, name, text, "set missing: not a class")
+                    elif text != value:
+                        log.note(image_id, name, text, "repaired: case or spaces")
+        if not kept:
+            raise DataError(f"{table}: none of {len(seen)} rows has a usable image below {root}")
+        unnamed = [*(path for image_id, path in paths.items() if image_id not in seen), *strays]
+        for path in sorted(unnamed):
+            log.reject(path, None, "file_without_row", f"{self.file} does not name it")
+
+        index = make_index(
+            [image_id for image_id, _ in kept],
+            [row for _, row in kept],
+            [paths[image_id] for image_id, _ in kept],
+            None,
+            None,
+            {
+                name: pd.Categorical(values, categories=CLASSES[name])
+                for name, values in labels.items()
+            },
+        )
+        return Ingested(index, log.rejected_table(), log.notes_table())
 
 
 def _read_bad_images(path: Path) -> set[str]:

@@ -1,0 +1,356 @@
+"""Settings of a run: the sections of a config, each the options of the commands that it feeds.
+
+A config is laid over config/config.yaml, and what neither says has the default of its class; then
+everything is checked, before any work, against types and against each other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, create_model, model_validator
+
+from classifiers import options as classifiers_options
+from classifiers.options import HeadOptions, TrainOptions, check_backbone
+from evenface.places import DEMO_CONFIG
+from facedata import options as facedata_options
+from facedata.adapters import ADAPTERS, Adapter, check_names
+from facedata.options import Geometry
+from facekit import options as kinds
+from facekit.errors import DataError
+from facekit.options import Options, option, shown
+from stylegan2 import options as stylegan2_options
+
+WITH_FILTERS = ("filter", "bgcf", "bgcfn", "bgcfnc")  # sets of augmentations that blur
+FILTER_PIXELS = 22  # least size that they work on
+
+
+class Geometries(Options):
+    """Packed sizes: every image is decoded once, and kept at these."""
+
+    gan: Geometry = option(
+        Geometry(height=32, width=32), "Packed size of the GAN's images: square, a power of two."
+    )
+    classifier: Geometry = option(
+        Geometry(height=64, width=48), "Packed size of the classifiers' images."
+    )
+
+    @model_validator(mode="after")
+    def _square(self) -> Self:
+        height, width = self.gan.height, self.gan.width
+        if width != height or height & (height - 1):
+            raise ValueError(f"gan: {height}x{width} is not square with a power of two")
+        return self
+
+
+class LabelsSettings(facedata_options.JudgedFolds, classifiers_options.JudgeOptions):
+    """Wrong labels: what out-of-fold predictions contradict."""
+
+
+class GanSettings(facedata_options.PackOptions, stylegan2_options.TrainOptions):
+    """The GAN (StyleGAN2-ADA)."""
+
+    run: kinds.Name = option("base", "Name of the folder below gan/.")
+
+
+class SynthSettings(
+    facedata_options.DeficitsOptions,
+    stylegan2_options.SynthOptions,
+    classifiers_options.FilterOptions,
+):
+    """Synthetic images of the minority classes."""
+
+    run: kinds.Name = option("base", "Name of the folder below synth/.")
+
+
+class ClassifySettings(TrainOptions):
+    """Classifiers: how each of them is trained."""
+
+    use_folds: bool = option(
+        False,
+        "Train a classifier for each of split.folds on the others, and measure their mean; false"
+        " trains one on all of train.",
+    )
+
+
+class Verdict(Options):
+    """What arms are judged by."""
+
+    head: kinds.Attribute = option(help="One of the task's heads.")
+    measure: classifiers_options.Measure = option("macro_f1", "Figure of that head.")
+
+
+class Task(Options):
+    """What one classifier predicts."""
+
+    name: kinds.Name = option(help="Name of the folder below classifiers/.")
+    verdict: Verdict = option(help="What arms are judged by.")
+    heads: Annotated[tuple[HeadOptions, ...], Field(min_length=1)] = option(help="One output each.")
+
+
+def _ingest() -> type[Options]:
+    """Return the section `ingest`: an adapter, and the settings of each."""
+    adapter = (
+        Annotated[str, kinds.Choice(ADAPTERS)],
+        option("avatars", "The data set's layout."),
+    )
+    own = {
+        name: (cls, option(cls(), (cls.__doc__ or "").split("\n")[0]))
+        for name, cls in ADAPTERS.items()
+    }
+    return create_model(
+        "IngestSettings",
+        __base__=Options,
+        __doc__="The data set: which layout, which columns.",
+        adapter=adapter,
+        **own,
+    )
+
+
+IngestSettings = _ingest()
+
+
+class Settings(Options):
+    """All settings of a run."""
+
+    dataset: kinds.Name = option(help="Name of the run's folder below results/.")
+    dataset_root: kinds.TextOrNone = option(
+        None, "Folder of the data set; null lets the adapter draw its own below results/."
+    )
+    seed: kinds.Seed = option(0, "Every stage derives its random numbers from this one.")
+    ingest: IngestSettings = option(IngestSettings())
+    geometries: Geometries = option(Geometries())
+    faces: facedata_options.FacesOptions = option(facedata_options.FacesOptions())
+    dedup: facedata_options.DedupOptions = option(facedata_options.DedupOptions())
+    curate: facedata_options.CurateOptions = option(facedata_options.CurateOptions())
+    labels: LabelsSettings = option(LabelsSettings())
+    review: facedata_options.ReviewOptions = option(facedata_options.ReviewOptions())
+    split: facedata_options.SplitOptions = option(facedata_options.SplitOptions())
+    gan: GanSettings = option(GanSettings())
+    gan_metrics: stylegan2_options.MetricsOptions = option(stylegan2_options.MetricsOptions())
+    synth: SynthSettings = option(SynthSettings())
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = option(
+        help="What is predicted; every task is run with every arm and seed."
+    )
+    arms: Annotated[tuple[classifiers_options.ArmName, ...], Field(min_length=1), kinds.Differ] = (
+        option(("real",), classifiers_options.ARMS_HELP)
+    )
+    seeds: Annotated[tuple[kinds.Seed, ...], Field(min_length=1), kinds.Differ] = option(
+        (0,), "Each arm is trained once a seed."
+    )
+    classify: ClassifySettings = option(ClassifySettings())
+    evaluate: classifiers_options.EvaluateOptions = option(classifiers_options.EvaluateOptions())
+    compare: classifiers_options.CompareOptions = option(classifiers_options.CompareOptions())
+
+    @property
+    def adapter(self) -> Adapter:
+        """The data set's adapter, with its settings."""
+        return getattr(self.ingest, self.ingest.adapter)
+
+    def task(self, name: str) -> Task:
+        """Return a task by its name."""
+        return next(task for task in self.tasks if task.name == name)
+
+
+def laid_over(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config with another laid over it: objects key by key, all else replaced."""
+    merged = dict(base)
+    for key, value in update.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = laid_over(merged[key], value) if both else value
+    return merged
+
+
+def demo_config() -> dict[str, Any]:
+    """Return the config that every other one is laid over."""
+    return read_config(DEMO_CONFIG)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a config file's own values.
+
+    Raises:
+        DataError: no such file, not YAML, or not an object.
+    """
+    import yaml
+
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not YAML ({error})".replace("\n", " ")) from None
+    if not isinstance(config, dict):
+        raise DataError(f"{path}: expected settings by name, found {shown(config)}")
+    return config
+
+
+def read(config: Mapping[str, Any]) -> Settings:
+    """Return checked settings from a config that is laid over the demo's.
+
+    Raises:
+        DataError: one line that names the key, such as `config: split.train: 1.5 is ...`.
+    """
+    try:
+        settings = Settings.read(laid_over(demo_config(), config), "config")
+        check(settings)
+    except DataError as error:
+        text = str(error).replace("\n", " ")
+        raise DataError(text if text.startswith("config: ") else f"config: {text}") from None
+    return settings
+
+
+# --- What no type can say: one setting against another
+
+
+def check(settings: Settings) -> None:
+    """Check settings against each other.
+
+    Raises:
+        DataError: one line that names the key.
+    """
+    root = settings.dataset_root
+    adapter = settings.ingest.adapter
+    if settings.adapter.needs_root and root is None:
+        raise DataError(
+            f"dataset_root: null, but the adapter {adapter} needs the folder of the data set; add"
+            " --config dataset_root=PATH"
+        )
+    if root is not None and not Path(root).is_dir():
+        raise DataError(f"dataset_root: no folder {root}")
+    classes = _check_attributes(settings)
+    _check_unique("tasks", [task.name for task in settings.tasks])
+    for index, task in enumerate(settings.tasks):
+        _check_task(f"tasks[{index}]", task, classes)
+    _check_arms(settings)
+    _check_gan(settings)
+    _check_classify(settings)
+
+
+def _check_attributes(settings: Settings) -> dict[str, list[str] | None]:
+    """Check every attribute that is named; return their classes (None: numeric)."""
+    adapter = settings.ingest.adapter
+    try:
+        classes = settings.adapter.class_lists()
+        check_names(classes)
+    except DataError as error:
+        raise DataError(f"ingest.{adapter}: {error}") from None
+    _check_known("labels.attributes", settings.labels.attributes, classes)
+    _check_known("dedup.tolerance", settings.dedup.tolerance, classes)
+    for name in settings.dedup.tolerance:
+        if classes[name] is not None:
+            raise DataError(f"dedup.tolerance: {name} is not numeric")
+    for key, names in (
+        ("split.stratify", settings.split.stratify),
+        ("gan.condition", settings.gan.condition),
+    ):
+        _check_known(key, names, classes)
+        for name in [] if names == "all" else names:
+            if classes[name] is None:
+                raise DataError(f"{key}: {name} is numeric; make classes of it by bins")
+    return classes
+
+
+def _check_task(key: str, task: Task, classes: Mapping[str, list[str] | None]) -> None:
+    _check_unique(f"{key}.heads", [head.name for head in task.heads])
+    for number, head in enumerate(task.heads):
+        place = f"{key}.heads[{number}].attributes"
+        _check_known(place, head.attributes, classes)
+        of = [classes[name] for name in head.attributes]
+        if head.kind == "numeric" and of != [None]:
+            raise DataError(f"{place}: a numeric head takes one numeric attribute")
+        if head.kind != "numeric" and None in of:
+            raise DataError(f"{place}: numeric; make classes of it by bins")
+        if head.kind == "binary" and (len(of) > 1 or len(of[0] or []) not in (0, 2)):
+            raise DataError(f"{place}: a binary head takes one attribute of two classes")
+    heads = {head.name: head for head in task.heads}
+    judged = task.verdict.head
+    if judged not in heads:
+        raise DataError(f"{key}.verdict.head: {judged} is no head of the task, found {[*heads]}")
+    if heads[judged].kind == "numeric":
+        raise DataError(f"{key}.verdict.head: {judged} is numeric; judge by classes")
+
+
+def _check_arms(settings: Settings) -> None:
+    arms, baseline = settings.arms, settings.compare.baseline
+    if baseline not in arms:
+        raise DataError(
+            f"compare.baseline: {baseline} is no arm of the run, found {', '.join(arms)}"
+        )
+    synthetic = next((arm for arm in arms if classifiers_options.is_synthetic(arm)), None)
+    if synthetic is None:
+        return
+    if "real" not in arms:
+        raise DataError(
+            f"arms: {synthetic} needs real, whose classifier checks the generated images"
+        )
+    condition = settings.gan.condition
+    if not condition:
+        raise DataError(f"gan.condition: empty, but {synthetic} needs images by class")
+    heads = [head for head in settings.tasks[0].heads if head.kind != "numeric"]
+    if not any(set(head.attributes) <= set(condition) for head in heads):
+        raise DataError(
+            f"tasks[0].heads: none predicts {', '.join(condition)} (gan.condition), so that"
+            f" {synthetic}'s images could not be checked"
+        )
+
+
+def _check_gan(settings: Settings) -> None:
+    gan, size = settings.gan, settings.geometries.gan.height
+    if gan.augpipe in WITH_FILTERS and size < FILTER_PIXELS:
+        raise DataError(f"gan.augpipe: {gan.augpipe} needs {FILTER_PIXELS} pixels, has {size}")
+    if gan.channel_base != kinds.AUTO and gan.channel_base < size:
+        raise DataError(f"gan.channel_base: {gan.channel_base} leaves no channel at {size} pixels")
+
+
+def _check_classify(settings: Settings) -> None:
+    size = settings.geometries.classifier
+    try:
+        settings.classify.view.check(size.height, size.width)
+    except DataError as error:
+        raise DataError(f"classify.view.{error}") from None
+    try:
+        check_backbone(settings.classify.backbone)
+    except DataError as error:
+        raise DataError(f"classify.backbone: {error}") from None
+
+
+def _check_known(key: str, names: Sequence[str] | str, classes: Mapping[str, Any]) -> None:
+    for name in [] if names == "all" else names:
+        if name not in classes:
+            raise DataError(f"{key}: no attribute {name}, found {', '.join(classes)}")
+
+
+def _check_unique(key: str, names: Sequence[str]) -> None:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise DataError(f"{key}: {twice[0]} is named twice")
+
+
+# --- Where each value is from
+
+
+def sources(
+    settings: Settings, layers: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, Any, str]]:
+    """Yield key, value and source of every setting, in the order of the classes.
+
+    Args:
+        settings: what the layers come to.
+        layers: configs by name, each laid over the ones before it.
+    """
+    yield from _sources(settings, "", {name: layer for name, layer in layers.items()})
+
+
+def _sources(options: Options, prefix: str, layers: dict[str, Any]) -> Iterator:
+    for name in type(options).model_fields:
+        value = getattr(options, name)
+        inner = {
+            key: layer[name]
+            for key, layer in layers.items()
+            if isinstance(layer, Mapping) and name in layer
+        }
+        if isinstance(value, Options):
+            yield from _sources(value, f"{prefix}{name}.", inner)
+        else:
+            yield f"{prefix}{name}", value, next(reversed(inner), "default")

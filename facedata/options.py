@@ -1,0 +1,184 @@
+"""Settings of the commands of facedata, which are those of the config's sections."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from facekit.options import (
+    Attributes,
+    Count,
+    NotNegative,
+    NotNegativeCount,
+    OpenShare,
+    Options,
+    Pixels,
+    PositiveShare,
+    Share,
+    TwoOrMore,
+    option,
+)
+
+Keep = Literal["drop", "keep"]
+
+
+class Canvas(Options):
+    """A size in pixels, and how pictures of other sizes are fitted into it."""
+
+    height: Count = option(..., "Height.", unit="px")
+    width: Count = option(..., "Width.", unit="px")
+    fit: Literal["pad", "crop", "stretch"] = option(
+        "pad",
+        "Keep the whole picture between black bars (pad, can be undone), fill the size and cut what"
+        " sticks out on both sides (crop), or ignore the aspect (stretch).",
+    )
+
+
+class Geometry(Canvas):
+    """A packed size, and how pictures of other sizes are fitted into it."""
+
+    height: Pixels = option(..., "Height.", unit="px")
+    width: Pixels = option(..., "Width.", unit="px")
+
+
+class InspectOptions(Options):
+    """Which sizes images are packed at."""
+
+    geometries: Annotated[dict[str, Geometry], Field(min_length=1)] = option(
+        ..., "Sizes to pack, by name: {height, width, fit: pad, crop or stretch}."
+    )
+
+
+class FacesOptions(Options):
+    """What counts as a face."""
+
+    min_probability: Share = option(0.9, "A face found with less counts as none.")
+    min_face_share: PositiveShare = option(
+        0.2,
+        "Smallest face looked for, as a share of the picture's height; smaller ones take longer.",
+    )
+    several_probability: Share = option(
+        0.95, "A second face found with this probability makes several."
+    )
+    several_share: PositiveShare = option(
+        0.4, "Smallest size of what shows of a second face, as a share of the main face's."
+    )
+    batch: Count = option(64, "Pictures at a time.")
+
+
+class Tolerance(Options):
+    """How far numbers of duplicates may differ."""
+
+    tolerance: dict[str, NotNegative] = option(
+        {},
+        "By numeric attribute, the difference up to which numbers of duplicates agree, in its own"
+        " units, such as {age: 5}; 0 for others.",
+    )
+
+
+class DedupOptions(Tolerance):
+    """Which pictures are duplicates, and when their labels agree."""
+
+    max_distance: Annotated[NotNegativeCount, Field(le=32)] = option(
+        8,
+        "Differing bits of two perceptual hashes up to which the pixels are compared; each 2 more"
+        " cost 3 to 5 times the time.",
+    )
+    max_difference: Share = option(
+        0.12, "Share of a picture's structure that its duplicate may fail to explain."
+    )
+
+
+class Policy(Options):
+    """What happens to images that a check flagged."""
+
+    non_faces: Keep = option(
+        "keep", "Pictures without a face; the detector knows photographs, not cartoons."
+    )
+    several_faces: Keep = option("keep", "Pictures with more than one face; kept ones are flagged.")
+    duplicate_policy: Literal["keep_best", "keep_all"] = option(
+        "keep_best", "Keep one image of each cluster, or all of them (in one split)."
+    )
+    conflicts: Literal["drop", "majority", "keep"] = option(
+        "drop",
+        "Clusters whose labels disagree: drop them whole, give them the label that most of them"
+        " have (or drop them where none has most), or keep and flag them.",
+    )
+
+
+class CurateOptions(Policy):
+    """What happens to images that a check, or a classifier, flagged."""
+
+    label_issues: Literal["report", "drop", "weight"] = option(
+        "report",
+        "Images with a label that is probably wrong: keep them, drop them, or weigh them by its"
+        " score.",
+        flag="--label-policy",
+    )
+    max_score: Share = option(0.1, "A label issue with a smaller score counts.")
+
+
+class CurateCommandOptions(CurateOptions, Tolerance):
+    """All that decides which images stay."""
+
+
+class Stratify(Options):
+    """Which classes keep their shares in every part."""
+
+    stratify: Literal["all"] | Attributes = option(
+        "all",
+        "Attributes whose classes keep their shares in every split and fold, or all with classes.",
+    )
+    balance: Literal["joint", "each"] = option(
+        "joint",
+        "Joint classes of these attributes keep their shares, too (joint), or attributes one by"
+        " one (each), for more than a few.",
+    )
+
+
+class JudgedFolds(Options):
+    """How many models judge labels."""
+
+    folds: Annotated[TwoOrMore, Field(le=20)] = option(
+        5, "Each image is judged by a model that was fitted to the other folds."
+    )
+
+
+class ScreenOptions(Policy, Tolerance, Stratify, JudgedFolds):
+    """Which images have labels that can be judged, and by how many models."""
+
+
+class SplitOptions(Stratify):
+    """How images are dealt to train, val and test, and train to folds."""
+
+    train: OpenShare = option(0.7, "Share of each class used to fit; val and test halve the rest.")
+    official: Literal["keep", "ignore"] = option(
+        "keep", "The official split where the data set has one: keep or ignore it."
+    )
+    folds: Annotated[TwoOrMore, Field(le=100)] = option(
+        5, "Parts of train for out-of-fold predictions."
+    )
+
+
+class PackOptions(Options):
+    """Which classes a pack has."""
+
+    condition: Attributes = option(
+        (), "Attributes whose joint classes the GAN is told; none for an unconditional GAN."
+    )
+
+
+class DeficitsOptions(Options):
+    """Which classes lack images."""
+
+    minority_below: Share = option(
+        0.5,
+        "A class with less than this share of the largest class's images is a minority.",
+    )
+
+
+class ReviewOptions(Options):
+    """What the page of flagged images holds."""
+
+    max_images: Count = option(
+        2000, "Pictures on the page, shared out among its sections; about 4 KB each."
+    )
