@@ -8,21 +8,6 @@ import numpy as np
 CHUNK = 256  # replicates at a time: memory stays flat
 
 
-@dataclass(frozen=True)
-class Draws:
-    """How intervals are drawn.
-
-    Attributes:
-        confidence: of an interval, in 0..1.
-        number: replicates.
-        seed: of the random numbers.
-    """
-
-    confidence: float
-    number: int
-    seed: int
-
-
 Measure = Callable[[np.ndarray], np.ndarray]  # sums [..., *S], such as confusions -> [...]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from classifiers.options import PredictOptions
+from classifiers.options import EvaluateOptions, FiguresOptions, PredictOptions
 from facedata import command
 from facedata.command import DEVICE, IN_FILE, JSON, NUM_WORKERS, OUT_DIR, OUT_FILE, SEED, options
 from facekit import command_options
@@ -53,21 +53,6 @@ INTERVALS = options(
         "--num-bootstrap", type=click.IntRange(min=100), required=True, help="Resamplings."
     ),
     click.option("--seed", type=SEED, required=True, help="Of the resamplings."),
-)
-FIGURES = options(
-    click.option(
-        "--threshold",
-        type=click.Choice(["none", "accuracy", "balanced_accuracy", "macro_f1", "weighted_f1"]),
-        required=True,
-        help="Measure that thresholds of two classes are tuned for on val; none: all at 0.5.",
-    ),
-    click.option(
-        "--small-group",
-        type=click.IntRange(min=0),
-        required=True,
-        help="Subgroups of fewer persons are marked.",
-    ),
-    INTERVALS,
 )
 COMPUTE = options(
     click.option("--threads", type=NUM_WORKERS, required=True, help="Of a tensor operation."),
@@ -224,14 +209,8 @@ def train(
 )
 @DATA
 @click.option("--split", type=click.Choice(["train", "val", "test"]), required=True)
-@click.option("--batch", type=BATCH, required=True, help="Images at a time.")
-@click.option(
-    "--tta",
-    type=TTA,
-    required=True,
-    help="Look at mirror images, too, and at the view's corners; outputs are the mean.",
-)
-@FIGURES
+@command_options.options(EvaluateOptions)
+@click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
 @COMPUTE
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, tables, figures.")
 @command.recorded("outdir", name="metrics.run.json")
@@ -241,12 +220,7 @@ def evaluate(
     curated: Path,
     splits: Path,
     split: str,
-    batch: int,
-    tta: str,
-    threshold: str,
-    small_group: int,
-    confidence: float,
-    num_bootstrap: int,
+    options: EvaluateOptions,
     seed: int,
     threads: int,
     device: str,
@@ -264,32 +238,15 @@ def evaluate(
         --tta flip --threshold macro_f1 --small-group 20 --confidence 0.95 \\
         --num-bootstrap 1000 --seed 0 --threads 2 --outdir both
     """
-    from classifiers import ensemble, evaluate
-    from classifiers.bootstrap import Draws
-    from classifiers.data import read_labelled
-    from facedata import machine, tables
+    from classifiers import ensemble
+    from facedata import machine
 
     machine.tune(threads)
     the_device = machine.find_device(device)
-    models = ensemble.load_models(model, the_device)
-    look = ensemble.Look(images, batch, the_device, tta)
-    heads, meta = models[0].classifier.heads, models[0].meta
-    predicted = {
-        name: ensemble.predict_images(models, read_labelled(curated, splits, [name]), look)
-        for name in dict.fromkeys(["val", split])
-    }
-    train = read_labelled(curated, splits, ["train"])
-    out_of_fold = ensemble.predict_folds(models, train, look)
-    settings = evaluate.Settings(Draws(confidence, num_bootstrap, seed), small_group, threshold)
-    val = None if split == "val" else predicted["val"]
-    evaluate.write_evaluation(heads, predicted[split], val, settings, outdir, out_of_fold)
-    if out_of_fold is not None:
-        predicted["oof"] = out_of_fold
-    for name, one in predicted.items():
-        table = evaluate.predictions_table(heads, one, meta["arm"], meta["seed"])
-        if name == "oof":
-            table.insert(1, "fold", one.table["fold"])
-        tables.write(table, outdir / f"{name}_predictions.parquet")
+    found = ensemble.evaluate_models(
+        model, images, curated, splits, split, options, seed, the_device
+    )
+    found.write(outdir)
 
 
 @main.command()
@@ -301,7 +258,8 @@ def evaluate(
 )
 @click.option("--curated", type=IN_FILE, required=True, help="Labels, groups and clusters.")
 @click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
-@FIGURES
+@command_options.options(FiguresOptions)
+@click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, tables, figures.")
 @command.recorded("outdir", name="run.json")
 def ensemble(
@@ -309,10 +267,7 @@ def ensemble(
     val_predictions: tuple[Path, ...],
     curated: Path,
     heads: list,
-    threshold: str,
-    small_group: int,
-    confidence: float,
-    num_bootstrap: int,
+    options: FiguresOptions,
     seed: int,
     outdir: Path,
 ) -> None:
@@ -328,23 +283,10 @@ def ensemble(
         --heads "$heads" --threshold macro_f1 --small-group 20 --confidence 0.95 \\
         --num-bootstrap 1000 --seed 0 --outdir both
     """
-    from classifiers import ensemble, evaluate
-    from classifiers.bootstrap import Draws
-    from classifiers.heads import read_heads
-    from facedata import tables
+    from classifiers import ensemble
 
-    table = tables.read(curated, ["image_id"])
-    the_heads = read_heads(heads, table, str(curated))
-    val, test = (
-        ensemble.read_predictions(paths, table, curated, the_heads)
-        for paths in (val_predictions, predictions)
-    )
-    settings = evaluate.Settings(Draws(confidence, num_bootstrap, seed), small_group, threshold)
-    evaluate.write_evaluation(the_heads, test, val, settings, outdir)
-    first = tables.read(predictions[0], ["arm", "seed"]).iloc[0]
-    for name, one in {"val": val, "test": test}.items():
-        found = evaluate.predictions_table(the_heads, one, first["arm"], first["seed"])
-        tables.write(found, outdir / f"{name}_predictions.parquet")
+    found = ensemble.evaluate_mean(predictions, val_predictions, curated, heads, options, seed)
+    found.write(outdir)
 
 
 @main.command()

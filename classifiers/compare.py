@@ -63,6 +63,8 @@ def read_runs(paths: Sequence[Path], curated: pd.DataFrame, head: Head, baseline
         runs = table[["arm", "seed"]].drop_duplicates()
         if len(runs) != 1 or table["image_id"].duplicated().any():
             raise DataError(f"{path}: expected one arm and seed with every image once")
+        if runs["seed"].isna().any():
+            raise DataError(f"{path}: the mean of several seeds; expected one arm and seed")
         run = (str(runs["arm"].iloc[0]), int(runs["seed"].iloc[0]))
         if run in found:
             raise DataError(f"{path}: arm {run[0]}, seed {run[1]} is given twice")

@@ -11,10 +11,11 @@ import torch
 
 from classifiers.backbones import Classifier
 from classifiers.checkpoint import load_classifier
-from classifiers.data import ImagePool, check_size, open_images, read_geometry
-from classifiers.evaluate import Predicted
-from classifiers.heads import Head
+from classifiers.data import ImagePool, check_size, open_images, read_geometry, read_labelled
+from classifiers.evaluate import Evaluation, Predicted, measure_predictions, predictions_table
+from classifiers.heads import Head, read_heads
 from classifiers.inference import Outputs, mean_outputs, predict
+from classifiers.options import EvaluateOptions, FiguresOptions
 from facedata import tables
 from facekit.errors import DataError
 
@@ -47,6 +48,111 @@ class Look:
     batch: int
     device: torch.device
     tta: str
+
+
+@dataclass(frozen=True)
+class MeasuredModels:
+    """Models measured as one.
+
+    Attributes:
+        evaluation: what their predictions are worth.
+        predictions: by name (`val`, the split that was measured, `oof`), as of
+            `evaluate.predictions_table`.
+    """
+
+    evaluation: Evaluation
+    predictions: dict[str, pd.DataFrame]
+
+    def write(self, outdir: Path) -> None:
+        """Write measures, tables, figures and predictions to a folder."""
+        self.evaluation.write(outdir)
+        for name, table in self.predictions.items():
+            tables.write(table, outdir / f"{name}_predictions.parquet")
+
+
+def evaluate_models(
+    paths: Sequence[Path],
+    images: Path,
+    curated: Path,
+    splits: Path,
+    split: str,
+    options: EvaluateOptions,
+    seed: int,
+    device: torch.device,
+) -> MeasuredModels:
+    """Predict the images of a split by models, in the mean, and measure that.
+
+    Temperatures and thresholds are fitted to val, and to nothing else; where val is measured, to
+    nothing. Models of folds also predict the images of train, each its own fold.
+
+    Args:
+        paths: of models of `classifiers train`.
+        images: packed images (.npy).
+        curated: images that survived curation, with their labels.
+        splits: split and fold of each.
+        split: to measure on, train, val or test.
+        options: how to look at images and how to measure.
+        seed: of the resamplings.
+        device: to compute on.
+
+    Raises:
+        DataError: files do not fit together, or persons are both in val and in the split.
+    """
+    models = load_models(paths, device)
+    look = Look(images, options.batch, device, options.tta)
+    predicted = {
+        name: predict_images(models, read_labelled(curated, splits, [name]), look)
+        for name in dict.fromkeys(["val", split])
+    }
+    out_of_fold = predict_folds(models, read_labelled(curated, splits, ["train"]), look)
+    heads, arm = models[0].classifier.heads, models[0].meta["arm"]
+    val = None if split == "val" else predicted["val"]
+    evaluation = measure_predictions(heads, predicted[split], val, options, seed, out_of_fold)
+    of_models = only([model.meta["seed"] for model in models])
+    found = {name: predictions_table(heads, one, arm, of_models) for name, one in predicted.items()}
+    if out_of_fold is not None:
+        found["oof"] = predictions_table(heads, out_of_fold, arm, of_models)
+        found["oof"].insert(1, "fold", out_of_fold.table["fold"])
+    return MeasuredModels(evaluation, found)
+
+
+def evaluate_mean(
+    predictions: Sequence[Path],
+    val_predictions: Sequence[Path],
+    curated: Path,
+    settings: Sequence[Any],
+    options: FiguresOptions,
+    seed: int,
+) -> MeasuredModels:
+    """Measure the mean of several models' predictions, such as one a seed.
+
+    Args:
+        predictions: of test, a file of `classifiers evaluate` a model.
+        val_predictions: likewise, of val; temperatures and thresholds are fitted to their mean.
+        curated: labels, groups and clusters of the images.
+        settings: of the heads, as of `read_heads`.
+        options: how to measure.
+        seed: of the resamplings.
+
+    Raises:
+        DataError: files do not fit together, or persons are both in val and in test.
+    """
+    table = tables.read(curated, ["image_id"])
+    heads = read_heads(settings, table, str(curated))
+    predicted = {
+        name: read_predictions(paths, table, curated, heads)
+        for name, paths in {"val": val_predictions, "test": predictions}.items()
+    }
+    evaluation = measure_predictions(heads, predicted["test"], predicted["val"], options, seed)
+    runs = [tables.read(path, ["arm", "seed"])[["arm", "seed"]].iloc[0] for path in predictions]
+    arm, of_models = runs[0]["arm"], only([run["seed"] for run in runs])
+    found = {name: predictions_table(heads, one, arm, of_models) for name, one in predicted.items()}
+    return MeasuredModels(evaluation, found)
+
+
+def only(seeds: Sequence[int]) -> int | None:
+    """Return the seed that all models have; None where they differ, or one has none."""
+    return None if len(set(seeds)) > 1 or pd.isna(seeds[0]) else int(seeds[0])
 
 
 def load_models(paths: Sequence[Path], device: torch.device) -> list[Model]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import classification_report
 
-from classifiers.bootstrap import Draws, interval, resample
+from classifiers.bootstrap import interval, resample
 from classifiers.calibration import FILE, Calibration, calibrate, choose, scale, write_calibration
 from classifiers.data import check_apart
 from classifiers.figures import draw_confusions, draw_reliability, save_svg
@@ -24,6 +24,7 @@ from classifiers.metrics import (
     head_metrics,
     plain,
 )
+from classifiers.options import FiguresOptions
 from classifiers.subgroups import (
     COLUMNS,
     Measured,
@@ -45,21 +46,6 @@ ATTRIBUTE_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How predictions are measured.
-
-    Attributes:
-        draws: of the intervals.
-        small_group: of fewer persons a subgroup is marked as small.
-        threshold: measure that thresholds of two classes are tuned for on val, or NO_THRESHOLD.
-    """
-
-    draws: Draws
-    small_group: int
-    threshold: str
-
-
-@dataclass(frozen=True)
 class Predicted:
     """Images and what was predicted for them.
 
@@ -72,37 +58,85 @@ class Predicted:
     outputs: Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What predictions of images are worth.
+
+    Attributes:
+        metrics: by head, as in metrics.json.
+        calibrations: by head with classes, fitted to val; empty without val.
+        report: text for people, head by head.
+        attributes: see `attribute_table`.
+        subgroups: COLUMNS of `classifiers.subgroups`, a row a measure and group.
+        mistakes: head, image_id, true, predicted, score: a row a label that was missed.
+        confusions: name, classes and counts int64 [K, K] of each head with classes.
+        curves: name and bins of reliability of each head with classes.
+    """
+
+    metrics: dict[str, Any]
+    calibrations: dict[str, Calibration]
+    report: str
+    attributes: pd.DataFrame
+    subgroups: pd.DataFrame
+    mistakes: pd.DataFrame
+    confusions: list[tuple[str, Sequence[str], np.ndarray]]
+    curves: list[tuple[str, dict[str, np.ndarray]]]
+
+    def write(self, outdir: Path) -> None:
+        """Write metrics.json, calibration.json, report.txt, tables and figures to a folder.
+
+        Without a head with classes mistakes.csv and confusion.csv have no rows, and there is no
+        figure.
+        """
+        files.write_json(self.metrics, outdir / "metrics.json")
+        write_calibration(self.calibrations, outdir / FILE)
+        files.write_text(self.report, outdir / "report.txt")
+        tables.write(self.attributes, outdir / "attributes.csv")
+        tables.write(self.subgroups, outdir / "subgroups.csv")
+        tables.write(self.mistakes, outdir / "mistakes.csv")
+        tables.write(_confusion_table(self.confusions), outdir / "confusion.csv")
+        if self.confusions:
+            save_svg(draw_confusions(self.confusions), outdir / "confusion.svg")
+            save_svg(draw_reliability(self.curves), outdir / "reliability.svg")
+
+
 def predictions_table(
-    heads: Sequence[Head], predicted: Predicted, arm: str, seed: int
+    heads: Sequence[Head], predicted: Predicted, arm: str, seed: int | None
 ) -> pd.DataFrame:
-    """Return image_id, arm, seed and for each head `name` and `name:class`, one row an image."""
+    """Return image_id, arm, seed and for each head `name` and `name:class`, one row an image.
+
+    Args:
+        heads: that were predicted.
+        predicted: the images.
+        arm: of the models.
+        seed: of the models; None, which is NA in the table, where they have several.
+    """
+    num_images = len(predicted.table)
     columns = {
         "image_id": predicted.table["image_id"].reset_index(drop=True),
         "arm": arm,
-        "seed": seed,
+        "seed": pd.array([pd.NA] * num_images, dtype="Int64") if seed is None else seed,
         **prediction_columns(heads, predicted.outputs),
     }
     return pd.DataFrame(columns)
 
 
-def write_evaluation(
+def measure_predictions(
     heads: Sequence[Head],
     predicted: Predicted,
     val: Predicted | None,
-    settings: Settings,
-    outdir: Path,
+    options: FiguresOptions,
+    seed: int,
     out_of_fold: Predicted | None = None,
-) -> dict[str, Any]:
-    """Write metrics.json, report.txt, tables and figures to a folder; return the metrics.
-
-    Without a head with classes mistakes.csv and confusion.csv have no rows, and there is no figure.
+) -> Evaluation:
+    """Measure what was predicted of images.
 
     Args:
         heads: what was predicted.
         predicted: the images to measure on.
         val: what temperatures and thresholds are fitted to, never `predicted`; None for none.
-        settings: how to measure.
-        outdir: folder to write to.
+        options: how to measure.
+        seed: of the resamplings.
         out_of_fold: images of train, each predicted by the model that did not learn from it.
 
     Raises:
@@ -110,22 +144,23 @@ def write_evaluation(
     """
     if val is not None:
         check_apart(val.table, predicted.table, "predictions")
-    table, outputs, draws = predicted.table, predicted.outputs, settings.draws
+    table, outputs = predicted.table, predicted.outputs
     targets = _targets(heads, predicted)
-    calibrations = {} if val is None else _calibrate(heads, val, settings.threshold)
+    calibrations = {} if val is None else _calibrate(heads, val, options.threshold)
     cluster, attributes = units(table), all_groups(table)
     # Heads are measured on the same draws, so that their mean can be, too.
-    resampling = resample(cluster.max() + 1, 1, draws.number, draws.seed)
-    metrics, rows, measured = {}, [], {}
+    resampling = resample(cluster.max() + 1, 1, options.num_bootstrap, seed)
+    metrics: dict[str, Any] = {}
+    rows, measured = [], {}
     for head in heads:
         target, output = targets[head.name], outputs[head.name]
         groups = groups_for(head, attributes)
         members = np.stack([np.ones(len(table), dtype=bool), *(one for *_, one in groups)])
         found = measure_groups(head, target, output, cluster, members, resampling)
-        of_groups = subgroup_rows(head, groups, found, settings.small_group, draws.confidence)
+        of_groups = subgroup_rows(head, groups, found, options.small_group, options.confidence)
         metrics[head.name] = {
             **head_metrics(head, target, output),
-            "intervals": _intervals(found, draws.confidence),
+            "intervals": _intervals(found, options.confidence),
         }
         if head.name in calibrations:
             metrics[head.name] |= _calibrated(target, output, calibrations[head.name])
@@ -136,32 +171,28 @@ def write_evaluation(
         metrics[head.name]["subgroups"] = _nested(of_groups)
         measured[head.name] = found
         rows += of_groups
-    files.write_json(metrics, outdir / "metrics.json")
-    write_calibration(calibrations, outdir / FILE)
+        shown = {key: one for key, one in metrics[head.name].items() if not isinstance(one, dict)}
+        log.info("%s: %s", head.name, shown)
+    with_classes = [head for head in heads if head.classes]
     reports = [
         _report(head, targets[head.name], outputs[head.name], metrics[head.name]) for head in heads
     ]
-    files.write_text("\n".join(reports), outdir / "report.txt")
-    tables.write(attribute_table(metrics, measured, draws.confidence), outdir / "attributes.csv")
-    tables.write(pd.DataFrame(rows, columns=list(COLUMNS)), outdir / "subgroups.csv")
-    with_classes = [head for head in heads if head.classes]
-    tables.write(_mistakes(with_classes, targets, predicted), outdir / "mistakes.csv")
-    confusions = [
-        (head.name, head.classes, _confusion(head, targets[head.name], outputs[head.name]))
-        for head in with_classes
-    ]
-    tables.write(_confusion_table(confusions), outdir / "confusion.csv")
-    if confusions:
-        save_svg(draw_confusions(confusions), outdir / "confusion.svg")
-        curves = [
+    return Evaluation(
+        metrics=metrics,
+        calibrations=calibrations,
+        report="\n".join(reports),
+        attributes=attribute_table(metrics, measured, options.confidence),
+        subgroups=pd.DataFrame(rows, columns=list(COLUMNS)),
+        mistakes=_mistakes(with_classes, targets, predicted),
+        confusions=[
+            (head.name, head.classes, _confusion(head, targets[head.name], outputs[head.name]))
+            for head in with_classes
+        ],
+        curves=[
             (name, _reliability(targets[name], outputs[name], calibrations.get(name)))
-            for name, *_ in confusions
-        ]
-        save_svg(draw_reliability(curves), outdir / "reliability.svg")
-    for name, figures in metrics.items():
-        shown = {key: one for key, one in figures.items() if not isinstance(one, dict)}
-        log.info("%s: %s", name, shown)
-    return metrics
+            for name in (head.name for head in with_classes)
+        ],
+    )
 
 
 def _targets(heads: Sequence[Head], predicted: Predicted) -> dict[str, np.ndarray]:

@@ -1,10 +1,23 @@
 """From the nested values of the config and the command line to arguments of dataclasses."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from facekit.errors import DataError
-from facekit.options import Count, Options, Share, option
+from facekit.options import (
+    Count,
+    NotNegativeCount,
+    OpenShare,
+    Options,
+    Share,
+    Text,
+    Whole,
+    option,
+)
+
+Tta = Literal["none", "flip", "flip_crops"]  # ways to look at an image more than once
 
 
 def flatten(values: Any, name: str, paths: Mapping[str, str]) -> dict[str, Any]:
@@ -36,6 +49,53 @@ def _leaves(values: Any, wanted: set[str], prefix: str):
         yield from _leaves(value, wanted, f"{prefix}{key}.")
 
 
+class FiguresOptions(Options):
+    """How predictions are measured."""
+
+    threshold: Literal["none", "accuracy", "balanced_accuracy", "macro_f1", "weighted_f1"] = option(
+        "macro_f1",
+        "Measure that thresholds of heads with two classes are tuned for on val; none: all at 0.5.",
+    )
+    small_group: NotNegativeCount = option(
+        20, "Subgroups of fewer persons are marked: their figures say little."
+    )
+    confidence: OpenShare = option(0.95, "Of the intervals of measures.")
+    num_bootstrap: Annotated[Whole, Field(ge=100)] = option(
+        1000, "Resamplings of the persons among the images."
+    )
+
+
+class EvaluateOptions(FiguresOptions):
+    """How models are measured on images that they did not learn from."""
+
+    batch: Count = option(256, "Images at a time.", changes_result=False)
+    tta: Tta = option(
+        "none", "Look at mirror images, too, and at the view's corners; outputs are the mean."
+    )
+
+
+class FilterOptions(Options):
+    """Which synthetic images may be used."""
+
+    batch: Count = option(256, "Images at a time.", changes_result=False)
+    min_probability: Share = option(
+        0.5, "Teacher's probability of the wanted class below which an image is refused."
+    )
+    max_similarity: Share = option(
+        0.5, "Refused when nearer to a train image than this share of the usual distance."
+    )
+
+
+class CompareOptions(Options):
+    """How arms are compared."""
+
+    baseline: Text = option("real", "The arm that the others are compared with.")
+    confidence: OpenShare = option(0.95, "Of the intervals.")
+    num_bootstrap: Annotated[Whole, Field(ge=100)] = option(
+        2000, "Resamplings of the persons among the test images."
+    )
+
+
 class PredictOptions(Options):
     """How photographs are predicted."""
 
@@ -44,7 +104,7 @@ class PredictOptions(Options):
     )
     align: bool = option(False, "Find all faces; bring each to where training faces lie.")
     min_probability: Share = option(0.9, "Of a face that counts, where faces are found.")
-    tta: Literal["none", "flip", "flip_crops"] = option(
+    tta: Tta = option(
         "none", "Look at mirror images, too, and at the view's corners; outputs are the mean."
     )
     batch: Count = option(64, "Faces at a time.", changes_result=False)

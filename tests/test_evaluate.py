@@ -6,8 +6,9 @@ import pytest
 import sklearn.metrics
 
 from classifiers import evaluate, figures
-from classifiers.bootstrap import Draws, interval, resample
+from classifiers.bootstrap import interval, resample
 from classifiers.heads import MISSING, Head, head_targets
+from classifiers.options import FiguresOptions
 from classifiers.subgroups import all_groups, groups_for, measure_groups
 from facedata import files
 from facedata.split import units
@@ -18,9 +19,9 @@ AGE = Head("age", ("age",), "categorical", 1.0, AGES)
 GLASSES = Head("glasses", ("glasses",), "binary", 1.0, ("no", "yes"))
 HEIGHT = Head("height", ("height",), "numeric", 1.0, mean=170.0, std=10.0)
 HEADS = [AGE, GLASSES, HEIGHT]
-DRAWS = Draws(0.9, 400, 0)
 SMALL = 12
-SETTINGS = evaluate.Settings(DRAWS, SMALL, "macro_f1")
+OPTIONS = FiguresOptions(confidence=0.9, num_bootstrap=400, small_group=SMALL)
+SEED = 0
 
 
 def make_table(num_images=240, seed=0):
@@ -68,7 +69,7 @@ def written(predicted, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
     val = make_table(seed=2).assign(group=None)  # other persons
     val = evaluate.Predicted(val, make_outputs(val, seed=3))
-    evaluate.write_evaluation(HEADS, predicted, val, SETTINGS, folder)
+    evaluate.measure_predictions(HEADS, predicted, val, OPTIONS, SEED).write(folder)
     return folder
 
 
@@ -140,7 +141,7 @@ def test_intervals_match_a_direct_bootstrap_by_person(predicted, written):
 
 
 def draw(cluster):
-    return resample(cluster.max() + 1, 1, DRAWS.number, DRAWS.seed)
+    return resample(cluster.max() + 1, 1, OPTIONS.num_bootstrap, SEED)
 
 
 def test_replicates_match_images_repeated_as_often_as_drawn(predicted):
@@ -264,11 +265,11 @@ def test_a_joint_head_is_measured_by_each_of_its_attributes():
     assert {("age", "old"), ("glasses", "yes"), ("hat", "no")} <= found
 
 
-def test_thresholds_are_not_fitted_to_persons_that_are_measured(predicted, tmp_path):
+def test_thresholds_are_not_fitted_to_persons_that_are_measured(predicted):
     same = make_table(seed=2)
     val = evaluate.Predicted(same, make_outputs(same))
     with pytest.raises(DataError, match=r"image 'i0' is held out, but its person .* 'i0' is not"):
-        evaluate.write_evaluation(HEADS, predicted, val, SETTINGS, tmp_path)
+        evaluate.measure_predictions(HEADS, predicted, val, OPTIONS, SEED)
 
 
 def test_heads_without_any_label_are_told_as_such(predicted, tmp_path):
@@ -277,7 +278,9 @@ def test_heads_without_any_label_are_told_as_such(predicted, tmp_path):
     )
     blind = evaluate.Predicted(table, predicted.outputs)
     val = evaluate.Predicted(table.assign(group=None), predicted.outputs)
-    metrics = evaluate.write_evaluation(HEADS, blind, val, SETTINGS, tmp_path)
+    found = evaluate.measure_predictions(HEADS, blind, val, OPTIONS, SEED)
+    found.write(tmp_path)
+    metrics = found.metrics
     assert metrics["age"]["accuracy"] is metrics["age"]["intervals"]["accuracy"] is None
     assert metrics["height"]["mae"] is None
     assert metrics["age"]["temperature"] == 1 and metrics["age"]["ece_calibrated"] is None
