@@ -28,12 +28,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("facekit", "facedata", "stylegan2", "classifiers", "evenface")
 # What changes no result: how a run is called, shown and recorded.
 WITHOUT_EFFECT = {
-    f"{package}.{name}"
-    for package in ("facekit", "facedata")
-    for name in (
-        *("command", "command_options", "commands", "errors", "options"),
-        *("progress", "registry", "runs", "showing"),
-    )
+    *("facekit.command", "facekit.command_options", "facekit.commands", "facekit.errors"),
+    *("facekit.options", "facekit.progress", "facekit.registry", "facekit.runs"),
+    *("facekit.showing", "facedata.command", "facedata.progress", "facedata.runs"),
 }
 REGISTRY = "facekit.registry"
 LOGGERS, LEVELS = {"log", "logger"}, {"debug", "info", "warning", "error", "exception"}
@@ -59,7 +56,8 @@ class Part(NamedTuple):
     Attributes:
         module: its dotted name; of a file beside a module, the path below the root.
         name: of a definition; empty for statements that are none, and for such a file.
-        kind: definition, statements, main (what runs as `python -m`), command, or file.
+        kind: definition, statements, main (what runs as `python -m`), command, options (what a
+            class of options computes from its fields), or file.
     """
 
     module: str
@@ -76,12 +74,14 @@ class Text:
         targets: that it names, in order.
         loads: modules of ours that it imports.
         strings: constants that could name a file or a module.
+        settings: that may be classes of options.
     """
 
     words: list[str] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
     strings: list[str] = field(default_factory=list)
+    settings: list[Target] = field(default_factory=list)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -230,6 +230,7 @@ class Code:
         if part not in self._links:
             text = self._text(part)
             links = [link for target in text.targets for link in self._resolve(target)]
+            links += [link for target in text.settings for link in self._computing(target)]
             if part.kind == "file":
                 links += self._beside(self.root / part.module)
             else:
@@ -261,6 +262,23 @@ class Code:
         if "__getattr__" in module.definitions:
             return [Part(module.name, "__getattr__")]
         return []
+
+    def _computing(self, target: Target) -> list[Part]:
+        """Return the classes of options behind a name that compute, those in their fields, too."""
+        found: list[Part] = []
+        todo, seen = self._resolve(target), set()
+        while todo:
+            part = todo.pop(0)
+            module = self.module(part.module)
+            if part in seen or module is None or not module.has_options:
+                continue
+            seen.add(part)
+            text = module.text("options", part.name)
+            if any(_computes(one) for one in module.definitions[part.name]):
+                found.append(part._replace(kind="options"))
+            else:
+                todo += [link for one in text.settings for link in self._resolve(one)]
+        return found
 
     def _closure(self, names: Iterable[str], loaded: set[str]) -> list[str]:
         """Return modules that are loaded with some others, and were not yet; note them."""
@@ -302,7 +320,7 @@ class Code:
         for one in (self.module(registry.package), *self._submodules(registry.package)):
             for entry in one.registering if one else ():
                 is_wanted = registry.kind not in wanted or entry.choice in wanted[registry.kind]
-                if is_wanted and self._registry(entry) == part:
+                if one and is_wanted and self._registry(entry) == part:
                     found.append((entry.choice, Part(one.name, entry.name)))
         yield from (member for _, member in sorted(found))
 
@@ -374,6 +392,7 @@ class Module:
     Attributes:
         name: dotted.
         path: below the root.
+        has_options: it is a module of classes of options.
         folders: its own and those above it, below the root, in which files may lie.
         definitions: statements that define a name.
         imports: what an imported name stands for; of ours only.
@@ -397,6 +416,7 @@ class Module:
         self.registering: list[Registering] = []
         self.commands: dict[str, ast.FunctionDef] = {}
         self.is_package = path.name == "__init__.py"
+        self.has_options = name.rpartition(".")[2] == "options"
         self.folders = [str(folder) for folder in path.parents][:-1]
         self._texts: dict[tuple[str, str], Text] = {}
         for statement in tree.body:
@@ -466,11 +486,12 @@ class Module:
         function = call.func if isinstance(call, ast.Call) else call
         dotted = _dotted(function)[:-1]
         arguments = call.args if isinstance(call, ast.Call) else []
-        choice = arguments[0].value if arguments and isinstance(arguments[0], ast.Constant) else ""
+        first = arguments[0] if arguments else None
+        choice = str(first.value) if isinstance(first, ast.Constant) else ""
         if not name:  # a call that stands alone: a part by a name that no code can have
             name = f"{choice}()"
             self.definitions.setdefault(name, []).append(statement)
-        if not dotted or not isinstance(choice, str):
+        if not dotted:
             self.statements.append(statement)
             return
         registry = Target(self.name, tuple(dotted))
@@ -545,11 +566,14 @@ class Module:
         """Return the text of a definition, or of what runs as `python -m`."""
         if (kind, name) not in self._texts:
             statements = self.main if kind == "main" else self.definitions[name]
-            self._texts[kind, name] = self.text_of(dict.fromkeys(statements))
+            reader = Reader(self, only_methods=kind == "options")
+            for statement in dict.fromkeys(statements):
+                reader.read(statement)
+            self._texts[kind, name] = reader.text
         return self._texts[kind, name]
 
     def text_of(self, statements: Iterable[ast.stmt]) -> Text:
-        """Return the text of statements of the module."""
+        """Return the text of some statements of the module."""
         reader = Reader(self)
         for statement in statements:
             reader.read(statement)
@@ -560,6 +584,8 @@ class Module:
         if ("command", name) not in self._texts:
             reader = Reader(self)
             function = self.commands[name]
+            for decorator in function.decorator_list:
+                reader.read_settings(decorator)
             reader.read_inside(function, function.body, _bound(function))
             self._texts["command", name] = reader.text
         return self._texts["command", name]
@@ -581,6 +607,13 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _computes(node: ast.stmt) -> bool:
+    """Tell whether a class of options has more than fields and rules."""
+    return isinstance(node, ast.ClassDef) and any(
+        isinstance(one, FUNCTIONS) and not _is_validator(one) for one in node.body
+    )
 
 
 def _is_named(test: ast.expr, name: str) -> bool:
@@ -645,7 +678,7 @@ def _bound(function: ast.AST) -> set[str]:
         names |= {one.arg for one in (arguments.vararg, arguments.kwarg) if one}
         todo += function.body if isinstance(function.body, list) else [function.body]
     else:
-        todo += [one.target for one in function.generators]
+        todo += [one.target for one in getattr(function, "generators", ())]
     while todo:
         node = todo.pop()
         kind = node.__class__
@@ -677,9 +710,15 @@ def _bound(function: ast.AST) -> set[str]:
 class Reader:
     """Reads code into a text: what it says, what it names."""
 
-    def __init__(self, module: Module) -> None:
-        """Begin with no text."""
+    def __init__(self, module: Module, only_methods: bool = False) -> None:
+        """Begin with no text.
+
+        Args:
+            module: that the code stands in.
+            only_methods: of classes of options take what they compute and not their defaults.
+        """
         self.text = Text()
+        self._only_methods = only_methods
         self._module = module
         self._scopes: list[dict[str, list[Target | str]]] = []  # names of functions, inner last
         self._special: dict[type, Callable] = {
@@ -698,6 +737,7 @@ class Reader:
             ast.ImportFrom: self._import,
             ast.AnnAssign: self._annotated,
             ast.Expr: self._expression,
+            ast.Call: self._call,
             ast.arg: self._argument,
         }
 
@@ -739,6 +779,15 @@ class Reader:
             elif value is not None and name != "type_comment":
                 words.append(f"{name}={value!r}")
         words.append(".")
+
+    def read_settings(self, node: ast.AST) -> None:
+        """Note the names in a decorator, a field's type or an alias: they may be options."""
+        for one in ast.walk(node):
+            dotted = _dotted(one)
+            for target in (self._meant(dotted[0]) if dotted else None) or ():
+                if isinstance(target, Target):
+                    path = (*target.path, *dotted[1:])
+                    self.text.settings.append(Target(target.module, path))
 
     # Names.
 
@@ -782,7 +831,7 @@ class Reader:
                 words.append(f"@{'.'.join(rest)}")
 
     def _constant(self, node: ast.Constant) -> None:
-        self.text.words.append(f"{node.kind or ''}{node.value!r}")
+        self.text.words.append(repr(node.value))
         value = node.value
         if isinstance(value, str) and 2 < len(value) < 100 and not re.search(r"[^\w./-]", value):
             self.text.strings.append(value)
@@ -837,23 +886,38 @@ class Reader:
 
     def _class(self, node: ast.ClassDef) -> None:
         self.text.words.append(f"class {node.name}")
-        is_options = self._module.name.rpartition(".")[2] == "options" and not self._scopes
         self._decorators(node)
         for one in (*node.bases, *node.keywords):
             self.read(one)
+            self.read_settings(one)
         for statement in _without_docstring(node):
-            if is_options and (not isinstance(statement, FUNCTIONS) or _is_validator(statement)):
-                continue  # fields and their rules: the values are parameters of the rule
+            if self._module.has_options and not self._scopes:
+                self._of_options(statement)
+                continue
             if isinstance(statement, ast.AnnAssign) and _is_read(statement, node):
                 self.read(statement.annotation)
             self.read(statement)
         self.text.words.append("end")
 
+    def _of_options(self, statement: ast.stmt) -> None:
+        """Read a part of a class of options: not its rules; defaults only where code makes one."""
+        if isinstance(statement, ast.AnnAssign):
+            self.read_settings(statement.annotation)
+        is_function = isinstance(statement, FUNCTIONS)
+        if not (_is_validator(statement) or (self._only_methods and not is_function)):
+            self.read(statement)
+
     def _annotated(self, node: ast.AnnAssign) -> None:
-        self.text.words.append("annotated" if node.value is None else "Assign")
-        self.read(node.target)
         if node.value is not None:
-            self.read(node.value)
+            self._plain(ast.Assign([node.target], node.value))
+        else:
+            self.text.words.append("annotated")
+            self.read(node.target)
+
+    def _call(self, node: ast.Call) -> None:
+        if _dotted(node.func)[-1:] == ("option",):  # a field: its default, not its help
+            node = ast.Call(node.func, node.args[:1], [])
+        self._plain(node)
 
     def _expression(self, node: ast.Expr) -> None:
         if isinstance(node.value, ast.Constant):  # a string that stands alone
