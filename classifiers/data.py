@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from facedata import tables
-from facedata.geometry import Geometry, read_geometries
+from facedata.options import Geometry
 from facedata.packed import read_images
 from facedata.split import units
 from facekit.errors import DataError
@@ -98,7 +98,7 @@ def read_geometry(values: Any) -> Geometry:
     Raises:
         DataError: a key is missing, unknown or wrong.
     """
-    return read_geometries({"classifier": values})["classifier"]
+    return Geometry.read(values, "geometry")
 
 
 class ImagePool:

@@ -10,7 +10,8 @@ import numpy as np
 from facedata import archives, decode
 from facedata.adapters.reading import is_image
 from facedata.align import FaceFinder, cut_face
-from facedata.geometry import Geometry, fit_images
+from facedata.geometry import fit_images
+from facedata.options import Geometry
 from facedata.resample import Pictures
 from facekit.errors import DataError
 

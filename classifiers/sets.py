@@ -13,7 +13,7 @@ from classifiers.heads import Head, read_heads
 from classifiers.samplers import Arm
 from classifiers.training import Examples
 from facedata import align, tables
-from facedata.geometry import Geometry
+from facedata.options import Geometry
 from facekit.errors import DataError
 
 

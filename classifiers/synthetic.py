@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from facedata import files, tables
-from facedata.geometry import Box, Geometry, refit
+from facedata.geometry import Box, refit
+from facedata.options import Geometry
 from facedata.packed import class_name, read_images
 from facekit.errors import DataError
 

@@ -10,7 +10,7 @@ from facenet_pytorch import MTCNN
 from torch.nn import functional
 
 from facedata.faces import LANDMARKS, MIN_HEIGHT
-from facedata.geometry import Geometry
+from facedata.options import Canvas
 from facedata.resample import Pictures, resize
 
 DETECT_SIDE = 640  # px; faces are looked for at this longer side of a photograph at most
@@ -59,7 +59,7 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def cut_face(
-    photo: np.ndarray, points: np.ndarray, framing: np.ndarray, geometry: Geometry
+    photo: np.ndarray, points: np.ndarray, framing: np.ndarray, geometry: Canvas
 ) -> np.ndarray:
     """Return a face as it would lie in a thumbnail, uint8 [height, width, 3].
 

@@ -1,61 +1,13 @@
 """Geometries: a packed size and how pictures of other sizes are fitted into it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from PIL import Image
 
+from facedata.options import Canvas
 from facedata.resample import Pictures, resize, to_rgbx
-from facekit.errors import DataError
 
 CHUNK = 64  # images refitted at a time
-FITS = ("pad", "crop", "stretch")
 Box = tuple[int, int, int, int]  # left, top, right, bottom; pixels [left, right) x [top, bottom)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """A packed size in pixels and the way to fit a picture into it.
-
-    Attributes:
-        height: pixels.
-        width: pixels.
-        fit: `pad` keeps the whole picture, centred between black bars; `crop` fills the size
-            and cuts what sticks out, equally on both sides; `stretch` ignores the aspect.
-    """
-
-    height: int
-    width: int
-    fit: str
-
-    def __post_init__(self) -> None:
-        if min(self.height, self.width) < 1:
-            raise ValueError(f"geometry of {self.width}x{self.height} px")
-        if self.fit not in FITS:
-            raise ValueError(f"fit {self.fit!r} is none of {', '.join(FITS)}")
-
-
-def read_geometries(settings: Any) -> dict[str, Geometry]:
-    """Return geometries by name from plain values, `{name: {height, width, fit}}`.
-
-    Raises:
-        DataError: a key is missing, unknown or of a wrong type, or there is no geometry.
-    """
-    if not isinstance(settings, Mapping) or not settings:
-        raise DataError("geometries: expected {name: {height, width, fit}, ...}")
-    geometries = {}
-    for name, values in settings.items():
-        if not isinstance(values, Mapping) or set(values) != {"height", "width", "fit"}:
-            raise DataError(f"geometry {name!r}: found {values}, expected height, width and fit")
-        if not all(type(values[side]) is int for side in ("height", "width")):
-            raise DataError(f"geometry {name!r}: height and width must be whole numbers of pixels")
-        try:
-            geometries[name] = Geometry(**values)
-        except ValueError as error:
-            raise DataError(f"geometry {name!r}: {error}") from None
-    return geometries
 
 
 def box_columns(geometry: str) -> list[str]:
@@ -63,7 +15,7 @@ def box_columns(geometry: str) -> list[str]:
     return [f"{geometry}_{side}" for side in ("left", "top", "right", "bottom")]
 
 
-def content_box(width: int, height: int, geometry: Geometry) -> Box:
+def content_box(width: int, height: int, geometry: Canvas) -> Box:
     """Return where the content of a picture of width x height px lies after fitting."""
     if geometry.fit != "pad":
         return 0, 0, geometry.width, geometry.height
@@ -75,7 +27,7 @@ def content_box(width: int, height: int, geometry: Geometry) -> Box:
     return left, top, left + content_width, top + content_height
 
 
-def fit_images(pictures: Pictures, geometry: Geometry) -> tuple[np.ndarray, Box]:
+def fit_images(pictures: Pictures, geometry: Canvas) -> tuple[np.ndarray, Box]:
     """Fit RGB pictures of one size into a geometry.
 
     Args:
@@ -106,7 +58,7 @@ def fit_images(pictures: Pictures, geometry: Geometry) -> tuple[np.ndarray, Box]
     return fitted, box
 
 
-def fit_image(picture: Image.Image | np.ndarray, geometry: Geometry) -> tuple[np.ndarray, Box]:
+def fit_image(picture: Image.Image | np.ndarray, geometry: Canvas) -> tuple[np.ndarray, Box]:
     """Fit one RGB picture into a geometry, as `fit_images`.
 
     Args:
@@ -120,7 +72,7 @@ def fit_image(picture: Image.Image | np.ndarray, geometry: Geometry) -> tuple[np
     return fitted[0], box
 
 
-def refit(images: np.ndarray, box: Box, geometry: Geometry) -> np.ndarray:
+def refit(images: np.ndarray, box: Box, geometry: Canvas) -> np.ndarray:
     """Cut the content box out of packed images and fit it into another geometry.
 
     Args:

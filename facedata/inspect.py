@@ -27,7 +27,8 @@ import pyarrow.parquet as pq
 import simplejpeg
 
 from facedata import archives, arrays, columns, decode, files, geometry, resample
-from facedata.geometry import Geometry, box_columns, fit_images
+from facedata.geometry import box_columns, fit_images
+from facedata.options import Geometry
 from facedata.progress import track
 from facedata.resample import Pictures
 from facedata.workers import ordered_map

@@ -18,7 +18,8 @@ import pandas as pd
 from facedata import archives, arrays, decode, packed, workers
 from facedata.adapters import stylegan_zip
 from facedata.adapters.reading import Files
-from facedata.geometry import Box, Geometry, content_box, fit_images
+from facedata.geometry import Box, content_box, fit_images
+from facedata.options import Canvas
 from facedata.progress import track
 from facedata.resample import Pictures
 from facekit.errors import DataError
@@ -183,7 +184,7 @@ def choose_resolution(found: Found, resolution: int | None) -> int:
     return resolution
 
 
-def summary(found: Found, geometry: Geometry) -> list[str]:
+def summary(found: Found, geometry: Canvas) -> list[str]:
     """Return lines that tell what there is and what will become of it."""
     table = found.table
     side = geometry.width
@@ -253,7 +254,7 @@ def check_usable(found: Found, skip: bool) -> None:
 
 
 def write_pack(
-    found: Found, geometry: Geometry, attribute: str, skip: bool, path: Path
+    found: Found, geometry: Canvas, attribute: str, skip: bool, path: Path
 ) -> pd.DataFrame:
     """Decode all images and write them as a pack, atomically; return what was left out.
 
@@ -306,7 +307,7 @@ def write_pack(
     return pd.concat([found.left_out, unusable.assign(detail="")], ignore_index=True)
 
 
-def _fit(path: str, geometry: Geometry) -> np.ndarray | str:
+def _fit(path: str, geometry: Canvas) -> np.ndarray | str:
     """Return a picture as it is packed, or why it is unusable."""
     try:
         picture = decode.decode(decode.read(path), {}, MIN_SIDE)
@@ -315,7 +316,7 @@ def _fit(path: str, geometry: Geometry) -> np.ndarray | str:
     return fit_images(Pictures([picture]), geometry)[0][0]
 
 
-def _pack_box(found: Found, kept: pd.DataFrame, geometry: Geometry) -> Box:
+def _pack_box(found: Found, kept: pd.DataFrame, geometry: Canvas) -> Box:
     """Return the content box: the source's if images stay as they are, else the median one."""
     sizes = set(zip(kept["width"], kept["height"], strict=True))
     side = geometry.width

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facedata import decode, progress
-from facedata.geometry import Geometry, fit_images
+from facedata.geometry import fit_images
+from facedata.options import Canvas
 from facedata.resample import Pictures
 from facedata.weights import packaged_state_dict
 from facekit.errors import DataError
@@ -156,7 +157,8 @@ def read_target(path: Path, network: Generator, content_box: tuple[int, int, int
     except decode.Unusable as problem:
         raise DataError(f"{path}: no usable picture ({problem}); expected JPEG, PNG ...") from None
     left, top, right, bottom = content_box
-    fitted, _ = fit_images(Pictures([picture]), Geometry(bottom - top, right - left, "crop"))
+    canvas = Canvas(height=bottom - top, width=right - left, fit="crop")
+    fitted, _ = fit_images(Pictures([picture]), canvas)
     side = network.img_resolution
     image = np.zeros([side, side, 3], np.uint8)
     image[top:bottom, left:right] = fitted[0]

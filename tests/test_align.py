@@ -9,11 +9,12 @@ from unseen_photos import noise, portrait
 
 from facedata import align
 from facedata.faces import Thresholds, detect_faces
-from facedata.geometry import Geometry, fit_image
+from facedata.geometry import fit_image
+from facedata.options import Geometry
 from facedata.resample import to_rgbx
 
 # Where faces lie in thumbnails of 96x120 px: eyes, nose, corners of the mouth.
-GEOMETRY = Geometry(120, 96, "crop")
+GEOMETRY = Geometry(height=120, width=96, fit="crop")
 FRAMING = np.array([[34.0, 52], [62, 52], [48, 68], [37, 84], [59, 84]])
 CPU = torch.device("cpu")
 

@@ -30,7 +30,7 @@ from classifiers.heads import MISSING, Head, read_heads
 from classifiers.losses import Loss
 from classifiers.samplers import read_arm
 from facedata import files, tables
-from facedata.geometry import Geometry
+from facedata.options import Geometry
 from facekit.errors import DataError
 
 
@@ -152,7 +152,7 @@ def shown_by_arm(data, name, epochs=2):
         deficits = synthetic.read_deficits(data.synth / "deficits.csv")
         chosen = synthetic.choose_samples(samples, deficits, arm.share)
         images = synthetic.open_synthetic(
-            data.synth / "images.npy", chosen, Geometry(32, 24, "pad")
+            data.synth / "images.npy", chosen, Geometry(height=32, width=24, fit="pad")
         )
         train += training.Examples.of_synthetic(images, chosen, heads)
     recorder = Recorder(train.pool.parts)

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facedata import cli, dedup, inspect, tables
-from facedata.geometry import Geometry
+from facedata.options import Geometry
 from facekit.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "aaf_dirty"
-GEOMETRIES = {"classifier": Geometry(64, 52, "pad")}
+GEOMETRIES = {"classifier": Geometry(height=64, width=52, fit="pad")}
 KINDS = ("exact", "jpeg", "resized", "brighter", "gray", "cropped", "mirror")
 
 

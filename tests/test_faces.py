@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facedata import cli, faces, tables
-from facedata.geometry import Geometry, fit_image
+from facedata.geometry import fit_image
+from facedata.options import Geometry
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 CPU = torch.device("cpu")
@@ -88,7 +89,14 @@ def test_small_pictures_are_enlarged():
     people = tables.read(SHARED / "aaf" / "labels.csv")["file"].iloc[:2000:100]
     pictures = [Image.open(SHARED / "aaf" / name).convert("RGB") for name in people]
     small, large = (
-        detect(np.stack([fit_image(one, Geometry(height, width, "crop"))[0] for one in pictures]))
+        detect(
+            np.stack(
+                [
+                    fit_image(one, Geometry(height=height, width=width, fit="crop"))[0]
+                    for one in pictures
+                ]
+            )
+        )
         for height, width in ((32, 24), (128, 96))
     )
     both = ~small["non_face"] & ~large["non_face"]
@@ -109,7 +117,7 @@ def test_real_faces_are_found_and_other_pictures_are_not():
     people = tables.read(SHARED / "aaf" / "labels.csv")["file"].iloc[::400]
     paths = [SHARED / "aaf_dirty" / name for name in empty]
     paths += [SHARED / "aaf" / name for name in people]
-    geometry = Geometry(128, 104, "pad")
+    geometry = Geometry(height=128, width=104, fit="pad")
     images = np.stack([fit_image(Image.open(path).convert("RGB"), geometry)[0] for path in paths])
     table = detect(images)
     assert table["non_face"][: len(empty)].all()

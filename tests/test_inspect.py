@@ -18,13 +18,14 @@ from scipy.fft import dctn
 
 from facedata import decode, inspect, packed, tables
 from facedata.cli import main
-from facedata.geometry import Geometry, box_columns, fit_image
+from facedata.geometry import box_columns, fit_image
+from facedata.options import Geometry
 from facedata.resample import Pictures, to_rgbx
 from facekit.errors import DataError
 
 DIRTY = Path(__file__).parents[2] / "shared/data/aaf_dirty"
-GAN = Geometry(32, 32, "pad")
-SIZES = {"gan": GAN, "classifier": Geometry(48, 40, "crop")}
+GAN = Geometry(height=32, width=32, fit="pad")
+SIZES = {"gan": GAN, "classifier": Geometry(height=48, width=40, fit="crop")}
 
 
 def portrait(seed=0, width=40, height=52):
@@ -337,7 +338,12 @@ def test_chunks_of_other_files_are_made_again(dataset, monkeypatch):
     assert stop_and_run(lambda: portrait(99).save(dataset / "root/25.png")) == 20
     assert stop_and_run(lambda: (dataset / "root/61.png").unlink()) == 20
     assert stop_and_run(change_pictures) == 20
-    assert stop_and_run(lambda: monkeypatch.setitem(SIZES, "gan", Geometry(32, 32, "crop"))) == 80
+    assert (
+        stop_and_run(
+            lambda: monkeypatch.setitem(SIZES, "gan", Geometry(height=32, width=32, fit="crop"))
+        )
+        == 80
+    )
 
 
 def test_hashes_survive_the_table(dataset):

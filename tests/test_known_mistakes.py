@@ -19,7 +19,7 @@ from classifiers.heads import Head, LayerOptions
 from classifiers.losses import Loss, read_losses
 from classifiers.optim import Optimizer, Schedule
 from classifiers.samplers import read_arm
-from facedata.geometry import Geometry
+from facedata.options import Geometry
 
 CPU = torch.device("cpu")
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
@@ -192,7 +192,7 @@ def test_val_and_train_share_no_image(data):
     """As the splits say, also where val is a fold."""
     settings = [{"name": "color", "attributes": ["color"], "kind": "categorical", "weight": 1.0}]
     paths = sets.Paths(data.images, data.curated, data.splits)
-    size = Geometry(32, 24, "pad")
+    size = Geometry(height=32, width=24, fit="pad")
     table = data.table.set_index("row")
     for fold, own in ((None, "val"), (0, "train")):
         found = sets.read_sets(paths, settings, read_arm("real"), size, fold)

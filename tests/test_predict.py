@@ -28,12 +28,13 @@ from classifiers.data import ImagePool
 from classifiers.heads import Head
 from classifiers.options import PredictOptions
 from facedata.adapters.celeba import CELEBA_ATTRIBUTES
-from facedata.geometry import Geometry, fit_image
+from facedata.geometry import fit_image
+from facedata.options import Geometry
 from facekit.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 CPU = torch.device("cpu")
-SIZE = Geometry(64, 48, "pad")
+SIZE = Geometry(height=64, width=48, fit="pad")
 VIEW = View((56, 40), (32, 24))
 # Where a portrait's eyes, nose and corners of the mouth belong in 48x64 px.
 FRAMING = [[17.0, 28], [31, 28], [24, 36], [18.5, 44], [29.5, 44]]
