@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from classifiers.options import EvaluateOptions, FiguresOptions, PredictOptions
+from classifiers.options import (
+    CompareOptions,
+    EvaluateOptions,
+    FiguresOptions,
+    FilterOptions,
+    PredictOptions,
+)
 from facedata import command
 from facedata.command import DEVICE, IN_FILE, JSON, NUM_WORKERS, OUT_DIR, OUT_FILE, SEED, options
 from facekit import command_options
@@ -46,13 +52,6 @@ RECIPE = options(
         help="Share of the target given to all classes alike.",
     ),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), required=True),
-)
-INTERVALS = options(
-    click.option("--confidence", type=command.SHARE, required=True, help="Of the intervals."),
-    click.option(
-        "--num-bootstrap", type=click.IntRange(min=100), required=True, help="Resamplings."
-    ),
-    click.option("--seed", type=SEED, required=True, help="Of the resamplings."),
 )
 COMPUTE = options(
     click.option("--threads", type=NUM_WORKERS, required=True, help="Of a tensor operation."),
@@ -297,19 +296,7 @@ def ensemble(
 @click.option("--curated", type=IN_FILE, required=True, help="Images that survived curation.")
 @click.option("--splits", type=IN_FILE, required=True, help="Split of each image.")
 @click.option("--deficits", type=IN_FILE, required=True, help="What each class lacks.")
-@click.option(
-    "--min-probability",
-    type=CLOSED_SHARE,
-    required=True,
-    help="Teacher's probability of the wanted class below which an image is refused.",
-)
-@click.option(
-    "--max-similarity",
-    type=CLOSED_SHARE,
-    required=True,
-    help="Refused when nearer to a train image than this share of the usual distance.",
-)
-@click.option("--batch", type=BATCH, required=True, help="Images at a time.")
+@command_options.options(FilterOptions)
 @COMPUTE
 @click.option("--samples", type=OUT_FILE, required=True, help="Output: candidates, accepted, why.")
 @command.recorded("samples")
@@ -321,9 +308,7 @@ def filter(
     curated: Path,
     splits: Path,
     deficits: Path,
-    min_probability: float,
-    max_similarity: float,
-    batch: int,
+    options: FilterOptions,
     threads: int,
     device: str,
     samples: Path,
@@ -337,43 +322,12 @@ def filter(
         --splits splits.parquet --deficits deficits.csv --min-probability 0.5 \\
         --max-similarity 0.5 --batch 256 --threads 2 --samples samples.parquet
     """
-    from classifiers import checkpoint, filter, inference, synthetic
-    from classifiers.data import ImagePool, open_images, read_geometry, read_labelled
+    from classifiers import filter
     from facedata import machine, tables
-    from facekit.errors import DataError
 
     machine.tune(threads)
-    the_device = machine.find_device(device)
-    classifier, meta = checkpoint.load_classifier(teacher)
-    if meta["arm"] != "real":
-        raise DataError(f"{teacher}: trained in the arm {meta['arm']}; the teacher is to be real")
-    classifier = classifier.to(the_device)
-    size = read_geometry(meta["geometry"])
-    table = tables.read(candidates, list(synthetic.CANDIDATE_COLUMNS))
-    lacking = synthetic.read_deficits(deficits)
-    pool = synthetic.open_synthetic(images, table, size)
-    train_table = read_labelled(curated, splits, ["train"])
-    array = open_images(train_images, train_table)
-    if array.shape[1:3] != (size.height, size.width):
-        raise DataError(f"{train_images}: {array.shape[1:3]} px, the teacher's are {size}")
-    train_pool = ImagePool([(array, train_table["row"].to_numpy(dtype="int64"))])
-
-    outputs = inference.predict(classifier, pool, batch, the_device, "candidates")
-    of_train = filter.appearances(train_pool, batch)
-    distance = filter.nearest_distances(filter.appearances(pool, batch), of_train)
-    clusters = train_table["cluster"].to_numpy(dtype="int64")
-    min_distance = max_similarity * filter.usual_distance(of_train, clusters)
-    log.info("memorized: nearer than %.4f to a train image", min_distance)
-    decided = filter.decide(
-        table,
-        lacking,
-        filter.teacher_probability(classifier.heads, table, outputs),
-        distance,
-        min_probability,
-        min_distance,
-    )
-    filter.log_shortfall(decided, lacking)
-    tables.write(decided, samples)
+    paths = filter.Paths(teacher, candidates, images, train_images, curated, splits, deficits)
+    tables.write(filter.filter_candidates(paths, options, machine.find_device(device)), samples)
 
 
 @main.command()
@@ -491,8 +445,8 @@ def crossval(
     required=True,
     help="Of that head; recall is that of the rarest class.",
 )
-@click.option("--baseline", required=True, help="The arm that the others are compared with.")
-@INTERVALS
+@command_options.options(CompareOptions)
+@click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
 @click.option("--json", "json_path", type=OUT_FILE, required=True, help="Output: everything.")
 @click.option("--csv", "csv_path", type=OUT_FILE, required=True, help="Output: a row an arm.")
 @click.option("--svg", "svg_path", type=OUT_FILE, required=True, help="Output: the figure.")
@@ -505,9 +459,7 @@ def compare(
     heads: list,
     head: str,
     measure: str,
-    baseline: str,
-    confidence: float,
-    num_bootstrap: int,
+    options: CompareOptions,
     seed: int,
     json_path: Path,
     csv_path: Path,
@@ -525,38 +477,14 @@ def compare(
         --svg hair.svg --verdict hair.txt
     """
     from classifiers import compare
-    from classifiers.heads import read_heads
     from facedata import files, tables
-    from facekit.errors import DataError
 
-    table = tables.read(curated, ["image_id"])
-    by_name = {one.name: one for one in read_heads(heads, table, str(curated))}
-    if head not in by_name or by_name[head].kind == "numeric":
-        names = [name for name, one in by_name.items() if one.classes]
-        raise DataError(f"head {head}: expected one of the task's heads with classes, {names}")
-    judged = by_name[head]
-    runs = compare.read_runs(predictions, table, judged, baseline)
-    records = compare.compare_arms(runs, judged, measure, confidence, num_bootstrap, seed)
-    words = compare.measure_words(measure, runs.target, judged)
-    sentence = compare.verdict_sentence(task, judged, words, runs, records, confidence)
-    comparison = {
-        "task": task,
-        "head": head,
-        "measure": measure,
-        "baseline": baseline,
-        "confidence": confidence,
-        "adjustment": "bonferroni",
-        "num_comparisons": len(records) - 1,
-        "num_bootstrap": num_bootstrap,
-        "num_images": len(runs.target),
-        "arms": records,
-        "verdict": sentence,
-    }
-    files.write_json(comparison, json_path)
-    tables.write(compare.records_table(records), csv_path)
-    compare.draw(records, words, judged, confidence, svg_path)
-    files.write_text(f"{sentence}\n", verdict)
-    log.info("%s", sentence)
+    found = compare.compare(predictions, curated, task, heads, head, measure, options, seed)
+    files.write_json(found.plain(), json_path)
+    tables.write(found.table(), csv_path)
+    found.draw(svg_path)
+    files.write_text(f"{found.verdict}\n", verdict)
+    log.info("%s", found.verdict)
 
 
 @main.command(context_settings={"show_default": True})

@@ -14,8 +14,9 @@ import pandas as pd
 
 from classifiers.bootstrap import bootstrap, interval, resample
 from classifiers.figures import draw_intervals, save_svg
-from classifiers.heads import MISSING, Head, class_counts, head_targets
+from classifiers.heads import MISSING, Head, class_counts, head_targets, read_heads
 from classifiers.metrics import MEASURES, recalls
+from classifiers.options import CompareOptions
 from facedata import tables
 from facedata.split import units
 from facekit.errors import DataError
@@ -41,6 +42,102 @@ class Runs:
     pred: np.ndarray
     target: np.ndarray
     cluster: np.ndarray
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which arms of a task are better than the baseline.
+
+    Attributes:
+        task: its name.
+        head: that arms are compared by.
+        measure: of the head, a name.
+        words: the measure's name for people.
+        options: how they were compared.
+        num_images: of test, with a label.
+        records: one an arm, as of `compare_arms`.
+        verdict: one sentence.
+    """
+
+    task: str
+    head: Head
+    measure: str
+    words: str
+    options: CompareOptions
+    num_images: int
+    records: list[dict[str, Any]]
+    verdict: str
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything as JSON has it."""
+        return {
+            "task": self.task,
+            "head": self.head.name,
+            "measure": self.measure,
+            "baseline": self.options.baseline,
+            "confidence": self.options.confidence,
+            "adjustment": "bonferroni",
+            "num_comparisons": len(self.records) - 1,
+            "num_bootstrap": self.options.num_bootstrap,
+            "num_images": self.num_images,
+            "arms": self.records,
+            "verdict": self.verdict,
+        }
+
+    def table(self) -> pd.DataFrame:
+        """Return a row an arm, a column a class for the recalls."""
+        return records_table(self.records)
+
+    def draw(self, path: Path) -> None:
+        """Write the figure of the arms' intervals as SVG."""
+        draw(self.records, self.words, self.head, self.options.confidence, path)
+
+
+def compare(
+    predictions: Sequence[Path],
+    curated: Path,
+    task: str,
+    settings: Sequence[Any],
+    head: str,
+    measure: str,
+    options: CompareOptions,
+    seed: int,
+) -> Comparison:
+    """Compare the arms of a task on the same images of test, seed by seed.
+
+    Args:
+        predictions: of every arm and seed, see `read_runs`.
+        curated: labels, groups and clusters of the images.
+        task: its name.
+        settings: of its heads, as of `read_heads`.
+        head: to compare by.
+        measure: name of a measure, or RECALL.
+        options: how to compare.
+        seed: of the resamplings.
+
+    Raises:
+        DataError: the head is none of the task's or has no classes, or the predictions do not fit
+            together, see `read_runs`.
+    """
+    table = tables.read(curated, ["image_id"])
+    by_name = {one.name: one for one in read_heads(settings, table, str(curated))}
+    if head not in by_name or by_name[head].kind == "numeric":
+        names = [name for name, one in by_name.items() if one.classes]
+        raise DataError(f"head {head}: expected one of the task's heads with classes, {names}")
+    judged = by_name[head]
+    runs = read_runs(predictions, table, judged, options.baseline)
+    records = compare_arms(runs, judged, measure, options, seed)
+    words = measure_words(measure, runs.target, judged)
+    return Comparison(
+        task=task,
+        head=judged,
+        measure=measure,
+        words=words,
+        options=options,
+        num_images=len(runs.target),
+        records=records,
+        verdict=verdict_sentence(task, judged, words, runs, records, options.confidence),
+    )
 
 
 def read_runs(paths: Sequence[Path], curated: pd.DataFrame, head: Head, baseline: str) -> Runs:
@@ -141,7 +238,7 @@ def judge(low: float, high: float) -> str:
 
 
 def compare_arms(
-    runs: Runs, head: Head, measure: str, confidence: float, num_bootstrap: int, seed: int
+    runs: Runs, head: Head, measure: str, options: CompareOptions, seed: int
 ) -> list[dict[str, Any]]:
     """Return one record an arm, the baseline first.
 
@@ -149,9 +246,9 @@ def compare_arms(
         runs: predictions.
         head: that was predicted.
         measure: name of a measure, or RECALL.
-        confidence: of an arm's own interval, and of the intervals of all differences together:
-            with m arms besides the baseline each difference gets 1 - (1 - confidence) / m.
-        num_bootstrap: replicates.
+        options: number of replicates, and the confidence of an arm's own interval, which is also
+            that of the intervals of all differences together: with m arms besides the baseline each
+            difference gets 1 - (1 - confidence) / m.
         seed: of the random numbers.
 
     Returns:
@@ -167,12 +264,12 @@ def compare_arms(
     values = function(total)  # [num_arms, num_seeds]
     class_recalls = recalls(total).mean(axis=1)  # [num_arms, K]
     num_clusters, _, num_seeds, *_ = confusions.shape
-    resampling = resample(num_clusters, num_seeds, num_bootstrap, seed)
+    resampling = resample(num_clusters, num_seeds, options.num_bootstrap, seed)
     replicates = bootstrap(confusions, {measure: function}, resampling)[measure]
-    together = 1 - (1 - confidence) / max(len(runs.arms) - 1, 1)
+    together = 1 - (1 - options.confidence) / max(len(runs.arms) - 1, 1)
     records = []
     for i, arm in enumerate(runs.arms):
-        low, high = interval(replicates[:, i], confidence).tolist()
+        low, high = interval(replicates[:, i], options.confidence).tolist()
         record = {
             "arm": arm,
             "seeds": runs.seeds,

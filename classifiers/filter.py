@@ -2,16 +2,36 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from classifiers.data import ImagePool, to_batch
+from classifiers.checkpoint import load_classifier
+from classifiers.data import (
+    ImagePool,
+    check_size,
+    open_images,
+    read_geometry,
+    read_labelled,
+    to_batch,
+)
 from classifiers.heads import MISSING, Head, head_targets
-from classifiers.synthetic import SyntheticImages, by_rank, condition, sample_names
-from facedata import progress
+from classifiers.inference import predict
+from classifiers.options import FilterOptions
+from classifiers.synthetic import (
+    CANDIDATE_COLUMNS,
+    SyntheticImages,
+    by_rank,
+    condition,
+    open_synthetic,
+    read_deficits,
+    sample_names,
+)
+from facedata import progress, tables
 from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -20,6 +40,64 @@ THUMBNAIL = 8  # px; 12 and 16 tell fewer shifted copies of faces and of avatars
 CHUNK = 1024  # images whose distances to all train images are held at a time
 NUM_QUERIES = 2000  # train images at most whose nearest distance tells what is usual
 REASONS = ("low_probability", "memorized", "surplus")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What the filter reads.
+
+    Attributes:
+        teacher: a model that was trained on real images.
+        candidates: what was generated, by class.
+        images: generated images (.npy).
+        train_images: packed images of the teacher.
+        curated: images that survived curation.
+        splits: split of each image.
+        deficits: what each class lacks.
+    """
+
+    teacher: Path
+    candidates: Path
+    images: Path
+    train_images: Path
+    curated: Path
+    splits: Path
+    deficits: Path
+
+
+def filter_candidates(paths: Paths, options: FilterOptions, device: torch.device) -> pd.DataFrame:
+    """Return the candidates with what the teacher says of them; see `decide`.
+
+    Raises:
+        DataError: the teacher learned from more than real images or predicts nothing of what the
+            generator was told, or files do not fit together.
+    """
+    classifier, meta = load_classifier(paths.teacher)
+    if meta["arm"] != "real":
+        raise DataError(
+            f"{paths.teacher}: trained in the arm {meta['arm']}; the teacher is to be real"
+        )
+    size = read_geometry(meta["geometry"])
+    candidates = tables.read(paths.candidates, list(CANDIDATE_COLUMNS))
+    deficits = read_deficits(paths.deficits)
+    pool = open_synthetic(paths.images, candidates, size)
+    train = read_labelled(paths.curated, paths.splits, ["train"])
+    array = open_images(paths.train_images, train)
+    check_size(paths.train_images, array.shape, size)
+    train_pool = ImagePool([(array, train["row"].to_numpy(dtype=np.int64))])
+
+    outputs = predict(classifier.to(device), pool, options.batch, device, "candidates")
+    of_train = appearances(train_pool, options.batch)
+    distance = nearest_distances(appearances(pool, options.batch), of_train)
+    clusters = train["cluster"].to_numpy(dtype=np.int64)
+    min_distance = options.max_similarity * usual_distance(of_train, clusters)
+    log.info("memorized: nearer than %.4f to a train image", min_distance)
+    probability = teacher_probability(classifier.heads, candidates, outputs)
+    decided = decide(
+        candidates, deficits, probability, distance, options.min_probability, min_distance
+    )
+    log_shortfall(decided, deficits)
+    return decided
 
 
 def checked_heads(heads: Sequence[Head], attributes: Sequence[str]) -> list[Head]:

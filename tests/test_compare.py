@@ -13,6 +13,7 @@ from classifiers import compare
 from classifiers.bootstrap import bootstrap, interval, resample
 from classifiers.cli import main
 from classifiers.heads import Head
+from classifiers.options import CompareOptions
 from facedata import files, tables
 from facedata.split import units
 from facekit.errors import DataError
@@ -120,7 +121,7 @@ def test_intervals_match_a_direct_bootstrap(runs, measure):
 
 
 def test_means_and_differences_match_scikit_learn(runs):
-    records = compare.compare_arms(runs, HEAD, "macro_f1", 0.95, 200, 0)
+    records = compare.compare_arms(runs, HEAD, "macro_f1", CompareOptions(num_bootstrap=200), 0)
     values = np.array(
         [
             [sklearn.metrics.f1_score(runs.target, p, average="macro") for p in arm]
@@ -146,7 +147,8 @@ def test_images_of_a_group_are_drawn_together(tmp_path):
         one.pred[:] = np.where(together.cluster % 2 == 0, one.target, (one.target + 1) % 3)
     widths = []
     for one in (together, alone):
-        record = compare.compare_arms(one, HEAD, "accuracy", 0.95, 1000, 0)[0]
+        options = CompareOptions(num_bootstrap=1000)
+        record = compare.compare_arms(one, HEAD, "accuracy", options, 0)[0]
         widths.append(record["high"] - record["low"])
     assert widths[0] > 3 * widths[1]
 
@@ -161,11 +163,11 @@ def test_groups_and_duplicate_clusters_are_joined():
 
 
 def test_spread_between_seeds_widens_the_interval(runs):
-    same = compare.compare_arms(runs, HEAD, "accuracy", 0.95, 1000, 0)[1]
+    same = compare.compare_arms(runs, HEAD, "accuracy", CompareOptions(num_bootstrap=1000), 0)[1]
     pred = runs.pred.copy()
     pred[1, 1] = runs.pred[0, 1]  # the arm gains in one seed and not in the other
     apart = compare.Runs(runs.arms, runs.seeds, pred, runs.target, runs.cluster)
-    other = compare.compare_arms(apart, HEAD, "accuracy", 0.95, 1000, 0)[1]
+    other = compare.compare_arms(apart, HEAD, "accuracy", CompareOptions(num_bootstrap=1000), 0)[1]
     assert same["verdict"] == "better"
     assert other["verdict"] == compare.NO_DIFFERENCE
     assert other["difference_low"] <= 0 < other["difference_high"]
@@ -179,7 +181,9 @@ def test_equal_arms_are_seldom_called_different():
         hits = rng.random((2, 1, 200)) < 0.7
         pred = np.where(hits, target, (target + 1) % 3)
         runs = compare.Runs(["real", "x"], [0], pred, target, np.arange(200))
-        record = compare.compare_arms(runs, HEAD, "accuracy", 0.95, 300, trial)[1]
+        record = compare.compare_arms(
+            runs, HEAD, "accuracy", CompareOptions(num_bootstrap=300), trial
+        )[1]
         num_called += record["verdict"] != compare.NO_DIFFERENCE
     assert num_called <= 12  # 5 expected
 
@@ -189,7 +193,10 @@ def test_several_comparisons_widen_the_intervals(tmp_path):
     paths = write_runs(tmp_path, curated, {"real": 0.6, "a": 0.65, "b": 0.65})
     two = compare.read_runs(paths, curated, HEAD, "real")
     one = compare.read_runs(paths[:4], curated, HEAD, "real")
-    wide, narrow = (compare.compare_arms(x, HEAD, "accuracy", 0.95, 2000, 0)[1] for x in (two, one))
+    wide, narrow = (
+        compare.compare_arms(x, HEAD, "accuracy", CompareOptions(num_bootstrap=2000), 0)[1]
+        for x in (two, one)
+    )
     assert wide["difference"] == pytest.approx(narrow["difference"])
     ratio = (wide["difference_high"] - wide["difference_low"]) / (
         narrow["difference_high"] - narrow["difference_low"]
@@ -201,7 +208,7 @@ def test_classes_absent_from_a_replicate_do_no_harm():
     target = np.array([0] * 50 + [2])  # `middle` never occurs, `old` once
     runs = compare.Runs(["real", "x"], [0], np.stack([[target]] * 2), target, np.arange(51))
     for measure in ("macro_f1", "recall"):
-        records = compare.compare_arms(runs, HEAD, measure, 0.95, 500, 0)
+        records = compare.compare_arms(runs, HEAD, measure, CompareOptions(num_bootstrap=500), 0)
         assert records[1]["mean"] == records[1]["low"] == 1
         assert records[1]["difference_low"] == records[1]["difference_high"] == 0
         assert records[1]["verdict"] == compare.NO_DIFFERENCE
@@ -216,7 +223,7 @@ def test_many_images_take_seconds():
     pred = np.where(rng.random((3, 2, 2000)) < 0.8, target, rng.integers(0, 3, size=2000))
     runs = compare.Runs(["real", "a", "b"], [0, 1], pred, target, np.arange(2000))
     start = time.process_time()
-    compare.compare_arms(runs, HEAD, "macro_f1", 0.95, 2000, 0)
+    compare.compare_arms(runs, HEAD, "macro_f1", CompareOptions(num_bootstrap=2000), 0)
     assert time.process_time() - start < 10
 
 
@@ -280,6 +287,29 @@ def test_command_writes_verdict_figures_and_the_same_bytes_again(tmp_path):
     assert b"<svg" in first[2]
     assert invoke(arguments).exit_code == 0
     assert [(tmp_path / "out" / name).read_bytes() for name in names] == first
+
+
+def test_the_library_compares_files_without_a_command(tmp_path):
+    curated = make_curated()
+    paths = write_runs(tmp_path, curated, {"real": 0.6, "synth@1.0": 0.85})
+    arguments = options(tmp_path, curated, paths, num_bootstrap=200)
+    assert invoke(arguments).exit_code == 0
+    found = compare.compare(
+        paths,
+        tmp_path / "curated.parquet",
+        "faces",
+        HEADS,
+        "age",
+        "macro_f1",
+        CompareOptions(num_bootstrap=200),
+        seed=0,
+    )
+    assert found.plain() == files.read_json(tmp_path / "out" / "faces.json")
+    assert found.verdict.startswith("Task faces, macro F1 of age: synth@1.0 against real: better")
+    assert list(found.table()["arm"]) == ["real", "synth@1.0"]
+    found.draw(tmp_path / "figure.svg")
+    drawn = [path.read_bytes() for path in (tmp_path / "figure.svg", tmp_path / "out/faces.svg")]
+    assert drawn[0] == drawn[1]
 
 
 def test_baseline_alone_has_nothing_to_compare_with(tmp_path):
