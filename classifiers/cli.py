@@ -1,13 +1,13 @@
 """Command line of classifiers."""
 
 import logging
-from functools import partial
 from pathlib import Path
 
 import click
 
 from classifiers.options import (
     CompareOptions,
+    CrossvalOptions,
     EvaluateOptions,
     FiguresOptions,
     FilterOptions,
@@ -333,21 +333,7 @@ def filter(
 @main.command()
 @click.option("--images", type=IN_FILE, required=True, help="Packed images (classifier.npy).")
 @click.option("--screened", type=IN_FILE, required=True, help="Images to judge, with folds.")
-@click.option("--attributes", type=JSON, required=True, help="Whose labels are judged, a list.")
-@MODEL
-@click.option(
-    "--kimg",
-    type=NON_NEGATIVE,
-    required=True,
-    help="Thousands of images shown to each fold's network; 0: linear models on frozen features.",
-)
-@click.option(
-    "--passes",
-    type=click.IntRange(min=1),
-    required=True,
-    help="Over all folds; from the second on, labels that the first contradicts are left out.",
-)
-@RECIPE
+@command_options.options(CrossvalOptions)
 @COMPUTE
 @click.option("--seed", type=SEED, required=True, help="Of weights, order and augmentation.")
 @click.option("--predictions", type=OUT_FILE, required=True, help="Output: out-of-fold.")
@@ -355,16 +341,7 @@ def filter(
 def crossval(
     images: Path,
     screened: Path,
-    attributes: list,
-    backbone: str,
-    weights: str,
-    kimg: float,
-    passes: int,
-    batch: int,
-    lr: float,
-    weight_decay: float,
-    label_smoothing: float,
-    precision: str,
+    options: CrossvalOptions,
     threads: int,
     device: str,
     seed: int,
@@ -379,56 +356,13 @@ def crossval(
         --batch 64 --lr 0.0015 --weight-decay 0.05 --label-smoothing 0.05 \\
         --precision auto --threads 2 --seed 0 --predictions out_of_fold.parquet
     """
-    import numpy
-
-    from classifiers import crossval, inference, optim, training
-    from classifiers.augment import LIGHT, View
-    from classifiers.backbones import build_classifier
-    from classifiers.data import ImagePool, open_images
-    from classifiers.heads import read_heads
-    from classifiers.losses import Loss
+    from classifiers import crossval
     from facedata import machine, tables
 
     machine.tune(threads)
     the_device = machine.find_device(device)
-    table = tables.read(screened, ["image_id", "row", "fold"])
-    array = open_images(images, table)
-    settings = crossval.attribute_heads(table, attributes)
-    if not settings:
-        log.warning("%s: no attribute whose labels could be judged", screened)
-        tables.write(crossval.predictions_table(table, [], {}, {}), predictions)
-        return
-    heads = read_heads(settings, table, str(screened))
-    targets = crossval.all_targets(table, heads)
-
-    size = array.shape[1:3]
-    view = View(size, size)
-    build = partial(build_classifier, backbone, weights, heads, view)
-    if kimg:
-        num_fitted = len(table) * (1 - 1 / table["fold"].nunique())
-        recipe = training.Recipe(
-            epochs=1000 * kimg / num_fitted,
-            batch=batch,
-            optimizer=optim.Optimizer(lr, weight_decay),
-            schedule=optim.Schedule(),
-            view=view,
-            augment=LIGHT,
-            precision=training.resolve_precision(precision, the_device),
-            seed=seed,
-        )
-        loss = Loss(label_smoothing=label_smoothing)
-        outputs = crossval.trained_outputs(
-            images, table, heads, targets, build, recipe, loss, passes, the_device, threads
-        )
-    else:
-        pool = ImagePool([(array, table["row"].to_numpy(dtype="int64"))])
-        parts: list = []
-        classifier = build(seed).to(the_device)
-        inference.raw_outputs(classifier, pool, training.VAL_BATCH, the_device, "features", parts)
-        features = numpy.concatenate(parts)
-        folds = table["fold"].to_numpy(dtype="int64")
-        outputs = crossval.frozen_outputs(features, targets, folds, heads)
-    tables.write(crossval.predictions_table(table, heads, targets, outputs), predictions)
+    found = crossval.predict_out_of_fold(images, screened, options, seed, the_device, threads)
+    tables.write(found, predictions)
 
 
 @main.command()

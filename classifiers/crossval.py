@@ -14,12 +14,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from classifiers import training
-from classifiers.backbones import Classifier
-from classifiers.data import ImagePool
-from classifiers.heads import MISSING, Head, head_targets
-from classifiers.inference import Outputs, predict, prediction_columns
+from classifiers.augment import LIGHT, View
+from classifiers.backbones import Classifier, build_classifier
+from classifiers.data import ImagePool, open_images
+from classifiers.heads import MISSING, Head, head_targets, read_heads
+from classifiers.inference import Outputs, predict, prediction_columns, raw_outputs
 from classifiers.losses import Loss
-from facedata import labels, progress
+from classifiers.optim import Optimizer, Schedule
+from classifiers.options import CrossvalOptions
+from facedata import labels, progress, tables
 from facedata.packed import read_images
 from facedata.workers import ordered_map
 from facekit.errors import DataError
@@ -29,6 +32,75 @@ log = logging.getLogger(__name__)
 C = 0.001  # inverse strength of the penalty, for standardised features in the hundreds
 MAX_ITERATIONS = 500
 PREDICT_BATCH = 64  # images at a time: several networks share the memory
+
+
+def predict_out_of_fold(
+    images: Path,
+    screened: Path,
+    options: CrossvalOptions,
+    seed: int,
+    device: torch.device,
+    num_workers: int,
+) -> pd.DataFrame:
+    """Predict each image's labels by models that were fitted to the other folds.
+
+    Args:
+        images: packed images (.npy).
+        screened: table of image_id, row, fold and the attributes to judge.
+        options: what is judged, and how the models are trained; without kimg linear models are
+            fitted to frozen features.
+        seed: of weights, order and augmentation.
+        device: to compute on.
+        num_workers: folds at a time, on the CPU; the result does not depend on it.
+
+    Returns:
+        image_id, fold and each head's predictions, see `predictions_table`; no more columns where
+        no attribute can be judged.
+
+    Raises:
+        DataError: files do not fit together, an attribute is none of the table's, the folds are too
+            few for one, or the loss is no longer finite.
+    """
+    table = tables.read(screened, ["image_id", "row", "fold"])
+    array = open_images(images, table)
+    names = tables.attributes(table) if options.attributes == "all" else options.attributes
+    settings = attribute_heads(table, names)
+    if not settings:
+        log.warning("%s: no attribute whose labels could be judged", screened)
+        return predictions_table(table, [], {}, {})
+    heads = read_heads(settings, table, str(screened))
+    targets = all_targets(table, heads)
+    view = View(array.shape[1:3], array.shape[1:3])
+    build = partial(build_classifier, options.backbone, options.weights, heads, view)
+    if options.kimg:
+        num_fitted = len(table) * (1 - 1 / table["fold"].nunique())
+        recipe = training.Recipe(
+            epochs=1000 * options.kimg / num_fitted,
+            batch=options.batch,
+            optimizer=Optimizer(options.lr, options.weight_decay),
+            schedule=Schedule(),
+            view=view,
+            augment=LIGHT,
+            precision=training.resolve_precision(options.precision, device),
+            seed=seed,
+        )
+        loss = Loss(label_smoothing=options.label_smoothing)
+        outputs = trained_outputs(
+            images, table, heads, targets, build, recipe, loss, options.passes, device, num_workers
+        )
+    else:
+        pool = ImagePool([(array, table["row"].to_numpy(dtype=np.int64))])
+        features = pooled_features(build(seed).to(device), pool, device)
+        folds = table["fold"].to_numpy(dtype=np.int64)
+        outputs = frozen_outputs(features, targets, folds, heads)
+    return predictions_table(table, heads, targets, outputs)
+
+
+def pooled_features(classifier: Classifier, pool: ImagePool, device: torch.device) -> np.ndarray:
+    """Return what a classifier's backbone makes of images, float32 [N, num_features]."""
+    parts: list[np.ndarray] = []
+    raw_outputs(classifier, pool, training.VAL_BATCH, device, "features", parts)
+    return np.concatenate(parts)
 
 
 def attribute_heads(table: pd.DataFrame, attributes: Sequence[str]) -> list[dict]:

@@ -7,12 +7,17 @@ from pydantic import Field
 
 from facekit.errors import DataError
 from facekit.options import (
+    Attributes,
+    BelowOne,
     Count,
+    NotNegative,
     NotNegativeCount,
     OpenShare,
     Options,
+    Positive,
     Share,
     Text,
+    TwoOrMore,
     Whole,
     option,
 )
@@ -47,6 +52,50 @@ def _leaves(values: Any, wanted: set[str], prefix: str):
         return
     for key, value in values.items():
         yield from _leaves(value, wanted, f"{prefix}{key}.")
+
+
+class ModelOptions(Options):
+    """What a classifier is built of."""
+
+    backbone: Text = option("tf_efficientnet_lite0", "A model of timm, or inception_resnet_v1.")
+    weights: Text = option(
+        "packaged",
+        "packaged (Lite0 to 2 of EfficientNet), imagenet, vggface2, casia-webface, none or a file.",
+    )
+
+
+class RecipeOptions(Options):
+    """How weights follow from images, whatever the training is for."""
+
+    batch: TwoOrMore = option(32, "Images a step.")
+    lr: Positive = option(0.0015, "Largest learning rate.")
+    weight_decay: NotNegative = option(0.01, "Of weight matrices.")
+    label_smoothing: BelowOne = option(
+        0.05, "Share of the target that is given to all classes alike."
+    )
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", "Of the network's computations; auto: bf16 where the device is fast at it."
+    )
+
+
+class JudgeOptions(Options):
+    """Which labels are judged, and by how much training."""
+
+    attributes: Literal["all"] | Attributes = option(
+        "all", "Whose labels are judged: all but those derived from others, or a list."
+    )
+    kimg: NotNegative = option(
+        6.0,
+        "Thousands of images shown to each fold's network; 0: linear models on frozen features.",
+    )
+    passes: Count = option(
+        1, "Over all folds; from the second on, labels that the first contradict are left out."
+    )
+    batch: TwoOrMore = option(32, "Images a step.")
+
+
+class CrossvalOptions(JudgeOptions, ModelOptions, RecipeOptions):
+    """How each image's labels are predicted by models that were fitted to the other folds."""
 
 
 class FiguresOptions(Options):

@@ -18,10 +18,12 @@ from classifiers.backbones import build_classifier
 from classifiers.cli import main
 from classifiers.heads import MISSING, Head, read_heads
 from classifiers.losses import Loss
+from classifiers.options import CrossvalOptions
 from facedata import labels, tables
 from facekit.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
+CPU = torch.device("cpu")
 AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=17.0)
 RECIPE = training.Recipe(3, 16, optim.Optimizer(0.01, 0.01), optim.Schedule(), VIEW, LIGHT)
 
@@ -81,6 +83,20 @@ def test_command_predicts_every_image(screened, tmp_path, kimg, passes):
     assert "age: median out-of-fold error" in output
     run(options(screened, again, kimg=kimg, passes=passes))
     pd.testing.assert_frame_equal(tables.read(again), predictions)
+
+
+def test_the_library_predicts_out_of_fold_without_a_command(screened, tmp_path):
+    path, given = tmp_path / "screened.parquet", ["color", "age"]
+    kept = ["image_id", "row", "fold", *given]
+    tables.write(screened.table[kept], path)
+    settings = CrossvalOptions(backbone=BACKBONE, weights="none", kimg=0)
+    assert settings.attributes == "all"
+    found = crossval.predict_out_of_fold(screened.images, path, settings, 0, CPU, num_workers=1)
+    run(options(screened, tmp_path / "out.parquet", attributes=given, screened=path))
+    pd.testing.assert_frame_equal(tables.read(tmp_path / "out.parquet"), found)
+    with pytest.raises(DataError, match="no attribute 'mouth'"):
+        wrong = settings.model_copy(update={"attributes": ("mouth",)})
+        crossval.predict_out_of_fold(screened.images, path, wrong, 0, CPU, num_workers=1)
 
 
 def test_folds_side_by_side_give_the_same_as_one_after_the_other(screened, tmp_path):
