@@ -746,7 +746,7 @@ class MinibatchStdLayer(nn.Module):
             ValueError: the batch is no multiple of the group, or C none of num_channels.
         """
         num, channels, height, width = x.shape
-        group = num if self.group_size is None else min(self.group_size, num)
+        group = max(num if self.group_size is None else min(self.group_size, num), 1)
         if num % group:
             raise ValueError(
                 f"mbstd_group_size: {group} does not divide the batch of {num} samples;"
@@ -757,7 +757,8 @@ class MinibatchStdLayer(nn.Module):
                 f"mbstd_num_channels: {self.num_channels} does not divide {channels} feature maps"
             )
         # Samples of equal index modulo num / group belong together.
-        y = x.reshape(group, num // group, self.num_channels, -1, height, width)
+        features = channels // self.num_channels
+        y = x.reshape(group, num // group, self.num_channels, features, height, width)
         y = y - y.mean(dim=0)  # not .var(), whose second derivative is inaccurate
         y = (y.square().mean(dim=0) + EPSILON).sqrt()  # [N / group, F, C / F, H, W]
         y = y.mean(dim=[2, 3, 4]).repeat(group, 1)  # [N, F]

@@ -24,7 +24,7 @@ using at::Tensor;
 constexpr int64_t MOST_PARTS = 32;
 
 Tensor channels_last(const Tensor& x) {
-  TORCH_CHECK(x.dim() == 4 && x.scalar_type() == at::kFloat && x.numel() > 0,
+  TORCH_CHECK(x.dim() == 4 && x.scalar_type() == at::kFloat && x.size(1) > 0,
               "expected float32 images, found ", x.scalar_type(), " ", x.sizes());
   return x.contiguous(at::MemoryFormat::ChannelsLast);
 }
@@ -134,6 +134,11 @@ std::tuple<Tensor, Tensor, Tensor> norm_act(const Tensor& x_any, const Tensor& w
   for (int64_t c = 0; c < channels; c++) {
     Moments all;
     for (int64_t part = 0; part < parts; part++) all.add(moments[part * channels + c]);
+    if (all.count == 0) {  // a batch without pixels moves nothing
+      means[c] = 0;
+      inverses[c] = float(1 / std::sqrt(eps));
+      continue;
+    }
     means[c] = float(all.mean);
     inverses[c] = float(1 / std::sqrt(all.squares / all.count + eps));
     const double var = all.squares / (all.count - 1);

@@ -308,7 +308,8 @@ def _by_matrices(x: Tensor, terms: tuple, y_axis: Axis, x_axis: Axis) -> Tensor:
     for row_taps, col_taps in terms:
         rows = axis_matrix(row_taps, y_axis, x.device, x.dtype)
         cols = axis_matrix(col_taps, x_axis, x.device, x.dtype)
-        y = (x.reshape(-1, width) @ cols.T).reshape(num * channels, height, -1)
+        y = x.reshape(num * channels * height, width) @ cols.T
+        y = y.reshape(num * channels, height, x_axis.size_out)
         y = torch.bmm(rows.expand(num * channels, -1, -1), y)
         total = y if total is None else total.add_(y)
     return total.reshape(num, channels, y_axis.size_out, x_axis.size_out)

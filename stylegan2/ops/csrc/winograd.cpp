@@ -133,7 +133,7 @@ struct Block {
 int64_t tiles_of_a_block(int64_t tiles, int64_t channels, int64_t least) {
   const int64_t most = std::max(SCRATCH / (POSITIONS * channels), least);
   const int64_t threads = at::get_num_threads();
-  const int64_t each = (tiles + threads - 1) / threads;  // of a thread
+  const int64_t each = std::max<int64_t>((tiles + threads - 1) / threads, 1);  // of a thread
   const int64_t blocks = (each + most - 1) / most;
   return ((each + blocks - 1) / blocks + ROWS - 1) / ROWS * ROWS;
 }
