@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from facedata import files, split, tables
+from facedata.options import Stratify
 
 FOLDS = 5
 NUM_PEOPLE = 10_177
@@ -154,7 +155,7 @@ def measure_other(table: pd.DataFrame) -> dict:
 def measure_folds(table: pd.DataFrame) -> dict:
     """Return what that compares with: our folds of all images, without the command around them."""
     start, cpu = time.perf_counter(), time.process_time()
-    fold = split.assign_folds(table, list(SHARES), "each", FOLDS, seed=0)
+    fold = split.assign_folds(table, Stratify(stratify=list(SHARES), balance="each"), FOLDS, seed=0)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     labels = (table[list(SHARES)] == "yes").to_numpy(dtype=int)
     folds = deviation(labels, fold.to_numpy(dtype=int))

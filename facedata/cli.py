@@ -1,11 +1,24 @@
 """Command line of facedata."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from facedata import adapters, command
+from facedata.options import (
+    CurateCommandOptions,
+    DedupOptions,
+    DeficitsOptions,
+    FacesOptions,
+    InspectOptions,
+    PackOptions,
+    ReviewOptions,
+    ScreenOptions,
+    SplitOptions,
+)
+from facekit.command_options import options
 
 
 @click.group(cls=command.Group)
@@ -14,74 +27,59 @@ def main() -> None:
     """Explore, clean, split and pack face thumbnails."""
 
 
-# What the stages of curation read, and what happens to images that the pixels' checks flagged.
-FINDINGS = command.options(
-    click.option("--index", type=command.IN_FILE, required=True, help="One row an image."),
-    click.option("--rejected", type=command.IN_FILE, required=True, help="Rows not in the index."),
-    click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image."),
-    click.option("--faces", type=command.IN_FILE, required=True, help="Face of each image."),
-    click.option("--duplicates", type=command.IN_FILE, required=True, help="Pairs of duplicates."),
+def in_file(flag: str, help: str, *names: str, required: bool = True) -> Callable:
+    """Return an option for a file to read."""
+    return click.option(flag, *names, type=command.IN_FILE, required=required, help=help)
+
+
+def out_file(flag: str, help: str, *names: str) -> Callable:
+    """Return an option for a file to write."""
+    return click.option(flag, *names, type=command.OUT_FILE, required=True, help=f"Output: {help}")
+
+
+INDEX = in_file("--index", "One row an image.")
+REJECTED = in_file("--rejected", "Rows not in the index.")
+INSPECTION = in_file("--inspection", "Facts of each image.")
+IMAGES = in_file("--images", "Packed thumbnails.")
+FACES = in_file("--faces", "Face of each image.")
+DUPLICATES = in_file("--duplicates", "Pairs of duplicates.")
+LABEL_ISSUES = in_file(
+    "--label-issues",
+    "Labels that are probably wrong (CSV), if judged.",
+    "issues",
+    required=False,
 )
-TOLERANCE = click.option(
-    "--tolerance",
-    type=command.JSON,
-    required=True,
-    help="Difference up to which numbers of duplicates agree, by attribute: {age: 5}.",
-)
+CURATED = in_file("--curated", "Images that stayed.")
+SPLITS = in_file("--splits", "Split of each image.")
+PACK = in_file("--pack", "Pack of the train split (.npy).")
 DERIVED = click.option(
     "--derived",
     type=command.JSON,
     default="[]",
     help="Attributes made of others (by bins or jointly): they follow their sources.",
 )
-POLICY = command.options(
-    click.option(
-        "--non-faces",
-        type=click.Choice(["drop", "keep"]),
-        required=True,
-        help="Pictures without a face; the detector knows photographs, not cartoons.",
-    ),
-    click.option(
-        "--several-faces",
-        type=click.Choice(["drop", "keep"]),
-        required=True,
-        help="Pictures with more than one face.",
-    ),
-    click.option(
-        "--duplicate-policy",
-        type=click.Choice(["keep_best", "keep_all"]),
-        required=True,
-        help="Keep one image of each cluster, or all of them (in one split).",
-    ),
-    click.option(
-        "--conflicts",
-        type=click.Choice(["drop", "majority", "keep"]),
-        required=True,
-        help="Clusters whose labels disagree: drop them whole, give them the label that most of"
-        " them have, or keep them and flag them.",
-    ),
-    TOLERANCE,
-    DERIVED,
-)
-STRATIFY = command.options(
-    click.option("--stratify", type=command.NAMES, required=True, help="Attributes, or all."),
-    click.option(
-        "--balance",
-        type=click.Choice(["joint", "each"]),
-        required=True,
-        help="Keep the shares of each attribute's classes, or also of their joint classes.",
-    ),
+DATASET = click.option("--dataset", required=True, help="Name of the data set, for the title.")
+SEED = click.option("--seed", type=command.SEED, required=True, help="Seed of all that is drawn.")
+WORKERS = click.option(
+    "--workers", type=command.NUM_WORKERS, required=True, help="Processes or threads."
 )
 
 
 @main.command()
-@click.option("--adapter", type=click.Choice(adapters.ADAPTERS), required=True, help="Layout.")
+@click.option(
+    "--adapter", type=click.Choice(list(adapters.ADAPTERS)), required=True, help="Layout."
+)
 @click.option("--root", type=command.OUT_DIR, required=True, help="Folder of the data set.")
-@click.option("--settings", type=command.JSON, required=True, help="Settings of the adapter.")
-@click.option("--seed", type=command.SEED, required=True, help="Seed of what an adapter draws.")
-@click.option("--index", type=command.OUT_FILE, required=True, help="Output: one row an image.")
-@click.option("--rejected", type=command.OUT_FILE, required=True, help="Output: what is not in it.")
-@click.option("--notes", type=command.OUT_FILE, required=True, help="Output: values repaired.")
+@click.option(
+    "--settings",
+    type=command.JSON,
+    default="{}",
+    help="Settings of the adapter, as an object; what it lacks has its default.",
+)
+@SEED
+@out_file("--index", "one row an image.")
+@out_file("--rejected", "what is not in it.")
+@out_file("--notes", "values repaired.")
 @command.recorded("index")
 def ingest(
     adapter: str,
@@ -96,7 +94,7 @@ def ingest(
 
     \b
     facedata ingest --adapter imagefolder --root photos \\
-        --settings '{"attribute": "hair_color", "classes": "all", "split": []}' \\
+        --settings '{"attribute": "hair_color", "classes": ["red", "brown"]}' \\
         --seed 0 --index index.parquet --rejected rejected.csv --notes notes.csv
     """
     from facedata import ingest, tables
@@ -108,20 +106,15 @@ def ingest(
 
 
 @main.command()
-@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
+@INDEX
 @click.option("--root", type=command.IN_DIR, required=True, help="Folder of the data set.")
-@click.option("--geometries", type=command.JSON, required=True, help="Sizes to pack, by name.")
-@click.option("--workers", type=command.NUM_WORKERS, required=True, help="Processes.")
-@click.option("--inspection", type=command.OUT_FILE, required=True, help="Output: facts of each.")
+@options(InspectOptions)
+@WORKERS
+@out_file("--inspection", "facts of each.")
 @click.option("--images", type=command.OUT_DIR, required=True, help="Output: packed thumbnails.")
 @command.recorded("inspection")
 def inspect(
-    index: Path,
-    root: Path,
-    geometries: dict[str, Any],
-    workers: int,
-    inspection: Path,
-    images: Path,
+    index: Path, root: Path, options: InspectOptions, workers: int, inspection: Path, images: Path
 ) -> None:
     """Decode every image once: facts, hashes, quality and packed thumbnails.
 
@@ -130,56 +123,22 @@ def inspect(
         --geometries '{"classifier": {"height": 128, "width": 128, "fit": "pad"}}' \\
         --inspection inspection.parquet --images images
     """
-    from facedata import columns, geometry, inspect
+    from facedata import columns, inspect
 
     table = columns.read(index, ["image_id", "path"])
-    sizes = geometry.read_geometries(geometries)
-    inspect.inspect(table, root, sizes, workers, images, inspection)
+    inspect.inspect(table, root, options.geometries, workers, images, inspection)
 
 
 @main.command()
-@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
-@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
-@click.option(
-    "--min-probability",
-    type=click.FloatRange(0, 1),
-    required=True,
-    help="Of a face that counts as one.",
-)
-@click.option(
-    "--min-face-share",
-    type=click.FloatRange(0, 1, min_open=True),
-    required=True,
-    help="Smallest face looked for, as a share of the image's height.",
-)
-@click.option(
-    "--several-probability",
-    type=click.FloatRange(0, 1),
-    required=True,
-    help="Of a second face that makes several.",
-)
-@click.option(
-    "--several-share",
-    type=click.FloatRange(0, 1, min_open=True),
-    required=True,
-    help="Smallest size of a second face, as a share of the main face's.",
-)
-@click.option("--batch", type=click.IntRange(min=1), required=True, help="Images at a time.")
+@INSPECTION
+@IMAGES
+@options(FacesOptions)
 @click.option("--threads", type=command.NUM_WORKERS, required=True, help="Threads on the CPU.")
 @command.DEVICE
-@click.option("--faces", type=command.OUT_FILE, required=True, help="Output: face of each image.")
+@out_file("--faces", "face of each image.")
 @command.recorded("faces")
 def faces(
-    inspection: Path,
-    images: Path,
-    min_probability: float,
-    min_face_share: float,
-    several_probability: float,
-    several_share: float,
-    batch: int,
-    threads: int,
-    device: str,
-    faces: Path,
+    inspection: Path, images: Path, options: FacesOptions, threads: int, device: str, faces: Path
 ) -> None:
     """Look for a face in every packed image.
 
@@ -196,8 +155,7 @@ def faces(
     found = detection.detect_faces(
         packed.read_images(images),
         table["row"].to_numpy(dtype="int64"),
-        detection.Thresholds(min_probability, min_face_share, several_probability, several_share),
-        batch,
+        options,
         machine.find_device(device),
     )
     found.insert(0, "image_id", table["image_id"].to_numpy())
@@ -205,33 +163,19 @@ def faces(
 
 
 @main.command()
-@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
-@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
-@click.option("--thumbs", type=command.IN_FILE, required=True, help="Gray thumbnails.")
-@click.option(
-    "--max-distance",
-    type=click.IntRange(0, 32),
-    required=True,
-    help="Differing bits of two perceptual hashes up to which the pixels are compared.",
-)
-@click.option(
-    "--max-difference",
-    type=click.FloatRange(0, 1),
-    required=True,
-    help="Share of a picture's structure that its duplicate may fail to explain.",
-)
-@TOLERANCE
+@INDEX
+@INSPECTION
+@in_file("--thumbs", "Gray thumbnails.")
+@options(DedupOptions)
 @DERIVED
-@click.option("--workers", type=command.NUM_WORKERS, required=True, help="Threads.")
-@click.option("--duplicates", type=command.OUT_FILE, required=True, help="Output: pairs.")
+@WORKERS
+@out_file("--duplicates", "pairs.")
 @command.recorded("duplicates")
 def dedup(
     index: Path,
     inspection: Path,
     thumbs: Path,
-    max_distance: int,
-    max_difference: float,
-    tolerance: dict[str, float],
+    options: DedupOptions,
     derived: list[dict[str, Any]],
     workers: int,
     duplicates: Path,
@@ -247,27 +191,23 @@ def dedup(
 
     table = tables.read(index, ["image_id"])
     hashes = ["image_id", "row", "pixel_hash", "phash", "phash_mirror"]
-    facts = tables.read(inspection, hashes)
+    facts = tables.rows_of(tables.read(inspection, hashes), table["image_id"], inspection)
     pairs = dedup.find_duplicates(
-        table,
-        tables.rows_of(facts, table["image_id"], inspection),
-        arrays.read_thumbs(thumbs),
-        max_distance,
-        max_difference,
-        tolerance,
-        derived,
-        workers,
+        table, facts, arrays.read_thumbs(thumbs), options, derived, workers
     )
     tables.write(pairs, duplicates)
 
 
 @main.command()
-@FINDINGS
-@POLICY
-@STRATIFY
-@click.option("--folds", type=click.IntRange(min=2), required=True, help="Parts of all images.")
-@click.option("--seed", type=command.SEED, required=True, help="Seed of the shuffle.")
-@click.option("--screened", type=command.OUT_FILE, required=True, help="Output: what passes.")
+@INDEX
+@REJECTED
+@INSPECTION
+@FACES
+@DUPLICATES
+@options(ScreenOptions)
+@DERIVED
+@SEED
+@out_file("--screened", "what passes.")
 @command.recorded("screened")
 def screen(
     index: Path,
@@ -275,15 +215,8 @@ def screen(
     inspection: Path,
     faces: Path,
     duplicates: Path,
-    non_faces: str,
-    several_faces: str,
-    duplicate_policy: str,
-    conflicts: str,
-    tolerance: dict[str, float],
+    options: ScreenOptions,
     derived: list[dict[str, Any]],
-    stratify: list[str] | str,
-    balance: str,
-    folds: int,
     seed: int,
     screened: Path,
 ) -> None:
@@ -300,42 +233,24 @@ def screen(
     from facedata import curate, split, tables
 
     found = curate.read_findings(index, rejected, inspection, faces, duplicates)
-    policy = curate.Policy(
-        non_faces,
-        several_faces,
-        duplicate_policy,
-        conflicts,
-        label_issues="report",
-        max_score=0.0,
-        tolerance=tolerance,
-    )
-    table = curate.screen(found, policy, derived)
-    table["fold"] = split.assign_folds(table, stratify, balance, folds, seed)
+    table = curate.screen(found, options, derived)
+    table["fold"] = split.assign_folds(table, options, options.folds, seed)
     tables.write(table, screened)
 
 
 @main.command()
-@FINDINGS
-@click.option(
-    "--label-issues", type=command.IN_FILE, help="Labels that are probably wrong (CSV), if judged."
-)
-@POLICY
-@click.option(
-    "--label-policy",
-    type=click.Choice(["report", "drop", "weight"]),
-    required=True,
-    help="Images with a label issue: keep them, drop them, or weigh them by its score.",
-)
-@click.option(
-    "--max-score",
-    type=click.FloatRange(0, 1),
-    required=True,
-    help="A label issue with a smaller score counts.",
-)
-@click.option("--curation", type=command.IN_FILE, help="A reviewer's list (CSV); it wins.")
-@click.option("--curated", type=command.OUT_FILE, required=True, help="Output: what stays.")
-@click.option("--dropped", type=command.OUT_FILE, required=True, help="Output: the rest, and why.")
-@click.option("--decisions", type=command.OUT_FILE, required=True, help="Output: one row each.")
+@INDEX
+@REJECTED
+@INSPECTION
+@FACES
+@DUPLICATES
+@LABEL_ISSUES
+@options(CurateCommandOptions)
+@DERIVED
+@in_file("--curation", "A reviewer's list (CSV); it wins.", required=False)
+@out_file("--curated", "what stays.")
+@out_file("--dropped", "the rest, and why.")
+@out_file("--decisions", "one row each.")
 @command.recorded("curated")
 def curate(
     index: Path,
@@ -343,15 +258,9 @@ def curate(
     inspection: Path,
     faces: Path,
     duplicates: Path,
-    label_issues: Path | None,
-    non_faces: str,
-    several_faces: str,
-    duplicate_policy: str,
-    conflicts: str,
-    tolerance: dict[str, float],
+    issues: Path | None,
+    options: CurateCommandOptions,
     derived: list[dict[str, Any]],
-    label_policy: str,
-    max_score: float,
     curation: Path | None,
     curated: Path,
     dropped: Path,
@@ -370,54 +279,28 @@ def curate(
     """
     from facedata import curate, tables
 
-    found = curate.read_findings(index, rejected, inspection, faces, duplicates, label_issues)
+    found = curate.read_findings(index, rejected, inspection, faces, duplicates, issues)
     review = curate.Review()
     if curation is not None:
         review = curate.read_review(
             curation, found.index, found.rejected, found.inspection, derived
         )
-    policy = curate.Policy(
-        non_faces,
-        several_faces,
-        duplicate_policy,
-        conflicts,
-        label_policy,
-        max_score,
-        tolerance,
-    )
-    kept, decided = curate.curate(found, review, policy, derived)
+    kept, decided = curate.curate(found, review, options, derived)
     tables.write(decided, decisions)
     tables.write(curate.dropped(decided), dropped)
     tables.write(kept, curated)
 
 
 @main.command()
-@click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
-@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
-@click.option("--train", type=command.SHARE, required=True, help="Share of each class to fit.")
-@STRATIFY
-@click.option(
-    "--official",
-    type=click.Choice(["keep", "ignore"]),
-    required=True,
-    help="The official split, where there is one.",
-)
-@click.option("--folds", type=click.IntRange(min=2), required=True, help="Parts of train.")
-@click.option("--seed", type=command.SEED, required=True, help="Seed of the shuffle.")
-@click.option("--splits", type=command.OUT_FILE, required=True, help="Output: split and fold.")
-@click.option("--check", type=command.OUT_FILE, required=True, help="Output: shares and tests.")
+@CURATED
+@INSPECTION
+@options(SplitOptions)
+@SEED
+@out_file("--splits", "split and fold.")
+@out_file("--check", "shares and tests.")
 @command.recorded("splits")
 def split(
-    curated: Path,
-    inspection: Path,
-    train: float,
-    stratify: list[str] | str,
-    balance: str,
-    official: str,
-    folds: int,
-    seed: int,
-    splits: Path,
-    check: Path,
+    curated: Path, inspection: Path, options: SplitOptions, seed: int, splits: Path, check: Path
 ) -> None:
     """Assign every image to train, val or test, class by class, and train to folds.
 
@@ -432,21 +315,21 @@ def split(
     facts = tables.read(inspection, ["image_id", "pixel_hash"])
     facts = tables.rows_of(facts, table["image_id"], inspection)
     table = table.assign(pixel_hash=facts["pixel_hash"])
-    assigned = split.assign_splits(table, train, stratify, balance, official, folds, seed)
-    files.write_json(split.check(table, assigned, stratify, balance, official), check)
+    assigned = split.assign_splits(table, options, seed)
+    files.write_json(split.check(table, assigned, options), check)
     tables.write(assigned, splits)
 
 
 @main.command()
-@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
-@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
-@click.option("--faces", type=command.IN_FILE, required=True, help="Face of each image.")
-@click.option("--duplicates", type=command.IN_FILE, required=True, help="Pairs of duplicates.")
-@click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
-@click.option("--splits", type=command.IN_FILE, required=True, help="Split of each image.")
-@click.option("--dropped", type=command.IN_FILE, required=True, help="The others, and why.")
+@INDEX
+@INSPECTION
+@FACES
+@DUPLICATES
+@CURATED
+@SPLITS
+@in_file("--dropped", "The others, and why.")
 @DERIVED
-@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
+@IMAGES
 @click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: a folder.")
 @command.recorded("outdir", "run.json")
 def eda(
@@ -491,15 +374,15 @@ def eda(
 
 
 @main.command()
-@click.option("--curated", type=command.IN_FILE, required=True, help="Images that stayed.")
-@click.option("--splits", type=command.IN_FILE, required=True, help="Split of each image.")
-@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
-@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
+@CURATED
+@SPLITS
+@INSPECTION
+@IMAGES
 @click.option(
     "--split", type=click.Choice(["train", "val", "test"]), required=True, help="What to pack."
 )
-@click.option("--condition", type=command.JSON, required=True, help="Attributes of the classes.")
-@click.option("--pack", type=command.OUT_FILE, required=True, help="Output: the pack (.npy).")
+@options(PackOptions)
+@out_file("--pack", "the pack (.npy).")
 @command.recorded("pack")
 def pack(
     curated: Path,
@@ -507,7 +390,7 @@ def pack(
     inspection: Path,
     images: Path,
     split: str,
-    condition: list[str],
+    options: PackOptions,
     pack: Path,
 ) -> None:
     """Pack the images of a split with their classes, for a GAN.
@@ -532,13 +415,13 @@ def pack(
         assigned,
         facts[boxes].to_numpy(dtype="int64"),
         split,
-        condition,
+        options,
     )
 
 
 @main.command()
-@click.option("--pack", type=command.IN_FILE, required=True, help="Pack to export (.npy).")
-@click.option("--zip", "archive", type=command.OUT_FILE, required=True, help="Output: the archive.")
+@PACK
+@out_file("--zip", "the archive.", "archive")
 @command.recorded("archive")
 def export_zip(pack: Path, archive: Path) -> None:
     """Write a pack as the ZIP archive that other StyleGAN tools train on.
@@ -552,16 +435,11 @@ def export_zip(pack: Path, archive: Path) -> None:
 
 
 @main.command()
-@click.option("--pack", type=command.IN_FILE, required=True, help="Pack of the train split.")
-@click.option(
-    "--minority-below",
-    type=click.FloatRange(0, 1),
-    required=True,
-    help="A class with less than this share of the largest class's images is a minority.",
-)
-@click.option("--deficits", type=command.OUT_FILE, required=True, help="Output: one row a class.")
+@PACK
+@options(DeficitsOptions)
+@out_file("--deficits", "one row a class.")
 @command.recorded("deficits")
-def deficits(pack: Path, minority_below: float, deficits: Path) -> None:
+def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
     """Count what each minority class lacks to be as large as the largest class.
 
     \b
@@ -571,19 +449,14 @@ def deficits(pack: Path, minority_below: float, deficits: Path) -> None:
     from facedata import deficits as counting
     from facedata import packed, tables
 
-    tables.write(counting.find_deficits(packed.read_pack(pack), minority_below), deficits)
+    tables.write(counting.find_deficits(packed.read_pack(pack), options), deficits)
 
 
 @main.command()
-@click.option("--screened", type=command.IN_FILE, required=True, help="Images that were judged.")
-@click.option("--predictions", type=command.IN_FILE, required=True, help="Out of fold.")
-@click.option(
-    "--derived",
-    type=command.JSON,
-    required=True,
-    help="Attributes made of others: they are as doubtful as their source.",
-)
-@click.option("--label-issues", type=command.OUT_FILE, required=True, help="Output: worst first.")
+@in_file("--screened", "Images that were judged.")
+@in_file("--predictions", "Out of fold.")
+@DERIVED
+@out_file("--label-issues", "worst first.")
 @command.recorded("label_issues")
 def labels(
     screened: Path, predictions: Path, derived: list[dict[str, Any]], label_issues: Path
@@ -603,25 +476,21 @@ def labels(
 
 
 @main.command()
-@click.option("--index", type=command.IN_FILE, required=True, help="One row an image.")
-@click.option("--inspection", type=command.IN_FILE, required=True, help="Facts of each image.")
-@click.option("--images", type=command.IN_FILE, required=True, help="Packed thumbnails.")
-@click.option("--faces", type=command.IN_FILE, required=True, help="Face of each image.")
-@click.option("--duplicates", type=command.IN_FILE, required=True, help="Pairs of duplicates.")
-@click.option("--decisions", type=command.IN_FILE, required=True, help="What curation decided.")
-@click.option(
-    "--label-issues", type=command.IN_FILE, help="Labels that are probably wrong (CSV), if judged."
-)
-@click.option("--curation", type=command.IN_FILE, help="The reviewer's list so far (CSV).")
+@INDEX
+@INSPECTION
+@IMAGES
+@FACES
+@DUPLICATES
+@in_file("--decisions", "What curation decided.")
+@LABEL_ISSUES
+@in_file("--curation", "The reviewer's list so far (CSV).", required=False)
 @DERIVED
-@click.option("--dataset", required=True, help="Name of the data set, for the title.")
+@DATASET
 @click.option(
     "--saved-as", required=True, help="Where the saved list belongs, for the page to say."
 )
-@click.option(
-    "--max-images", type=click.IntRange(min=1), required=True, help="Pictures on the page."
-)
-@click.option("--page", type=command.OUT_FILE, required=True, help="Output: the page (HTML).")
+@options(ReviewOptions)
+@out_file("--page", "the page (HTML).")
 @command.recorded("page")
 def review(
     index: Path,
@@ -630,12 +499,12 @@ def review(
     faces: Path,
     duplicates: Path,
     decisions: Path,
-    label_issues: Path | None,
+    issues: Path | None,
     curation: Path | None,
     derived: list[dict[str, Any]],
     dataset: str,
     saved_as: str,
-    max_images: int,
+    options: ReviewOptions,
     page: Path,
 ) -> None:
     """Write one self-contained page on which flagged images are kept, dropped or relabelled.
@@ -651,16 +520,16 @@ def review(
 
     data = review.read_data(
         *(index, inspection, images, faces, duplicates, decisions),
-        *(label_issues, curation, derived),
+        *(issues, curation, derived),
     )
-    files.write_text(review.make_page(data, dataset, saved_as, max_images), page)
+    files.write_text(review.make_page(data, dataset, saved_as, options), page)
 
 
 @main.command()
 @click.option("--results", type=command.IN_DIR, required=True, help="Folder of the run.")
-@click.option("--dataset", required=True, help="Name of the data set, for the title.")
+@DATASET
 @click.option("--tasks", type=command.JSON, required=True, help="Tasks: a list of {name, heads}.")
-@click.option("--page", type=command.OUT_FILE, required=True, help="Output: the page (HTML).")
+@out_file("--page", "the page (HTML).")
 @command.recorded("page", name="report.run.json")  # index.run.json is that of ingest
 def report(results: Path, dataset: str, tasks: list[dict[str, Any]], page: Path) -> None:
     """Write one self-contained page: verdict, data, generator, classifiers, provenance.

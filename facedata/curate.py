@@ -14,6 +14,7 @@ import pandas as pd
 from facedata import tables
 from facedata.conflicts import disagreements
 from facedata.derived import derive
+from facedata.options import CheckOptions, CurateCommandOptions
 from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -23,33 +24,6 @@ ACTIONS = ("keep", "drop", "relabel")
 MISSING = "NA"  # a reviewer's value that takes a label away
 DROPPED_COLUMNS = ["image_id", "table_row", "reason", "detail"]
 FLAGS = ("non_face", "several_faces", "label_conflict", "label_issue", "reviewed")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What happens to images that a check flagged.
-
-    Attributes:
-        non_faces: `drop` or `keep` pictures without a face.
-        several_faces: `drop` or `keep` pictures with more than one.
-        duplicates: `keep_best` keeps one image of each cluster, `keep_all` every one.
-        conflicts: of a cluster whose labels disagree, `drop` all images; give them the label that
-            most of them have (`majority`), or drop them all if none has most; or `keep` its images
-            as those of other clusters.
-        label_issues: `report` does nothing, `drop` drops the image, `weight` keeps it with the
-            issue's score as its weight.
-        max_score: an issue with a smaller score (0..1) counts.
-        tolerance: attribute -> difference of the numbers of a cluster that is no disagreement, in
-            the attribute's units; 0 for those not named.
-    """
-
-    non_faces: str
-    several_faces: str
-    duplicates: str
-    conflicts: str
-    label_issues: str
-    max_score: float
-    tolerance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -276,20 +250,21 @@ def relabel(
 
 
 def screen(
-    findings: Findings, policy: Policy, derived: Sequence[Mapping[str, Any]] = ()
+    findings: Findings, options: CheckOptions, derived: Sequence[Mapping[str, Any]] = ()
 ) -> pd.DataFrame:
     """Return the images that the pixels' checks let pass: no label issues, no reviewer.
 
     Args and columns: as in `curate`.
     """
-    curated, _ = curate(replace(findings, label_issues=None), Review(), policy, derived)
+    checks = CurateCommandOptions(**options.model_dump(include=set(CheckOptions.model_fields)))
+    curated, _ = curate(replace(findings, label_issues=None), Review(), checks, derived)
     return curated
 
 
 def curate(
     findings: Findings,
     review: Review,
-    policy: Policy,
+    options: CurateCommandOptions,
     derived: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the images that stay, and the decision on every row of the data set.
@@ -303,7 +278,7 @@ def curate(
     Args:
         findings: what the stages before found out.
         review: the reviewer's list.
-        policy: what to do with what was found.
+        options: what to do with what was found.
         derived: attributes made of others; they follow their source.
 
     Returns:
@@ -335,10 +310,10 @@ def curate(
     drop(out, "reviewer", ids.map(review.dropped))
     found = findings.faces.set_index("image_id").reindex(ids).set_index(index.index)
     flags = {name: found[name].eq(True) for name in ("non_face", "several_faces")}
-    if policy.non_faces == "drop":
+    if options.non_faces == "drop":
         surest = "face probability " + found["probability"].map("{:.3f}".format)
         drop(flags["non_face"] & ~exempt, "non_face", surest)
-    if policy.several_faces == "drop":
+    if options.several_faces == "drop":
         drop(flags["several_faces"] & ~exempt, "several_faces")
     if len(labels.columns):  # a data set may have no attributes at all
         drop(labels.isna().all(axis=1) & ~exempt, "no_label")
@@ -350,7 +325,7 @@ def curate(
         cluster[reason.isna()],
         _best_first(labels, findings.inspection),
         exempt,
-        policy,
+        options,
         derived,
     )
     flags["label_conflict"] = pd.Series(index.index.isin(settled.conflicts), index=index.index)
@@ -360,13 +335,13 @@ def curate(
     index = relabel(index, settled.labels, derived)
 
     # What a classifier tells that did not learn from it.
-    score, told = _issues(ids, findings.label_issues, policy.max_score, review, derived)
+    score, told = _issues(ids, findings.label_issues, options.max_score, review, derived)
     flags["label_issue"] = score.notna()
     doubted = flags["label_issue"] & ~exempt
-    if policy.label_issues == "drop":
+    if options.label_issues == "drop":
         drop(doubted, "label_issue", told)
     weight = pd.Series(1.0, index=index.index)
-    if policy.label_issues == "weight":
+    if options.label_issues == "weight":
         weight = weight.where(~doubted, score)
 
     flags["reviewed"] = ids.isin(review.kept) | out | relabelled
@@ -420,7 +395,7 @@ def _settle(
     cluster: pd.Series,
     rank: pd.Series,
     exempt: pd.Series,
-    policy: Policy,
+    options: CurateCommandOptions,
     derived: Sequence[Mapping[str, Any]],
 ) -> _Settled:
     """Return what is to be done with each cluster of several images.
@@ -430,7 +405,7 @@ def _settle(
         cluster: of the same images.
         rank: place of each image by quality, the best has the smallest.
         exempt: images that stay.
-        policy: what to do.
+        options: what to do.
         derived: attributes that follow from others; they have no vote of their own.
     """
     settled = _Settled()
@@ -438,7 +413,7 @@ def _settle(
     names = labels.columns.to_numpy()
     voting = np.flatnonzero(~labels.columns.isin([item["name"] for item in derived]))
     codes, values = _codes(labels)
-    is_disputed = disagreements(labels, cluster.to_numpy(), policy.tolerance, derived).to_numpy()
+    is_disputed = disagreements(labels, cluster.to_numpy(), options.tolerance, derived).to_numpy()
     order = np.argsort(cluster.to_numpy(), kind="stable")
     ends = np.flatnonzero(np.diff(cluster.to_numpy()[order])) + 1
     for number, rows in enumerate(np.split(order, ends)):
@@ -448,12 +423,12 @@ def _settle(
         chosen = members[exempt[members]]
         others = members.difference(chosen)
         disputed = np.flatnonzero(is_disputed[number]).tolist()
-        if disputed and policy.conflicts != "keep":
+        if disputed and options.conflicts != "keep":
             votes = {}
-            if policy.conflicts == "majority":
+            if options.conflicts == "majority":
                 ballots = rows[exempt[members]] if len(chosen) else rows
                 votes = {a: _majority(codes[ballots, a]) for a in voting if a in disputed}
-            if policy.conflicts == "drop" or None in votes.values():
+            if options.conflicts == "drop" or None in votes.values():
                 settled.disputed |= dict.fromkeys(others, ";".join(names[disputed]))
                 continue
             for a, winner in votes.items():
@@ -461,7 +436,7 @@ def _settle(
                 settled.labels |= {(ids[at], names[a]): label for at in others}
         if disputed:
             settled.conflicts += list(members)
-        if policy.duplicates == "keep_best":
+        if options.duplicate_policy == "keep_best":
             stay = chosen if len(chosen) else members[[rank[members].argmin()]]
             settled.copies |= dict.fromkeys(members.difference(stay), f"of {ids[stay[0]]}")
     return settled

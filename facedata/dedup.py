@@ -16,6 +16,7 @@ import pandas as pd
 from facedata import arrays, hamming, progress, tables
 from facedata.conflicts import disagreements
 from facedata.inspect import phash
+from facedata.options import DedupOptions
 from facedata.workers import threaded_map
 from facekit.errors import DataError
 
@@ -413,9 +414,7 @@ def find_duplicates(
     index: pd.DataFrame,
     inspection: pd.DataFrame,
     thumbs: np.ndarray,
-    max_distance: int,
-    max_difference: float,
-    tolerance: Mapping[str, float],
+    options: DedupOptions,
     derived: Sequence[Mapping[str, Any]],
     num_threads: int,
 ) -> pd.DataFrame:
@@ -426,9 +425,7 @@ def find_duplicates(
         inspection: rows of the same images in the same order: image_id, row, pixel_hash, phash,
             phash_mirror.
         thumbs: as in `find_pairs`.
-        max_distance: as in `find_pairs`.
-        max_difference: as in `find_pairs`.
-        tolerance: as in `disagreements`.
+        options: which pairs count, and when their labels agree.
         derived: as in `disagreements`.
         num_threads: as in `find_pairs`.
 
@@ -444,7 +441,9 @@ def find_duplicates(
             f"{len(thumbs)} thumbnails, but {decodable.sum()} images that decoded; inspect again"
         )
     inspection, labels = inspection[decodable], index.loc[decodable, tables.attributes(index)]
-    pairs = find_pairs(inspection, thumbs, max_distance, max_difference, num_threads)
+    pairs = find_pairs(
+        inspection, thumbs, options.max_distance, options.max_difference, num_threads
+    )
     _report(pairs)
     ids = inspection["image_id"].to_numpy()
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
@@ -455,7 +454,7 @@ def find_duplicates(
             "distance": pairs["distance"],
             "kind": pairs["kind"],
             "cluster": pairs["cluster"],
-            "conflict": conflicts(labels, a, b, tolerance, derived),
+            "conflict": conflicts(labels, a, b, options.tolerance, derived),
             "difference": pairs["difference"],
         }
     )

@@ -3,19 +3,19 @@
 import numpy as np
 import pandas as pd
 
+from facedata.options import DeficitsOptions
 from facedata.packed import Pack
 from facekit.errors import DataError
 
 COLUMNS = ("class", "name", "count", "deficit")
 
 
-def find_deficits(pack: Pack, minority_below: float) -> pd.DataFrame:
+def find_deficits(pack: Pack, options: DeficitsOptions) -> pd.DataFrame:
     """Return what each class of a pack lacks to be as large as the largest.
 
     Args:
         pack: images of train.
-        minority_below: a class with less than this share of the largest class's images is a
-            minority; only those lack images.
+        options: which classes are minorities; only those lack images.
 
     Returns:
         One row a class, in the order of ids: class (int), name, the attributes, count, deficit.
@@ -32,5 +32,5 @@ def find_deficits(pack: Pack, minority_below: float) -> pd.DataFrame:
     columns = {"class": range(len(count)), "name": pack.class_names}
     for place, name in enumerate(pack.attributes):
         columns[name] = [values[place] for values in pack.classes]
-    deficit = np.where(count < minority_below * largest, largest - count, 0)
+    deficit = np.where(count < options.minority_below * largest, largest - count, 0)
     return pd.DataFrame({**columns, "count": count, "deficit": deficit})

@@ -1,7 +1,6 @@
 """Faces: where a detector finds one in each packed image, and which images seem to hold none."""
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from facenet_pytorch import MTCNN
 from torch.nn import functional
 
 from facedata import progress
+from facedata.options import FacesOptions
 
 log = logging.getLogger(__name__)
 
@@ -26,30 +26,10 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """What counts as a face.
-
-    Attributes:
-        min_probability: of a face that counts, 0..1.
-        min_face_share: smallest face looked for, as a share of the image's height; smaller ones
-            take longer.
-        several_probability: of a second face that makes several, 0..1.
-        several_share: its smallest size (root of the box's area in the picture) as a share of the
-            main face's.
-    """
-
-    min_probability: float
-    min_face_share: float
-    several_probability: float
-    several_share: float
-
-
 def detect_faces(
     images: np.ndarray,
     rows: np.ndarray,
-    thresholds: Thresholds,
-    batch: int,
+    options: FacesOptions,
     device: torch.device,
 ) -> pd.DataFrame:
     """Return what the detector finds in packed images.
@@ -60,8 +40,7 @@ def detect_faces(
     Args:
         images: uint8 [M, H, W, 3], may be a memory map: a batch is read at a time.
         rows: the images wanted, int [N].
-        thresholds: what counts as a face.
-        batch: images at a time.
+        options: what counts as a face.
         device: where the detector runs.
 
     Returns:
@@ -74,13 +53,15 @@ def detect_faces(
     height, width = images.shape[1:3]
     scale = max(1.0, MIN_HEIGHT / height)
     # A smallest face larger than the picture would leave the detector without any scale.
-    smallest = scale * min(thresholds.min_face_share * height, height, width)
+    smallest = scale * min(options.min_face_share * height, height, width)
     detector = MTCNN(min_face_size=smallest, device=device)
     found = np.full((len(rows), len(COLUMNS)), np.nan)
     with progress.bar() as bar:
         task = bar.add_task("faces", total=len(rows))
-        for start in range(0, len(rows), batch):
-            part = torch.from_numpy(np.ascontiguousarray(images[rows[start : start + batch]]))
+        for start in range(0, len(rows), options.batch):
+            part = torch.from_numpy(
+                np.ascontiguousarray(images[rows[start : start + options.batch]])
+            )
             part = _enlarge(part.to(device), scale)
             for i, (boxes, probabilities, points) in enumerate(
                 zip(*detector.detect(part, landmarks=True), strict=True)
@@ -88,7 +69,7 @@ def detect_faces(
                 if boxes is not None:
                     boxes, points = np.asarray(boxes) / scale, np.asarray(points) / scale
                 found[start + i] = _main_face(
-                    boxes, probabilities, points, (width, height), thresholds
+                    boxes, probabilities, points, (width, height), options
                 )
             bar.advance(task, len(part))
     table = pd.DataFrame(found, columns=COLUMNS)
@@ -116,7 +97,7 @@ def _main_face(
     probabilities: np.ndarray,
     points: np.ndarray,
     size: tuple[int, int],
-    thresholds: Thresholds,
+    options: FacesOptions,
 ) -> list[float]:
     """Return one image's row of COLUMNS.
 
@@ -125,18 +106,18 @@ def _main_face(
         probabilities: [n].
         points: [n, 5, 2].
         size: width and height of the picture in pixels.
-        thresholds: what counts as a face.
+        options: what counts as a face.
     """
     if boxes is None:
         return [0, 0.0, *[np.nan] * (len(COLUMNS) - 3), False]
     boxes, probabilities = np.asarray(boxes, float), np.asarray(probabilities, float)
-    sure = probabilities >= thresholds.min_probability
+    sure = probabilities >= options.min_probability
     # A face counts by what of it is in the picture: one at the edge is not the main one.
     seen = boxes.clip(0, [*size, *size])
     sizes = np.sqrt((seen[:, 2] - seen[:, 0]) * (seen[:, 3] - seen[:, 1]))
     main = int(np.argmax(np.where(sure, sizes, -1) if sure.any() else probabilities))
-    second = (probabilities >= thresholds.several_probability) & (
-        sizes >= thresholds.several_share * sizes[main]
+    second = (probabilities >= options.several_probability) & (
+        sizes >= options.several_share * sizes[main]
     )
     second[main] = False
     points = np.asarray(points, float)[main].ravel()

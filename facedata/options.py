@@ -117,7 +117,11 @@ class CurateOptions(Policy):
     max_score: Share = option(0.1, "A label issue with a smaller score counts.")
 
 
-class CurateCommandOptions(CurateOptions, Tolerance):
+class CheckOptions(Policy, Tolerance):
+    """All that the checks of pixels and of duplicates decide by."""
+
+
+class CurateCommandOptions(CurateOptions, CheckOptions):
     """All that decides which images stay."""
 
 
@@ -143,7 +147,7 @@ class JudgedFolds(Options):
     )
 
 
-class ScreenOptions(Policy, Tolerance, Stratify, JudgedFolds):
+class ScreenOptions(CheckOptions, Stratify, JudgedFolds):
     """Which images have labels that can be judged, and by how many models."""
 
 

@@ -1,13 +1,13 @@
 """Pack: the images of one split with their classes, for a GAN to learn from."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from facedata import packed, tables
+from facedata.options import PackOptions
 from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def pack_split(
     splits: pd.DataFrame,
     boxes: np.ndarray,
     split: str,
-    condition: Sequence[str],
+    options: PackOptions,
 ) -> None:
     """Write the pack of a split; images without a label of the condition are left out.
 
@@ -45,11 +45,12 @@ def pack_split(
         splits: split of the same images, in the same order.
         boxes: content boxes (left, top, right, bottom) in pixels of the same images, int [N, 4].
         split: train, val or test.
-        condition: attributes that make the classes; none: unconditional, all images are of class 0.
+        options: attributes that make the classes; none: unconditional, all images are of class 0.
 
     Raises:
         DataError: an attribute cannot make classes, or no image is left.
     """
+    condition = list(options.condition)
     for name in condition:
         if name not in tables.attributes(curated):
             found = ", ".join(tables.attributes(curated))
@@ -57,7 +58,7 @@ def pack_split(
         if not isinstance(curated[name].dtype, pd.CategoricalDtype):
             raise DataError(f"--condition: {name} is numeric; make classes of it by bins")
 
-    labels = curated[list(condition)]
+    labels = curated[condition]
     labelled = labels.notna().all(axis=1)
     in_train = labelled & (splits["split"] == "train")
     classes = find_classes(labels[in_train]) if condition else []

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from facedata import curate, inline, packed, tables
 from facedata.geometry import box_columns
+from facedata.options import ReviewOptions
 from facekit.errors import DataError
 
 MAX_HEIGHT = 160  # px of a picture on the page; larger thumbnails are scaled down
@@ -102,16 +103,16 @@ def read_data(
     )
 
 
-def make_page(data: Data, dataset: str, saved_as: str, max_images: int) -> str:
+def make_page(data: Data, dataset: str, saved_as: str, options: ReviewOptions) -> str:
     """Return the page as HTML text.
 
     Args:
         data: what is shown.
         dataset: its name, for the title and for what the browser remembers.
         saved_as: where the saved list belongs, for the page to say.
-        max_images: pictures on the page; what is left out is counted.
+        options: how many pictures it holds; what is left out is counted.
     """
-    content = {"dataset": dataset, "saved_as": saved_as, **gallery(data, max_images)}
+    content = {"dataset": dataset, "saved_as": saved_as, **gallery(data, options)}
     # Inside <script> only `<` could end the text; as an escape it is the same JSON.
     text = json.dumps(content, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
     script = resources.files("facedata").joinpath("templates/review.js").read_text("utf-8")
@@ -127,7 +128,7 @@ def make_page(data: Data, dataset: str, saved_as: str, max_images: int) -> str:
     )
 
 
-def gallery(data: Data, max_images: int) -> dict[str, Any]:
+def gallery(data: Data, options: ReviewOptions) -> dict[str, Any]:
     """Return the page's content as plain values.
 
     Returns:
@@ -146,7 +147,7 @@ def gallery(data: Data, max_images: int) -> dict[str, Any]:
         "non_faces": _flagged(data, "non_face"),
         "several_faces": _flagged(data, "several_faces"),
     }
-    sections, number = _share_out(found, max_images)
+    sections, number = _share_out(found, options.max_images)
     undecodable = data.decisions[data.row.isna().to_numpy()]
     made_of = {item["name"]: curate.sources_of(item) for item in data.derived}
     return {

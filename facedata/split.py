@@ -11,13 +11,13 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from facedata import contingency, tables
+from facedata.options import SplitOptions, Stratify
 from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 UNIT_COLUMNS = ("group", "cluster", "pixel_hash")  # images with an equal value stay together
-ALL = "all"  # stratify: every categorical attribute
 MISSING = "(missing)"  # a class of its own
 JOINT = "joint class"  # column of them; no attribute has a space in its name
 MAX_LONE = 0.05  # share of the images whose joint class is a single unit, to be placed by it
@@ -48,21 +48,21 @@ def units(table: pd.DataFrame) -> np.ndarray:
     return pd.factorize(component)[0]
 
 
-def strata(table: pd.DataFrame, stratify: Sequence[str] | str, balance: str) -> pd.DataFrame:
+def strata(table: pd.DataFrame, options: Stratify) -> pd.DataFrame:
     """Return the columns whose classes keep their shares, category columns without NA, [N].
 
     Args:
         table: attributes, one row an image.
-        stratify: names of categorical attributes, or `all` of them.
-        balance: `each` attribute, or also the `joint` classes of all of them (last column).
+        options: which attributes; where their joint classes count, these are the last column.
 
     Raises:
         DataError: an attribute does not exist or is numeric.
     """
-    if stratify == ALL:
-        stratify = [name for name in tables.attributes(table) if _is_categorical(table[name])]
+    names = options.stratify
+    if names == "all":
+        names = tuple(name for name in tables.attributes(table) if _is_categorical(table[name]))
     columns = {}
-    for name in stratify:
+    for name in names:
         if name not in tables.attributes(table):
             found = ", ".join(tables.attributes(table))
             raise DataError(f"--stratify: no attribute {name!r}, there are {found}")
@@ -70,7 +70,7 @@ def strata(table: pd.DataFrame, stratify: Sequence[str] | str, balance: str) -> 
             raise DataError(f"--stratify: {name} is numeric; make classes of it by bins")
         columns[name] = as_classes(table[name])
     labels = pd.DataFrame(columns, index=table.index)
-    if balance == "joint" and len(columns) > 1:
+    if options.balance == "joint" and len(columns) > 1:
         labels[JOINT] = _joint(labels)
     return labels
 
@@ -318,18 +318,13 @@ def _swap(
 
 
 def assign_folds(
-    table: pd.DataFrame,
-    stratify: Sequence[str] | str,
-    balance: str,
-    num_folds: int,
-    seed: int,
+    table: pd.DataFrame, options: Stratify, num_folds: int, seed: int
 ) -> pd.arrays.IntegerArray:
     """Assign every image to a fold, units whole, each class in equal shares.
 
     Args:
         table: cluster, group and attributes, one row an image.
-        stratify: as for `assign_splits`.
-        balance: as for `assign_splits`.
+        options: which classes come in equal shares.
         num_folds: >= 2.
         seed: of the shuffle.
 
@@ -341,7 +336,7 @@ def assign_folds(
     """
     unit = units(table)
     rng = np.random.default_rng([seed, 1])
-    labels = strata(table, stratify, balance)
+    labels = strata(table, options)
     fold = distribute(unit, labels, [1 / num_folds] * num_folds, rng)
     if len(np.unique(fold)) < num_folds:
         raise DataError(
@@ -351,15 +346,7 @@ def assign_folds(
     return pd.array(fold, dtype="Int64")
 
 
-def assign_splits(
-    curated: pd.DataFrame,
-    train: float,
-    stratify: Sequence[str] | str,
-    balance: str,
-    official: str,
-    num_folds: int,
-    seed: int,
-) -> pd.DataFrame:
+def assign_splits(curated: pd.DataFrame, options: SplitOptions, seed: int) -> pd.DataFrame:
     """Assign every image to train, val or test, and those of train to a fold.
 
     An official split is honoured: official val and test images stay what they are, the others are
@@ -368,12 +355,7 @@ def assign_splits(
 
     Args:
         curated: image_id, cluster, group, official_split, attributes and, if known, pixel_hash.
-        train: share of each class used to fit; val and test halve the rest.
-        stratify: attributes whose classes keep their shares, or `all` that are categorical; a
-            missing label is a class of its own.
-        balance: `each` attribute keeps its shares, or `joint`: also the joint classes of all.
-        official: `keep` the official split where there is one, or `ignore` it.
-        num_folds: parts of train, >= 2.
+        options: how they are dealt; a missing label is a class of its own.
         seed: of the shuffle.
 
     Returns:
@@ -382,10 +364,11 @@ def assign_splits(
     Raises:
         DataError: an attribute cannot be stratified on, or a split or fold would be empty.
     """
-    unit, labels = units(curated), strata(curated, stratify, balance)
+    unit, labels = units(curated), strata(curated, options)
+    train = options.train
     share = (1 - train) / 2
     rng = np.random.default_rng([seed, 0])
-    if official == "ignore" or curated["official_split"].isna().all():
+    if options.official == "ignore" or curated["official_split"].isna().all():
         part = distribute(unit, labels, [train, share, share], rng, place_rare=True)
     else:
         part = _official(curated["official_split"], unit)
@@ -405,7 +388,7 @@ def assign_splits(
 
     fold = pd.array([pd.NA] * len(part), dtype="Int64")
     fit = np.flatnonzero(part == 0)
-    fold[fit] = assign_folds(curated.iloc[fit], stratify, balance, num_folds, seed)
+    fold[fit] = assign_folds(curated.iloc[fit], options, options.folds, seed)
     counts = ", ".join(f"{name} {(part == p).sum()}" for p, name in enumerate(SPLITS))
     log.info("%s, of %d units", counts, unit.max() + 1)
     return pd.DataFrame(
@@ -428,21 +411,13 @@ def _official(official: pd.Series, unit: np.ndarray) -> np.ndarray:
     return part.groupby(unit).transform("max").to_numpy(copy=True)
 
 
-def check(
-    curated: pd.DataFrame,
-    splits: pd.DataFrame,
-    stratify: Sequence[str] | str,
-    balance: str,
-    official: str,
-) -> dict[str, Any]:
+def check(curated: pd.DataFrame, splits: pd.DataFrame, options: SplitOptions) -> dict[str, Any]:
     """Return what a reader needs to trust a split, as plain values for JSON.
 
     Args:
         curated: as for `assign_splits`.
         splits: its result.
-        stratify: as for `assign_splits`.
-        balance: as for `assign_splits`.
-        official: as for `assign_splits`.
+        options: as for `assign_splits`.
 
     Returns:
         images and shares (by split); folds (images of each); units; straddling (groups, clusters
@@ -466,7 +441,7 @@ def check(
         raise DataError(
             f"split: values in more than one split or fold: {found}; expected none, split again"
         )
-    labels = strata(curated, stratify, balance)
+    labels = strata(curated, options)
     counts = splits["split"].value_counts(sort=False)  # in the order of SPLITS
     attributes = {
         name: _balance(as_classes(curated[name]), splits) for name in tables.attributes(curated)
@@ -494,7 +469,7 @@ def check(
         },
         "attributes": attributes,
         "joint": _differences(*_counts(labels[JOINT], splits)) if JOINT in labels else None,
-        "notes": _notes(curated, splits, labels, official),
+        "notes": _notes(curated, splits, labels, options.official),
     }
 
 

@@ -8,9 +8,9 @@ from PIL import Image
 from unseen_photos import noise, portrait
 
 from facedata import align
-from facedata.faces import Thresholds, detect_faces
+from facedata.faces import detect_faces
 from facedata.geometry import fit_image
-from facedata.options import Geometry
+from facedata.options import FacesOptions, Geometry
 from facedata.resample import to_rgbx
 
 # Where faces lie in thumbnails of 96x120 px: eyes, nose, corners of the mouth.
@@ -77,7 +77,7 @@ def test_faces_of_photos_come_to_lie_as_told(finder, height, angle):
     boxes, points = finder.find(image)
     assert len(boxes) == 1
     cut = align.cut_face(image, points[0], FRAMING, GEOMETRY)
-    faces = detect_faces(cut[None], np.array([0]), Thresholds(0.9, 0.2, 0.95, 0.5), 1, CPU)
+    faces = detect_faces(cut[None], np.array([0]), FacesOptions(several_share=0.5), CPU)
     again = faces[align.POINT_COLUMNS].to_numpy().reshape(5, 2)
     # No face has all five where the framing has them: they agree as far as a similarity can.
     fitted = align.similarity(points[0], FRAMING)

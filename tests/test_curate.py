@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from facedata import cli, curate, tables
+from facedata.options import CurateCommandOptions
 from facekit.errors import DataError
 
-POLICY = curate.Policy(
+POLICY = CurateCommandOptions(
     non_faces="drop",
     several_faces="keep",
-    duplicates="keep_best",
+    duplicate_policy="keep_best",
     conflicts="drop",
     label_issues="report",
     max_score=0.2,
@@ -85,7 +86,7 @@ def reviewed(run, tmp_path, text: str) -> curate.Review:
 def decided(run, review=None, **policy):
     """Return what stays and the table of decisions, both by image."""
     review = review or curate.Review()
-    kept, decisions = curate.curate(run, review, replace(POLICY, **policy), DERIVED)
+    kept, decisions = curate.curate(run, review, POLICY.model_copy(update=policy), DERIVED)
     of_index = decisions.iloc[len(run.rejected) :]
     return kept.set_index("image_id"), of_index.set_index("image_id")
 
@@ -93,7 +94,7 @@ def decided(run, review=None, **policy):
 def curated(run, review=None, **policy):
     """Return what stays and what does not."""
     review = review or curate.Review()
-    kept, decisions = curate.curate(run, review, replace(POLICY, **policy), DERIVED)
+    kept, decisions = curate.curate(run, review, POLICY.model_copy(update=policy), DERIVED)
     return kept, curate.dropped(decisions)
 
 
@@ -147,7 +148,7 @@ def test_no_row_is_lost(run, tmp_path, values):
 
 
 def test_curated_has_row_and_cluster(run):
-    kept, _ = curated(run, non_faces="keep", duplicates="keep_all", conflicts="keep")
+    kept, _ = curated(run, non_faces="keep", duplicate_policy="keep_all", conflicts="keep")
     assert kept["image_id"].tolist() == list("abcdefij")
     assert kept["row"].tolist() == [0, 1, 2, 3, 4, 5, 7, 8]
     assert kept["cluster"].tolist()[:6] == [0, 0, 1, 1, 2, 2]
@@ -181,7 +182,7 @@ def test_policies_keep_what_they_say(run):
     kept, dropped = curated(run, conflicts="keep")
     assert kept["image_id"].tolist() == ["b", "c", "f", "j"]  # larger, first, sharper
     assert reasons(dropped)["e"] == "duplicate"
-    kept, _ = curated(run, duplicates="keep_all")
+    kept, _ = curated(run, duplicate_policy="keep_all")
     assert kept["image_id"].tolist() == ["a", "b", "j"]
     kept, dropped = curated(run, several_faces="drop")
     assert kept["image_id"].tolist() == ["b"]
@@ -190,7 +191,7 @@ def test_policies_keep_what_they_say(run):
 
 def test_kept_images_tell_what_was_found(run):
     run = with_issues(run, ("b", "gender", "f", 0.05))
-    kept, _ = decided(run, non_faces="keep", conflicts="keep", duplicates="keep_all")
+    kept, _ = decided(run, non_faces="keep", conflicts="keep", duplicate_policy="keep_all")
     assert kept["flags"].to_dict() == {
         "a": "",
         "b": "label_issue",
@@ -242,7 +243,7 @@ def test_majority_gives_the_kept_image_the_label_of_most(run):
 def test_majority_makes_derived_attributes_again(run):
     run = cluster_of(run, "a", "b", "c")  # age 20 20 40; a and c have the age group wrong
     run.index.loc[[0, 1, 2], "gender"] = "m"
-    kept, _ = decided(run, conflicts="majority", duplicates="keep_all")
+    kept, _ = decided(run, conflicts="majority", duplicate_policy="keep_all")
     assert kept.loc[["a", "b", "c"], "age"].tolist() == [20.0] * 3
     assert kept.loc[["a", "b", "c"], "age_group"].tolist() == ["young"] * 3
 
@@ -277,7 +278,7 @@ def test_what_the_reviewer_set_decides_the_vote(run, tmp_path):
     kept, decisions = decided(run, review, conflicts="majority")
     assert kept.loc["c", ["gender", "age"]].tolist() == ["f", 40.0]
     assert decisions.loc["d", ["reason", "detail"]].tolist() == ["duplicate", "of c"]
-    kept, _ = decided(run, review, conflicts="majority", duplicates="keep_all")
+    kept, _ = decided(run, review, conflicts="majority", duplicate_policy="keep_all")
     assert kept.loc["d", ["gender", "age"]].tolist() == ["f", 40.0]
 
 
@@ -303,7 +304,7 @@ def test_label_issues_below_the_score_drop_or_weigh(run):
 
 def test_screening_knows_neither_labels_nor_reviewer(run):
     judged = with_issues(run, ("b", "gender", "f", 0.0))
-    screened = curate.screen(judged, replace(POLICY, label_issues="drop"), DERIVED)
+    screened = curate.screen(judged, POLICY.model_copy(update={"label_issues": "drop"}), DERIVED)
     assert screened["image_id"].tolist() == ["b", "j"]
     assert {"row", "cluster", "gender", "age_group"} <= set(screened.columns)
     assert screened["flags"].tolist() == ["", "several_faces"]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facedata import cli, dedup, inspect, tables
-from facedata.options import Geometry
+from facedata.options import DedupOptions, Geometry
 from facekit.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "aaf_dirty"
@@ -91,7 +91,8 @@ def find(copies, max_difference: float = 0.2, workers: int = 1) -> pd.DataFrame:
 
 
 def duplicates_of(index, inspection, thumbs, max_difference=0.2, workers=1) -> pd.DataFrame:
-    return dedup.find_duplicates(index, inspection, thumbs, 8, max_difference, {}, [], workers)
+    options = DedupOptions(max_distance=8, max_difference=max_difference)
+    return dedup.find_duplicates(index, inspection, thumbs, options, [], workers)
 
 
 def test_every_kind_of_copy_is_found_and_nothing_else(copies):

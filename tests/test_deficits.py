@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from facedata import cli, deficits, packed, tables
+from facedata.options import DeficitsOptions
 from facekit.errors import DataError
 
 
@@ -19,21 +20,25 @@ def make_pack(counts: list[int], attributes=("color",), classes=None) -> packed.
     return packed.Pack(images, table, list(attributes), classes, (0, 0, 4, 4))
 
 
+def find(pack, minority_below=0.5):
+    return deficits.find_deficits(pack, DeficitsOptions(minority_below=minority_below))
+
+
 def test_minorities_lack_what_the_largest_has_more():
-    found = deficits.find_deficits(make_pack([10, 5, 4, 0]), 0.5)
+    found = find(make_pack([10, 5, 4, 0]))
     assert list(found.columns) == ["class", "name", "color", "count", "deficit"]
     assert found["count"].tolist() == [10, 5, 4, 0]
     assert found["deficit"].tolist() == [0, 0, 6, 10]  # 5 is not below half of 10
 
 
 def test_shares_at_the_ends():
-    assert deficits.find_deficits(make_pack([10, 1]), 0.0)["deficit"].tolist() == [0, 0]
-    assert deficits.find_deficits(make_pack([10, 9]), 1.0)["deficit"].tolist() == [0, 1]
+    assert find(make_pack([10, 1]), 0.0)["deficit"].tolist() == [0, 0]
+    assert find(make_pack([10, 9]), 1.0)["deficit"].tolist() == [0, 1]
 
 
 def test_joint_classes_have_a_column_an_attribute():
     classes = [["red", "no"], ["red", "yes"]]
-    found = deficits.find_deficits(make_pack([3, 1], ("color", "glasses"), classes), 0.5)
+    found = find(make_pack([3, 1], ("color", "glasses"), classes))
     assert found.to_dict("records")[1] == {
         "class": 1,
         "name": "red/yes",
@@ -46,12 +51,12 @@ def test_joint_classes_have_a_column_an_attribute():
 
 def test_an_unconditional_pack_has_no_classes_that_could_lack():
     pack = make_pack([5], attributes=(), classes=[])
-    assert len(deficits.find_deficits(pack, 0.5)) == 0
+    assert len(find(pack)) == 0
 
 
 def test_attribute_with_the_name_of_a_column_is_refused():
     with pytest.raises(DataError, match="attribute 'count' has the name"):
-        deficits.find_deficits(make_pack([5, 1], ("count",)), 0.5)
+        find(make_pack([5, 1], ("count",)))
 
 
 def test_command(tmp_path):

@@ -1,6 +1,5 @@
 """Faces: which is the main face, and that any picture can be looked at."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,39 +11,39 @@ from PIL import Image
 
 from facedata import cli, faces, tables
 from facedata.geometry import fit_image
-from facedata.options import Geometry
+from facedata.options import FacesOptions, Geometry
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 CPU = torch.device("cpu")
 SIZE = 96, 128
-THRESHOLDS = faces.Thresholds(
+OPTIONS = FacesOptions(
     min_probability=0.9, min_face_share=0.33, several_probability=0.95, several_share=0.5
 )
 
 
 def detect(images: np.ndarray, rows: np.ndarray | None = None, share: float = 0.33, batch: int = 8):
     rows = np.arange(len(images)) if rows is None else rows
-    thresholds = replace(THRESHOLDS, min_face_share=share)
-    return faces.detect_faces(images, rows, thresholds, batch, CPU)
+    options = OPTIONS.model_copy(update={"min_face_share": share, "batch": batch})
+    return faces.detect_faces(images, rows, options, CPU)
 
 
 def test_main_face_is_the_largest_of_the_sure_ones():
     boxes = np.array([[0, 0, 9, 9], [0, 0, 5, 5], [0, 0, 4, 4]])
     points = np.arange(30).reshape(3, 5, 2)
-    found = faces._main_face(boxes, np.array([0.8, 0.95, 0.99]), points, SIZE, THRESHOLDS)
+    found = faces._main_face(boxes, np.array([0.8, 0.95, 0.99]), points, SIZE, OPTIONS)
     assert found == [2, 0.95, 0, 0, 5, 5, *range(10, 20), True]
 
 
 def test_what_reaches_beyond_the_picture_does_not_count():
     boxes = np.array([[40, 40, 90, 100], [-80, -60, 20, 60]])  # the second is larger, but cut off
-    found = faces._main_face(boxes, np.array([0.99, 1.0]), np.zeros((2, 5, 2)), SIZE, THRESHOLDS)
+    found = faces._main_face(boxes, np.array([0.99, 1.0]), np.zeros((2, 5, 2)), SIZE, OPTIONS)
     assert found[:6] == [2, 0.99, 40, 40, 90, 100]
     assert found[-1] is True  # it shows 20 x 60 pixels, more than half of the main face's size
 
 
 def test_without_a_sure_face_the_surest_candidate_is_told():
     boxes = np.array([[0, 0, 9, 9], [0, 0, 5, 5]])
-    found = faces._main_face(boxes, np.array([0.7, 0.8]), np.zeros((2, 5, 2)), SIZE, THRESHOLDS)
+    found = faces._main_face(boxes, np.array([0.7, 0.8]), np.zeros((2, 5, 2)), SIZE, OPTIONS)
     assert found[:6] == [0, 0.8, 0, 0, 5, 5]
     assert found[-1] is False
 
@@ -56,7 +55,7 @@ def test_without_a_sure_face_the_surest_candidate_is_told():
 def test_a_second_face_counts_by_its_size_and_probability(side, probability, several):
     boxes = np.array([[0, 0, 20, 20], [20, 0, 20 + side, side]])
     found = faces._main_face(
-        boxes, np.array([1.0, probability]), np.zeros((2, 5, 2)), SIZE, THRESHOLDS
+        boxes, np.array([1.0, probability]), np.zeros((2, 5, 2)), SIZE, OPTIONS
     )
     assert found[-1] is several
 

@@ -2,7 +2,9 @@
 
 import io
 import json
+import shlex
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from click.testing import CliRunner
 from layouts import picture, write, write_stylegan
 from PIL import Image
 
-from facedata import adapters, archives, decode, packed
+from facedata import adapters, archives, decode, packed, tables
 from facedata.cli import main
 from facedata.ingest import ingest
 from facekit.errors import DataError
@@ -282,3 +284,15 @@ def test_a_pack_without_classes_has_no_labels(tmp_path):
     assert len(index) == 2
     picture = decode.decode(decode.read(tmp_path / index["path"][0]), {})
     assert picture.shape == (16, 16, 4)
+
+
+def test_the_example_of_the_help_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("red", "brown"):
+        write(tmp_path / "photos" / name / "a.png", picture(0))
+    text = CliRunner().invoke(main, ["ingest", "--help"]).output
+    example = text[text.index("facedata ingest") : text.index("\nOptions:")]
+    words = shlex.split(example.replace("\\\n", " "))
+    done = CliRunner().invoke(main, words[1:])
+    assert done.exit_code == 0, done.output
+    assert tables.read(Path("index.parquet"))["hair_color"].tolist() == ["brown", "red"]

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from facedata import cli, geometry, pack, packed, tables
+from facedata.options import PackOptions
 from facekit.errors import DataError
 
 
@@ -42,7 +43,7 @@ BOXES = np.tile([1, 0, 7, 8], (8, 1))
 
 def write(tmp_path, images, curated, splits, split="train", condition=("color",), boxes=BOXES):
     path = tmp_path / f"{split}.npy"
-    pack.pack_split(path, images, curated, splits, boxes, split, condition)
+    pack.pack_split(path, images, curated, splits, boxes, split, PackOptions(condition=condition))
     return packed.read_pack(path)
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from facedata import cli, curate, packed, review, tables
 from facedata.geometry import box_columns
+from facedata.options import ReviewOptions
 from facekit.errors import DataError
 
 AGE_GROUPS = ["young", "old"]
@@ -27,6 +28,7 @@ IDS = ["a.jpg", EVIL, '=1+1, "b"', "two\nlines", "<img src=x onerror=window.hack
 UNREADABLE = "<b>broken</b>"
 CLASS = "<i>f</i>, x"
 HEADING = "image_id,action,attribute,value,note\n"
+OPTIONS = ReviewOptions(max_images=100)
 SAVED_AS = "resources/test/curation.csv"
 
 
@@ -107,7 +109,7 @@ def row(image_id, action, attribute="", value="", note=""):
 
 
 def test_sections_show_the_most_telling_first(data):
-    found = review.gallery(data, 100)
+    found = review.gallery(data, OPTIONS)
     names = {
         section: [[found["images"][i]["id"] for i in item["images"]] for item in items]
         for section, items in found["sections"].items()
@@ -125,7 +127,7 @@ def test_sections_show_the_most_telling_first(data):
 
 
 def test_images_tell_labels_and_decision(data):
-    found = review.gallery(data, 100)
+    found = review.gallery(data, OPTIONS)
     images = {image["id"]: image for image in found["images"]}
     assert set(images) == set(IDS)
     assert images[EVIL]["labels"] == ["m", 41.5, "old"]
@@ -147,7 +149,7 @@ def test_images_tell_labels_and_decision(data):
 
 
 def test_pictures_have_no_padding(data):
-    picture = review.gallery(data, 100)["images"][0]["picture"]
+    picture = review.gallery(data, OPTIONS)["images"][0]["picture"]
     with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
         assert image.size == (12, 24)
         assert image.format == "WEBP"
@@ -155,7 +157,7 @@ def test_pictures_have_no_padding(data):
 
 @pytest.mark.parametrize("max_images", [1, 2, 3, 5, 6, 7])
 def test_no_more_pictures_than_allowed(data, max_images):
-    found = review.gallery(data, max_images)
+    found = review.gallery(data, ReviewOptions(max_images=max_images))
     assert len(found["images"]) <= max_images
     total = {"duplicates": 2, "label_issues": 3, "non_faces": 2, "several_faces": 1}
     for section, items in found["sections"].items():
@@ -176,7 +178,7 @@ def test_every_section_has_its_share_of_pictures():
 
 def test_rows_are_named_as_the_data_set_names_them(data):
     rows = [row(" a.jpg ", " relabel", "age ", "12 ", " a note "), row(EVIL, "drop")]
-    assert review.gallery(replace(data, rows=rows), 9)["rows"] == [
+    assert review.gallery(replace(data, rows=rows), ReviewOptions(max_images=9))["rows"] == [
         row("a.jpg", "relabel", "age", "12", " a note "),
         row(EVIL, "drop"),
     ]
@@ -215,7 +217,7 @@ class Scripts(html.parser.HTMLParser):
 
 
 def test_the_page_holds_all_of_itself(data):
-    page = review.make_page(data, "test", SAVED_AS, 100)
+    page = review.make_page(data, "test", SAVED_AS, OPTIONS)
     parts = Scripts(page)
     assert len(parts.scripts) == 2  # the data and ours: no text of the data set opened another
     assert json.loads(parts.scripts[0])["images"][1]["id"] == EVIL
@@ -223,7 +225,7 @@ def test_the_page_holds_all_of_itself(data):
     assert not re.search(r"https?://", page)
     assert SAVED_AS in page
     assert "default-src 'none'" in page
-    assert page == review.make_page(data, "test", SAVED_AS, 100)
+    assert page == review.make_page(data, "test", SAVED_AS, OPTIONS)
 
 
 @pytest.fixture
@@ -264,7 +266,7 @@ def invoke(options):
 def test_command(data, files):
     result = invoke(files)
     assert result.exit_code == 0, result.output
-    assert files["page"].read_text() == review.make_page(data, "test", SAVED_AS, 100)
+    assert files["page"].read_text() == review.make_page(data, "test", SAVED_AS, OPTIONS)
     assert files["page"].with_name("review.run.json").exists()
 
     del files["label-issues"]
@@ -306,7 +308,9 @@ def browser(tmp_path_factory):
 def opened(browser, data, tmp_path, name="test"):
     """Open the page, without what the browser remembers of an earlier test."""
     page = tmp_path / "review.html"
-    page.write_text(review.make_page(data, name, SAVED_AS, 5000), encoding="utf-8")
+    page.write_text(
+        review.make_page(data, name, SAVED_AS, ReviewOptions(max_images=5000)), encoding="utf-8"
+    )
     browser.open(page)
     browser.run("localStorage.clear()")
     browser.reload()
@@ -470,7 +474,7 @@ def test_another_data_set_has_decisions_of_its_own(browser, data, tmp_path):
     opened(browser, data, tmp_path)
     button(browser, "a.jpg", "Keep")
     page = tmp_path / "other.html"
-    page.write_text(review.make_page(data, "other", SAVED_AS, 100), encoding="utf-8")
+    page.write_text(review.make_page(data, "other", SAVED_AS, OPTIONS), encoding="utf-8")
     browser.open(page)
     assert text_of(browser, "#save") == "Save curation.csv (0 rows)"
 
@@ -480,7 +484,7 @@ def test_a_list_that_was_edited_since_wins(browser, data, tmp_path):
     button(browser, "a.jpg", "Keep")
     button(browser, IDS[2], "Drop")
     edited = replace(data, rows=[row("a.jpg", "drop", note="by hand"), row("f", "keep")])
-    page.write_text(review.make_page(edited, "test", SAVED_AS, 100), encoding="utf-8")
+    page.write_text(review.make_page(edited, "test", SAVED_AS, OPTIONS), encoding="utf-8")
     browser.reload()
     _, rows = saved(browser)
     assert rows == [row("a.jpg", "drop", note="by hand"), row("f", "keep"), row(IDS[2], "drop")]

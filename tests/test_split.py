@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from facedata import cli, files, split, tables
+from facedata.options import SplitOptions, Stratify
 from facekit.errors import DataError
 
 COLORS = ["black", "brown", "blond", "red"]
@@ -35,11 +36,15 @@ def people(counts: dict[str, int], **columns) -> pd.DataFrame:
 
 
 def assign(table, train, stratify, folds, seed, balance="joint", official="keep"):
-    return split.assign_splits(table, train, stratify, balance, official, folds, seed)
+    options = SplitOptions(
+        train=train, stratify=stratify, balance=balance, official=official, folds=folds
+    )
+    return split.assign_splits(table, options, seed)
 
 
 def examine(table, splits, stratify, balance="joint", official="keep"):
-    return split.check(table, splits, stratify, balance, official)
+    options = SplitOptions(stratify=stratify, balance=balance, official=official)
+    return split.check(table, splits, options)
 
 
 def counts(table: pd.DataFrame, splits: pd.DataFrame, name: str = "color") -> dict:
@@ -86,13 +91,13 @@ def test_joint_strata_are_off_by_less_than_one_and_so_are_the_whole_and_each_cla
 def test_folds_of_all_rows_before_there_are_splits():
     table = people({"black": 100, "red": 20})
     table["group"] = [f"person {place // 2}" for place in range(120)]
-    fold = split.assign_folds(table, ["color"], "joint", 5, seed=0)
+    fold = split.assign_folds(table, Stratify(stratify=["color"]), 5, seed=0)
     assert fold.dtype == "Int64"
     assert pd.crosstab(table["color"], fold).loc["red"].tolist() == [4] * 5
     assert (fold[::2] == fold[1::2]).all()
-    assert (fold == split.assign_folds(table, ["color"], "joint", 5, seed=0)).all()
+    assert (fold == split.assign_folds(table, Stratify(stratify=["color"]), 5, seed=0)).all()
     with pytest.raises(DataError, match="70 folds of 60 units"):
-        split.assign_folds(table, ["color"], "joint", 70, seed=0)
+        split.assign_folds(table, Stratify(stratify=["color"]), 70, seed=0)
 
 
 def test_small_strata_do_not_pull_the_whole_off_its_shares():
