@@ -22,16 +22,9 @@ from classifiers.data import (
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.inference import predict
 from classifiers.options import FilterOptions
-from classifiers.synthetic import (
-    CANDIDATE_COLUMNS,
-    SyntheticImages,
-    by_rank,
-    condition,
-    open_synthetic,
-    read_deficits,
-    sample_names,
-)
+from classifiers.synthetic import SyntheticImages, by_rank, open_synthetic, read_deficits
 from facedata import progress, tables
+from facedata.samples import CANDIDATE_COLUMNS, condition, sample_names
 from facekit.errors import DataError
 
 log = logging.getLogger(__name__)

@@ -10,19 +10,10 @@ import pandas as pd
 from facedata import files, tables
 from facedata.geometry import Box, refit
 from facedata.options import Geometry
-from facedata.packed import class_name, read_images
+from facedata.packed import read_images
 from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
-
-CANDIDATE_COLUMNS = ("row", "class", "seed", "psi")
-SAMPLE_COLUMNS = (
-    *CANDIDATE_COLUMNS,
-    "accepted",
-    "reason",
-    "teacher_probability",
-    "nearest_distance",
-)
 
 
 class SyntheticImages:
@@ -63,11 +54,6 @@ def open_synthetic(path: Path, table: pd.DataFrame, geometry: Geometry) -> Synth
     return SyntheticImages(images, rows, tuple(meta["content_box"]), geometry)
 
 
-def condition(table: pd.DataFrame) -> list[str]:
-    """Return the attributes that the generator was told, from a table of its samples."""
-    return [name for name in table.columns if name not in SAMPLE_COLUMNS]
-
-
 def read_deficits(path: Path) -> pd.Series:
     """Return what each class lacks, int64, by class id; classes that lack nothing left out.
 
@@ -106,9 +92,3 @@ def choose_samples(samples: pd.DataFrame, deficits: pd.Series, share: float) -> 
             log.warning("class %s: %d synthetic images of %d wanted", one, len(found), wanted)
         chosen.append(found)
     return pd.concat(chosen) if chosen else samples.iloc[:0]
-
-
-def sample_names(samples: pd.DataFrame) -> pd.Series:
-    """Return the name of each sample's class for people, such as `red/glasses`."""
-    values = samples[condition(samples)].astype(str)
-    return pd.Series([class_name(list(row)) for row in values.itertuples(index=False)])

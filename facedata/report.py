@@ -18,6 +18,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from facedata import files, inline, packed, scores, tables
+from facedata.samples import sample_names
 
 MAX_ISSUES = 20
 MAX_PAIRS = 12
@@ -445,7 +446,7 @@ def _gan_metrics(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
     extractor = metrics.get("extractor", "efficientnet_lite0")
     columns = {
         name: f"{name}_{extractor}"
-        for name in ("frechet", "kid", "precision", "recall", "coverage")
+        for name in ("frechet", "kid", "precision", "recall", "density", "coverage")
     }
     if extractor == "inception":
         columns |= {"frechet": "fid", "kid": "kid"}
@@ -490,23 +491,31 @@ def _lines(path: Path) -> Iterator[str]:
 def _synths(run: _Run) -> list[dict[str, Any]]:
     """Return what each generator drew and the filter accepted, class by class."""
     paths = sorted(run.root.glob("synth/*/samples.parquet"))
-    return [_synth(path.parent, run.root / "deficits.csv") for path in paths]
+    if not paths:
+        return []
+    deficits = tables.read(run.root / "deficits.csv", ["name", "deficit"])
+    lacking = dict(zip(deficits["name"], deficits["deficit"].astype(int), strict=True))
+    return [_synth(path.parent, lacking) for path in paths]
 
 
-def _synth(folder: Path, deficits: Path) -> dict[str, Any]:
+def _synth(folder: Path, lacking: dict[str, int]) -> dict[str, Any]:
+    """Return what one generator drew; its classes are those that its own samples name.
+
+    Args:
+        folder: of the samples.
+        lacking: what each class lacks now, by name. An earlier set may have other classes.
+    """
     columns = ["row", "class", "accepted", "reason", "teacher_probability"]
     samples = tables.read(folder / "samples.parquet", columns)
-    samples = samples.sort_values("teacher_probability", ascending=False, kind="stable")
-    lacking = tables.read(deficits, ["class", "name", "deficit"])
-    lacking = lacking.astype({"class": int, "deficit": int})
-    lacking = lacking.sort_values("deficit", ascending=False, kind="stable")
+    samples = samples.assign(name=sample_names(samples)).sort_values(
+        "teacher_probability", ascending=False, kind="stable"
+    )
     images = packed.read_images(folder / "images.npy")
     left, top, right, bottom = files.read_json(folder / "images.json")["content_box"]
     classes = []
-    for number, name, deficit in lacking[["class", "name", "deficit"]].itertuples(index=False):
-        drawn = samples[samples["class"] == number]
-        if not len(drawn):
-            continue
+    by_class = [(name, drawn) for (_, name), drawn in samples.groupby(["class", "name"])]
+    for name, drawn in sorted(by_class, key=lambda one: (-lacking.get(one[0], 0), -len(one[1]))):
+        deficit = lacking.get(name)
         rows = drawn.loc[drawn["accepted"], "row"].head(SAMPLES_A_CLASS)
         shown = [images[row, top:bottom, left:right] for row in rows]
         alt = f"Accepted synthetic images of the class {name}"
