@@ -15,11 +15,8 @@ from facekit.errors import DataError
 from facekit.options import Text, option
 
 # Classes in the order of the published numbers: mask * 6 + gender * 3 + age group.
-CLASSES: dict[str, list[str] | None] = {
-    "mask": ["wear", "incorrect", "not_wear"],
-    "gender": ["male", "female"],
-    "age": None,
-}
+MASKS = ["wear", "incorrect", "not_wear"]
+GENDERS = ["male", "female"]
 DERIVED = (
     Derived(name="age_group", source="age", bins=(30, 60), classes=("young", "middle", "old")),
     Derived(name="mask_gender_age", sources=("mask", "gender", "age_group")),
@@ -45,7 +42,7 @@ class MaskBase(Adapter):
 
     def class_lists(self) -> dict[str, list[str] | None]:
         """Return the attributes, each with its classes or None."""
-        found = dict(CLASSES)
+        found: dict[str, list[str] | None] = {"mask": MASKS, "gender": GENDERS, "age": None}
         for item in DERIVED:
             found[item.name] = item.class_list(found)
         return found
@@ -115,8 +112,8 @@ class MaskBase(Adapter):
             persons,
             None,
             {
-                "mask": pd.Categorical(masks, categories=CLASSES["mask"]),
-                "gender": pd.Categorical(genders, categories=CLASSES["gender"]),
+                "mask": pd.Categorical(masks, categories=MASKS),
+                "gender": pd.Categorical(genders, categories=GENDERS),
                 "age": pd.array(ages, dtype="float64"),
             },
         )
@@ -148,7 +145,7 @@ def _find_pictures(files: Files, folder: str, row: int, log: Log) -> dict[str, s
 
 def _parse_gender(text: str) -> str | None:
     text = text.lower()
-    return text if text in CLASSES["gender"] else None
+    return text if text in GENDERS else None
 
 
 def _parse_age(text: str) -> float | None:
