@@ -19,11 +19,8 @@ from facekit import command_options
 
 log = logging.getLogger(__name__)
 
-BATCH = click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NON_NEGATIVE = click.FloatRange(min=0)
-CLOSED_SHARE = click.FloatRange(0, 1)
-TTA = click.Choice(["none", "flip", "flip_crops"])  # of classifiers.inference, slow to import
 
 
 @click.group(cls=command.Group)
@@ -413,7 +410,7 @@ def compare(
     from classifiers import compare
     from facedata import files, tables
 
-    found = compare.compare(predictions, curated, task, heads, head, measure, options, seed)
+    found = compare.compare_files(predictions, curated, task, heads, head, measure, options, seed)
     files.write_json(found.plain(), json_path)
     tables.write(found.table(), csv_path)
     found.draw(svg_path)

@@ -93,7 +93,7 @@ class Comparison:
         draw(self.records, self.words, self.head, self.options.confidence, path)
 
 
-def compare(
+def compare_files(
     predictions: Sequence[Path],
     curated: Path,
     task: str,

@@ -1,6 +1,7 @@
 """Outputs of a classifier for images, and tables of predictions."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from classifiers.backbones import Classifier
 from classifiers.calibration import Calibration, choose, scale
 from classifiers.data import ImagePool, to_batch
 from classifiers.heads import Head, num_columns, split_outputs
+from classifiers.options import Tta
 from facedata import progress
 from facedata.workers import threaded_map
 from facekit.errors import DataError
@@ -19,7 +21,7 @@ from facekit.errors import DataError
 Outputs = dict[str, np.ndarray]  # by head: probabilities [N, num_classes], or values [N]
 
 NUM_READERS = 2  # threads that read images ahead
-TTA = ("none", "flip", "flip_crops")  # ways to look at an image more than once
+TTA = get_args(Tta)
 
 
 def batches(

@@ -294,7 +294,7 @@ def test_the_library_compares_files_without_a_command(tmp_path):
     paths = write_runs(tmp_path, curated, {"real": 0.6, "synth@1.0": 0.85})
     arguments = options(tmp_path, curated, paths, num_bootstrap=200)
     assert invoke(arguments).exit_code == 0
-    found = compare.compare(
+    found = compare.compare_files(
         paths,
         tmp_path / "curated.parquet",
         "faces",
