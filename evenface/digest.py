@@ -737,6 +737,7 @@ class Reader:
             ast.ImportFrom: self._import,
             ast.AnnAssign: self._annotated,
             ast.Expr: self._expression,
+            ast.Pass: lambda node: None,
             ast.Call: self._call,
             ast.arg: self._argument,
         }

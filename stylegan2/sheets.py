@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from facedata.packed import Pack
+from facekit.showing import shown
 from stylegan2 import grid, sampling
 from stylegan2.training import Training
 
@@ -29,6 +30,7 @@ def write_sheet(images: np.ndarray, pack: Pack, path: Path) -> None:
     grid.write_png(sheet, path)
 
 
+@shown
 def write_reals(pack: Pack, seed: int, path: Path) -> None:
     """Write a sheet of real images, drawn without replacement as far as there are enough."""
     rng = np.random.default_rng([seed, 2])
@@ -41,6 +43,7 @@ def write_reals(pack: Pack, seed: int, path: Path) -> None:
     write_sheet(pack.images[np.array(rows, int)], pack, path)
 
 
+@shown
 def write_fakes(run: Training, path: Path) -> None:
     """Write a sheet of images of the averaged generator, from the same latents every time."""
     seeds, classes = preview_cells(run.data.pack)

@@ -1,0 +1,120 @@
+"""Which of our definitions a command executes: what the digest of its code may not leave out."""
+
+import ast
+import functools
+import sys
+import threading
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from evenface.digest import PACKAGES, WITHOUT_EFFECT, Code
+
+ROOT = Path(__file__).parents[1]
+
+
+class Recorder:
+    """Notes the code objects that run below a command's function, while it is told to."""
+
+    def __init__(self, function):
+        """Take the command's own function, without its decorators."""
+        self.start = function.__code__
+        self.found = set()
+
+    def __call__(self, frame, event, argument):
+        code = frame.f_code
+        if event == "call" and code not in self.found and is_ours(code.co_filename):
+            main = threading.current_thread() is threading.main_thread()
+            while frame is not None and frame.f_code is not self.start:
+                if is_left_out(frame.f_code):
+                    return
+                frame = frame.f_back
+            if frame is not None or not main:
+                self.found.add(code)
+
+    def __enter__(self):
+        threading.setprofile(self)
+        sys.setprofile(self)
+        return self
+
+    def __exit__(self, *exception):
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+@functools.cache
+def is_ours(filename):
+    path = Path(filename)
+    return path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in PACKAGES
+
+
+def is_left_out(code):
+    """Tell whether what runs below a frame is none of the result: imports, what only shows."""
+    if not is_ours(code.co_filename):
+        return False
+    lines = shown_lines(code.co_filename)
+    return code.co_name == "<module>" or any(code.co_firstlineno in one for one in lines)
+
+
+@functools.cache
+def tree_of(filename):
+    return ast.parse(Path(filename).read_text(encoding="utf-8"))
+
+
+def lines_of(node):
+    decorators = getattr(node, "decorator_list", [])
+    return range(min([node.lineno, *(one.lineno for one in decorators)]), node.end_lineno + 1)
+
+
+@functools.cache
+def shown_lines(filename):
+    return [
+        lines_of(node)
+        for node in ast.walk(tree_of(filename))
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(one).endswith("shown") for one in node.decorator_list)
+    ]
+
+
+def module_of(filename):
+    path = Path(filename).relative_to(ROOT).with_suffix("")
+    return ".".join(path.parts).removesuffix(".__init__")
+
+
+def missed(command, recorder, code=None):
+    """Return what ran and is no part of the command's digest, `stylegan2.grid: tile` and so on."""
+    code = code or Code(ROOT)
+    parts = code.parts(command)
+    whole = {part.module for part in parts if part.kind in ("statements", "main")}
+    named = {(part.module, part.name) for part in parts}
+    result = set()
+    for one in recorder.found:
+        name = module_of(one.co_filename)
+        module = code.module(name)
+        if name in WITHOUT_EFFECT or one is recorder.start:
+            continue
+        statements = [
+            (key, statement) for key, found in module.definitions.items() for statement in found
+        ]
+        statements += [("", one) for one in (*module.statements, *module.main)]
+        around = [key for key, where in statements if one.co_firstlineno in lines_of(where)]
+        is_part = any((name, key) in named for key in around) or (name in whole and "" in around)
+        if not is_part:
+            result.add(f"{name}: {one.co_qualname}")
+    return sorted(result)
+
+
+def own_function(group, name):
+    """Return a command's own function, without its decorators."""
+    function = group.commands[name].callback
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
+def run(group, name, arguments):
+    """Run a command in this process; return the recorder."""
+    with Recorder(own_function(group, name)) as recorder:
+        result = CliRunner().invoke(group, [name, *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return recorder
