@@ -32,15 +32,20 @@ def write_sheet(images: np.ndarray, pack: Pack, path: Path) -> None:
 
 @shown
 def write_reals(pack: Pack, seed: int, path: Path) -> None:
-    """Write a sheet of real images, drawn without replacement as far as there are enough."""
+    """Write a sheet of real images, drawn without replacement as far as there are enough.
+
+    The row of a class without images stays empty.
+    """
     rng = np.random.default_rng([seed, 2])
     seeds, classes = preview_cells(pack)
-    rows = []
+    shown = []
     for class_id in [0] if classes is None else np.unique(classes):
         own = np.flatnonzero(pack.labels == class_id)
         num = len(seeds) if classes is None else PREVIEW_COLUMNS
-        rows.extend(np.resize(rng.permutation(own), num) if len(own) else [])
-    write_sheet(pack.images[np.array(rows, int)], pack, path)
+        rows = np.resize(rng.permutation(own), num) if len(own) else None
+        empty = [num, *pack.images.shape[1:]]
+        shown.append(np.full(empty, 255, np.uint8) if rows is None else pack.images[rows])
+    write_sheet(np.concatenate(shown), pack, path)
 
 
 @shown
