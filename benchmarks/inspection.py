@@ -1,6 +1,6 @@
 """Time and memory of ingest, inspect and dedup beside those of decoding the same files alone.
 
-    python benchmarks/inspect.py --num-images 20000   (which runs this file)
+    python benchmarks/inspection.py --num-images 20000
 
 Draws that many JPEGs of 178x218 px (CelebA's size and layout) in a temporary folder, decodes them
 with each decoder that is installed, runs the three commands with the settings of config/config.yaml

@@ -1,6 +1,6 @@
 """Training images a second of `classifiers` beside a plain loop of torchvision and timm.
 
-    python benchmarks/classifiers.py --threads 2
+    python benchmarks/classifier_training.py --threads 2
 
 Ours is the loop of `classifiers train` with the settings of config/config.yaml: packed images,
 augmentation of whole batches, precision `auto`, channels last. The plain loop decodes each file by
@@ -13,11 +13,6 @@ Each measurement is a process of its own, in turn, so that neither loop's alloca
 the other's and both meet the same machine; medians over rounds. The loaders alone make the same
 batches without a network.
 """
-
-import sys
-
-if __name__ == "__main__":
-    sys.path.pop(0)  # this folder, where this file would be found as the package `classifiers`
 
 import itertools
 import multiprocessing
