@@ -14,8 +14,9 @@ from classifiers import options as classifiers_options
 from classifiers.options import HeadOptions, TrainOptions, check_backbone
 from evenface.places import DEMO_CONFIG
 from facedata import options as facedata_options
-from facedata.adapters import ADAPTERS, Adapter, check_names
+from facedata.adapters import ADAPTERS, Adapter
 from facedata.options import Geometry
+from facedata.reserved import check_names
 from facekit import options as kinds
 from facekit.errors import DataError
 from facekit.options import Options, option, shown
