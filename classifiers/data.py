@@ -15,8 +15,6 @@ from facedata.packed import read_images
 from facedata.split import units
 from facekit.errors import DataError
 
-SPLITS = ("train", "val", "test")
-
 
 def read_labelled(curated: Path, splits: Path, wanted: Iterable[str]) -> pd.DataFrame:
     """Return the curated images of some splits, with their split and fold.

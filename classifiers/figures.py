@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from facedata import files
+from facekit.figures import svg
 
 STYLE = {
-    "svg.hashsalt": "evenface",  # names of clip paths, else drawn by chance
     "svg.fonttype": "path",
     "font.size": 9,
     "axes.spines.top": False,
@@ -27,8 +27,7 @@ BLUE, GREY, GREEN, RED = "#1f6fb4", "#5f6b76", "#1a8a4c", "#c0392b"
 
 def save_svg(figure: Figure, path: Path) -> None:
     """Write a figure atomically, without a date."""
-    with matplotlib.rc_context(STYLE), files.replacing(path) as part:
-        figure.savefig(part, format="svg", bbox_inches="tight", metadata={"Date": None})
+    files.write_bytes(svg(figure, STYLE, bbox_inches="tight"), path)
 
 
 def _panels(

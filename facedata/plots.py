@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
 from facedata import files
-from facedata.split import SPLITS
+from facekit.figures import svg
+from facekit.splits import SPLITS
 
 OPACITY = dict(zip(SPLITS, (1.0, 0.6, 0.3), strict=True))
 MARKERS = dict(zip(SPLITS, ("|", "^", "o"), strict=True))
@@ -26,7 +27,6 @@ PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#e
 GRAY, DARK = "#bbbbbb", "#444444"
 STYLE = {
     "svg.fonttype": "none",  # letters stay text: small files
-    "svg.hashsalt": "evenface",  # the same bytes every time
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -64,8 +64,7 @@ def draw(found: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
 
 def save_svg(figure: Figure, path: Path) -> None:
     """Write a figure as SVG, without a date in it."""
-    with mpl.rc_context(STYLE), files.replacing(path) as part:
-        figure.savefig(part, format="svg", metadata={"Date": None, "Creator": None})
+    files.write_bytes(svg(figure, STYLE, metadata={"Creator": None}), path)
 
 
 def class_colors(classes: Sequence[str]) -> dict[str, Any]:

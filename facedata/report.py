@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from facedata import files, inline, packed, scores, tables
 from facedata.samples import sample_names
+from facekit.splits import SPLITS
 
 MAX_ISSUES = 20
 MAX_PAIRS = 12
@@ -53,7 +54,6 @@ STAGES = (
     "classifiers compare",
 )
 
-SPLITS = ("train", "val", "test")
 MEAN_FACES = "mean_faces.png"
 WITHOUT_ROW = "file_without_row"  # the reason for dropping a file that no row names
 FIGURE_ALTS = {

@@ -13,10 +13,10 @@ from scipy.sparse.csgraph import connected_components
 from facedata import contingency, tables
 from facedata.options import SplitOptions, Stratify
 from facekit.errors import DataError
+from facekit.splits import SPLITS
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
 UNIT_COLUMNS = ("group", "cluster", "pixel_hash")  # images with an equal value stay together
 MISSING = "(missing)"  # a class of its own
 JOINT = "joint class"  # column of them; no attribute has a space in its name

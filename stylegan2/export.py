@@ -8,21 +8,19 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from facedata import files
-from facekit.errors import DataError
+from facekit import onnx_files
+from facekit.onnx_files import BATCHES
 from stylegan2 import sampling
 from stylegan2.checkpoint import About
 from stylegan2.data import one_hot
 from stylegan2.networks import Generator
 from stylegan2.onnx_graph import mapping_model, synthesis_model
 
-TOLERANCE = 1e-4  # of an ONNX file's results, in the range of the network's own
-BATCHES = (1, 3)  # that it is tried on
 Probes = Iterator[tuple[dict[str, Any], Tensor]]  # inputs by name, expected result
 
 
@@ -77,20 +75,12 @@ def _save_checked(model: onnx.ModelProto, probes: Probes, path: Path) -> float:
     """Write a model if it gives what it should; return how far it is off."""
     with files.replacing(path) as part:
         onnx.save(model, part)
-        session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
-        worst = 0.0
-        for inputs, expected in probes:
-            values = {name: np.asarray(x, np.float32) for name, x in inputs.items()}
-            (found,) = session.run(None, values)
-            expected = expected.numpy()
-            difference = np.abs(found - expected).max() / max(np.abs(expected).max(), 1)
-            worst = max(worst, float(np.nan_to_num(difference, nan=np.inf)))
-        if worst > TOLERANCE:
-            raise DataError(
-                f"{path}: not written: ONNX Runtime differs from the network by {worst:.1e},"
-                f" expected at most {TOLERANCE:.0e}"
-            )
-    return worst
+        return onnx_files.check(part, map(_as_arrays, probes), path, "network")
+
+
+def _as_arrays(probe: tuple[dict[str, Any], Tensor]) -> onnx_files.Probe:
+    inputs, expected = probe
+    return {name: np.asarray(x, np.float32) for name, x in inputs.items()}, [expected.numpy()]
 
 
 def _probes(network: Generator) -> Probes:

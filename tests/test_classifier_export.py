@@ -17,6 +17,7 @@ from classifiers.card import model_card
 from classifiers.data import ImagePool
 from facedata import files
 from facekit.errors import DataError
+from facekit.onnx_files import TOLERANCE
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def test_a_card_of_a_model_alone_says_what_is_missing(tmp_path):
 
 def test_the_library_exports_a_model_and_its_card(exported, tmp_path):
     out, card = tmp_path / "model.onnx", tmp_path / "card.md"
-    assert export.export_model(exported / "model.safetensors", out, card) <= export.TOLERANCE
+    assert export.export_model(exported / "model.safetensors", out, card) <= TOLERANCE
     assert out.is_file()
     assert card.read_text() == (exported / "model.md").read_text()
     with pytest.raises(DataError, match="not a readable safetensors"):

@@ -1,0 +1,3 @@
+"""The parts that images are dealt to."""
+
+SPLITS = ("train", "val", "test")
