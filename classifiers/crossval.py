@@ -201,8 +201,8 @@ def fit_folds(
     num_workers = min(num_workers, len(names)) if device.type == "cpu" else 1
     fit_one = partial(_fit_fold, images, rows, targets, folds, build, recipe, loss, device)
     found = ordered_map(fit_one, range(len(names)), num_workers, chunk=1)
-    for place, (of_fold, loss) in enumerate(progress.track(found, description, len(names))):
-        log.info("%s, fold %d/%d: loss %.3f", description, place + 1, len(names), loss)
+    for place, (of_fold, mean_loss) in enumerate(progress.track(found, description, len(names))):
+        log.info("%s, fold %d/%d: loss %.3f", description, place + 1, len(names), mean_loss)
         for name, values in of_fold.items():
             whole = outputs.setdefault(name, np.zeros((len(rows), *values.shape[1:])))
             whole[folds == names[place]] = values

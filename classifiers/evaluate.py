@@ -213,7 +213,7 @@ def _calibrated(target: np.ndarray, output: np.ndarray, calibration: Calibration
     """Return the figures of a head's calibrated probabilities, and of its threshold's classes."""
     prob, threshold = scale(output, calibration.temperature), calibration.threshold
     known = target != MISSING
-    figures = {
+    figures: dict[str, Any] = {
         "temperature": calibration.temperature,
         "ece_calibrated": calibration_error(target[known], prob[known]) if known.any() else None,
         "threshold": threshold,
@@ -221,7 +221,9 @@ def _calibrated(target: np.ndarray, output: np.ndarray, calibration: Calibration
     }
     if threshold is not None:
         confusion = confusion_matrix(target, choose(prob, threshold), output.shape[1])
-        figures["tuned"] = {name: plain(measure(confusion)) for name, measure in MEASURES.items()}
+        figures["tuned"] = {
+            name: plain(float(measure(confusion))) for name, measure in MEASURES.items()
+        }
     return figures
 
 

@@ -1,7 +1,7 @@
 """Outputs of a classifier for images, and tables of predictions."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import get_args
+from typing import Protocol, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from torch import Tensor
 from classifiers.augment import corners
 from classifiers.backbones import Classifier
 from classifiers.calibration import Calibration, choose, scale
-from classifiers.data import ImagePool, to_batch
+from classifiers.data import to_batch
 from classifiers.heads import Head, num_columns, split_outputs
 from classifiers.options import Tta
 from facedata import progress
@@ -24,9 +24,17 @@ NUM_READERS = 2  # threads that read images ahead
 TTA = get_args(Tta)
 
 
-def batches(
-    pool: ImagePool, batch: int, device: torch.device, description: str
-) -> Iterator[Tensor]:
+class Images(Protocol):
+    """Images under one numbering, such as `data.ImagePool`."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the images of these numbers, uint8 [n, H, W, 3]."""
+
+
+def batches(pool: Images, batch: int, device: torch.device, description: str) -> Iterator[Tensor]:
     """Yield the images of a pool in order, float32 [n, 3, H, W], behind a progress bar."""
     starts = range(0, len(pool), batch)
     numbers = (np.arange(start, min(start + batch, len(pool))) for start in starts)
@@ -38,7 +46,7 @@ def batches(
 @torch.inference_mode()
 def raw_outputs(
     classifier: Classifier,
-    pool: ImagePool,
+    pool: Images,
     batch: int,
     device: torch.device,
     description: str,
@@ -97,7 +105,7 @@ def look_outputs(classifier: Classifier, images: Tensor, tta: str) -> Outputs:
 @torch.inference_mode()
 def predict(
     classifier: Classifier,
-    pool: ImagePool,
+    pool: Images,
     batch: int,
     device: torch.device,
     description: str,
@@ -123,7 +131,8 @@ def predict(
 
 def mean_outputs(outputs: Sequence[Outputs]) -> Outputs:
     """Return the mean of several predictions of the same images, head by head."""
-    return {name: sum(one[name] for one in outputs) / len(outputs) for name in outputs[0]}
+    zero = np.zeros(())
+    return {name: sum((one[name] for one in outputs), zero) / len(outputs) for name in outputs[0]}
 
 
 def prediction_columns(
@@ -150,7 +159,7 @@ def prediction_columns(
         calibration = (calibrations or {}).get(head.name)
         if calibration is not None:
             output = scale(output, calibration.temperature)
-        codes = choose(output, calibration and calibration.threshold)
+        codes = choose(output, None if calibration is None else calibration.threshold)
         columns[head.name] = pd.Series(pd.Categorical.from_codes(codes, categories=head.classes))
         columns |= {column: pd.Series(output[:, k]) for k, column in enumerate(head.columns)}
     return columns

@@ -82,7 +82,7 @@ def _fit(thumbnail: np.ndarray) -> Image.Image:
     return Image.fromarray(thumbnail).resize(size, Image.Resampling.LANCZOS)
 
 
-def _shorten(text: str, font: ImageFont.ImageFont) -> str:
+def _shorten(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
     """Return the end of a text that is too long for a tile."""
     while font.getlength(text) > TILE_WIDTH - 6:
         text = f"…{text[2:]}"

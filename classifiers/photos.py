@@ -72,9 +72,9 @@ def _pictures(images: str, names: list[str], prefix: str) -> dict[str, str]:
 
 def whole_photo(path: str, geometry: Geometry) -> Photo:
     """Return a photo fitted whole, as training thumbnails were."""
-    pixels, problem = _decode(path)
-    if pixels is None:
-        return _without(geometry, problem)
+    pixels = _decode(path)
+    if isinstance(pixels, str):
+        return _without(geometry, pixels)
     return Photo(fit_images(Pictures([pixels]), geometry)[0])
 
 
@@ -87,21 +87,21 @@ def aligned_faces(path: str, geometry: Geometry, framing: np.ndarray, finder: Fa
         framing: how faces lie in them, [5, 2]; see `facedata.align`.
         finder: of faces.
     """
-    pixels, problem = _decode(path)
-    if pixels is None:
-        return _without(geometry, problem)
+    pixels = _decode(path)
+    if isinstance(pixels, str):
+        return _without(geometry, pixels)
     boxes, points = finder.find(pixels)
     if not len(boxes):
         return _without(geometry, NO_FACE)
     return Photo(np.stack([cut_face(pixels, one, framing, geometry) for one in points]), boxes)
 
 
-def _decode(path: str) -> tuple[np.ndarray | None, str | None]:
+def _decode(path: str) -> np.ndarray | str:
     """Return a photo's pixels, uint8 [H, W, 4], or why there are none."""
     try:
-        return decode.decode(decode.read(path), {}), None
+        return decode.decode(decode.read(path), {})
     except decode.Unusable as reason:
-        return None, f"not decodable: {reason}"
+        return f"not decodable: {reason}"
 
 
 def _without(geometry: Geometry, problem: str) -> Photo:
