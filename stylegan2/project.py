@@ -2,7 +2,7 @@
 
 Source: arXiv:1912.04958, section 5 and appendix D. The distance of the paper needs a VGG16 file of
 the user's (`VGG`); without one, distances are taken in features that come with the package
-(`EfficientNetLite0`).
+(`EfficientNetDistance`).
 """
 
 import math
@@ -37,7 +37,7 @@ BACKBONE = "tf_efficientnet_lite0"
 PIXEL_WEIGHT = 1.0
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetDistance(nn.Module):
     """Distances in ImageNet features of five depths whose weights are installed, and in pixels.
 
     The squared distance of two images is the mean over depths of |a - b|^2, averaged over places,
@@ -107,12 +107,12 @@ class VGG(nn.Module):
             )
 
     def forward(self, img: Tensor) -> Tensor:
-        """Return vectors whose squared distance is that of the images; as EfficientNetLite0."""
+        """Return vectors whose squared distance is that of the images; as EfficientNetDistance."""
         img = _shrink(img * 127.5 + 127.5)
         return self.model(img, **self.options).flatten(1).to(torch.float32)
 
 
-Distance = EfficientNetLite0 | VGG
+Distance = EfficientNetDistance | VGG
 
 
 @dataclass(frozen=True)

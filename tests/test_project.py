@@ -209,7 +209,7 @@ def test_styles_are_measured_on_ten_thousand_latents():
 
 
 def test_distances_are_zero_for_equal_images_and_grow():
-    distance = project.EfficientNetLite0()
+    distance = project.EfficientNetDistance()
     torch.manual_seed(0)
     img = functional_noise()
     a, b, c = (distance(img + e * torch.randn_like(img)) for e in (0, 0.05, 0.3))
