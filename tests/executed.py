@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from evenface.digest import PACKAGES, WITHOUT_EFFECT, Code
+from evenface.digest import PACKAGES, WITHOUT_EFFECT, Code, is_logging
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,7 +26,7 @@ class Recorder:
         if event == "call" and code not in self.found and is_ours(code.co_filename):
             main = threading.current_thread() is threading.main_thread()
             while frame is not None and frame.f_code is not self.start:
-                if is_left_out(frame.f_code):
+                if is_left_out(frame):
                     return
                 frame = frame.f_back
             if frame is not None or not main:
@@ -45,15 +45,23 @@ class Recorder:
 @functools.cache
 def is_ours(filename):
     path = Path(filename)
-    return path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in PACKAGES
+    return (
+        path.suffix == ".py"
+        and path.is_relative_to(ROOT)
+        and path.relative_to(ROOT).parts[0] in PACKAGES
+    )
 
 
-def is_left_out(code):
-    """Tell whether what runs below a frame is none of the result: imports, what only shows."""
+def is_left_out(frame):
+    """Tell whether what a frame calls is none of the result: imports, messages, what only shows."""
+    code = frame.f_code
     if not is_ours(code.co_filename):
         return False
-    lines = shown_lines(code.co_filename)
-    return code.co_name == "<module>" or any(code.co_firstlineno in one for one in lines)
+    return (
+        code.co_name in ("<module>", "__getattr__")
+        or any(code.co_firstlineno in one for one in shown_lines(code.co_filename))
+        or any(frame.f_lineno in one for one in logging_lines(code.co_filename))
+    )
 
 
 @functools.cache
@@ -74,6 +82,11 @@ def shown_lines(filename):
         if isinstance(node, ast.FunctionDef)
         and any(ast.unparse(one).endswith("shown") for one in node.decorator_list)
     ]
+
+
+@functools.cache
+def logging_lines(filename):
+    return [lines_of(node) for node in ast.walk(tree_of(filename)) if is_logging(node)]
 
 
 def module_of(filename):
