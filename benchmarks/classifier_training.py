@@ -2,7 +2,7 @@
 
     python benchmarks/classifier_training.py --threads 2
 
-Ours is the loop of `classifiers train` with the settings of config/config.yaml: packed images,
+Ours is the loop of `classifiers train` with the default settings: packed images,
 augmentation of whole batches, precision `auto`, channels last. The plain loop decodes each file by
 PIL, augments it alone by torchvision's v2 transforms (flip, affine, colours, as there) in a
 DataLoader with as many workers as threads, and trains timm's model in float32 as it comes. Both see
@@ -23,25 +23,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 import pandas as pd
 import timm
 import torch
-import yaml
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from classifiers import augment, backbones, losses, optim, training
-from classifiers.heads import Head, read_layer
+from classifiers import augment, backbones, training
+from classifiers.heads import Head
+from classifiers.options import TrainOptions
 from facedata import avatars, machine
 from facedata.workers import num_cores
 
-CONFIG = Path(__file__).resolve().parents[1] / "config/config.yaml"
+OPTIONS = TrainOptions()
 HEIGHT, WIDTH = 128, 96
 HEADS = (
     Head("gender", ("gender",), "categorical", 1.0, ("female", "male")),
@@ -87,11 +86,6 @@ class Rates:
     precision: str
 
 
-def read_settings() -> dict[str, Any]:
-    """Return the default settings of a training."""
-    return yaml.safe_load(CONFIG.read_text())["classify"]
-
-
 def write_images(folder: Path, num_images: int) -> None:
     """Write portraits as files, the same pixels packed, and random labels."""
     rng = np.random.default_rng(0)
@@ -122,7 +116,6 @@ def rate(step: Callable[[], object], work: Work) -> float:
 def measure_ours(work: Work) -> Rates:
     """Measure the loop of `classifiers train`."""
     machine.tune(work.threads)
-    settings = read_settings()
     labels = pd.read_csv(work.folder / "labels.csv")
     images = np.load(work.folder / "images.npy", mmap_mode="r")
     for head in HEADS:
@@ -130,31 +123,21 @@ def measure_ours(work: Work) -> Rates:
         labels[head.name] = pd.Categorical.from_codes(codes, head.classes)
     labels["row"] = np.arange(len(images))
     device = torch.device("cpu")
-    precision = training.resolve_precision(settings["precision"], device)
-    view = augment.read_view(settings["view"], HEIGHT, WIDTH)
-    recipe = training.Recipe(
-        epochs=2 * (WARM_UP + work.steps) * work.batch / len(images),
-        batch=work.batch,
-        optimizer=optim.read_optimizer(
-            settings["optimizer"], settings["lr"], settings["weight_decay"]
-        ),
-        schedule=optim.read_schedule(settings["schedule"]),
-        view=view,
-        augment=augment.read_augment(settings["augment"]),
-        precision=precision,
+    options = OPTIONS.but(
+        epochs=2 * (WARM_UP + work.steps) * work.batch / len(images), batch=work.batch
     )
-    loss = losses.read_loss(settings["loss"], settings["label_smoothing"])
-    layer = read_layer(settings["head"])
-    model = backbones.build_classifier(work.backbone, "none", HEADS, view, 0, layer)
+    view = augment.View.of(options.view, HEIGHT, WIDTH)
+    model = backbones.build_classifier(work.backbone, "none", HEADS, view, 0, options.head)
     run = training.Training(
         model,
         training.Examples.of(images, labels, HEADS),
-        {head.name: loss for head in HEADS},
+        {head.name: options.loss for head in HEADS},
         len(images),
-        recipe,
+        options,
+        0,
         device,
     )
-    return Rates(rate(run.take_step, work), rate(run.draw_batch, work), precision)
+    return Rates(rate(run.take_step, work), rate(run.draw_batch, work), run.precision)
 
 
 class Files(Dataset):
@@ -165,13 +148,14 @@ class Files(Dataset):
         self.folder = folder
         labels = pd.read_csv(folder / "labels.csv")
         self.labels = torch.from_numpy(labels[[head.name for head in HEADS]].to_numpy())
-        own = augment.read_augment(read_settings()["augment"])
-        scale = (1 - own.scale, 1 + own.scale)
+        own = OPTIONS.augment
+        affine, color = own.affine, own.color
+        scale = (1 - affine.scale, 1 + affine.scale)
         self.transform = v2.Compose(
             [
                 v2.RandomHorizontalFlip(own.flip),
-                v2.RandomAffine(own.rotation, translate=[own.shift] * 2, scale=scale),
-                v2.ColorJitter(own.brightness, own.contrast),
+                v2.RandomAffine(affine.rotation, translate=[affine.shift] * 2, scale=scale),
+                v2.ColorJitter(color.brightness, color.contrast),
                 v2.ToImage(),
                 v2.ToDtype(torch.float32, scale=True),
                 v2.Normalize(mean, std),
@@ -200,11 +184,10 @@ def measure_plain(work: Work) -> Rates:
         persistent_workers=True,
     )
     batches: Iterator = itertools.chain.from_iterable(itertools.repeat(loader))
-    settings = read_settings()
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"]
+        model.parameters(), lr=OPTIONS.lr, weight_decay=OPTIONS.weight_decay
     )
-    criterion = nn.CrossEntropyLoss(label_smoothing=settings["label_smoothing"])
+    criterion = nn.CrossEntropyLoss(label_smoothing=OPTIONS.label_smoothing)
 
     def step() -> None:
         images, labels = next(batches)

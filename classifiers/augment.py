@@ -2,131 +2,35 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import v2
-from torchvision.transforms.v2.functional import _color  # adjust_hue takes one hue for all images
+from torchvision.transforms.v2.functional import adjust_hue
 
-from classifiers.options import flatten
-from facekit.errors import DataError
+from classifiers.options import (
+    AffineOptions,
+    AugmentOptions,
+    ColorOptions,
+    CropOptions,
+    EraseOptions,
+    MixOptions,
+    PerspectiveOptions,
+    ViewOptions,
+)
+from classifiers.randaugment import randaugment
 
 GRAY = (0.2989, 0.587, 0.114)  # of red, green, blue; torchvision's
 MAX_ASPECT = 3.3  # of an erased rectangle, either way; torchvision's
-PATHS = {
-    "flip": "flip",
-    "pad": "crop.pad",
-    "random_crop": "crop.random",
-    "affine": "affine.p",
-    "rotation": "affine.rotation",
-    "scale": "affine.scale",
-    "shift": "affine.shift",
-    "shear": "affine.shear",
-    "perspective": "perspective.p",
-    "distortion": "perspective.distortion",
-    "color": "color.p",
-    "brightness": "color.brightness",
-    "contrast": "color.contrast",
-    "saturation": "color.saturation",
-    "hue": "color.hue",
-    "erase": "erase.p",
-    "erase_min": "erase.min_area",
-    "erase_max": "erase.max_area",
-    "num_ops": "randaugment.num_ops",
-    "magnitude": "randaugment.magnitude",
-    "mix": "mix.p",
-    "mixup": "mix.mixup",
-    "cutmix": "mix.cutmix",
-}
-LIMITS = {  # 1 for others
-    "hue": 0.5,
-    "rotation": 180,
-    "shear": 60,
-    "magnitude": 30,
-    "pad": math.inf,
-    "num_ops": math.inf,
-    "mixup": math.inf,
-    "cutmix": math.inf,
-}
-
-
-@dataclass(frozen=True)
-class Augment:
-    """How training images are changed. As it stands, nothing is.
-
-    Attributes:
-        flip: probability of a mirror image.
-        pad: pixels by which the place of the crop may reach over the image's borders.
-        random_crop: whether the view's crop lies anywhere, not in the middle.
-        affine: probability of an affine change.
-        rotation: largest angle, degrees either way.
-        scale: largest change of size, as a share of it.
-        shift: largest shift, as a share of height and width.
-        shear: largest angle of shear, degrees either way.
-        perspective: probability of a change of perspective.
-        distortion: share of half a side by which corners move inwards at most.
-        color: probability of a change of colours.
-        brightness, contrast, saturation: factors lie in [1 - value, 1 + value].
-        hue: largest turn of the hue, in turns, at most 0.5.
-        erase: probability of an erased rectangle.
-        erase_min: its smallest area, as a share of the image.
-        erase_max: its largest area.
-        num_ops: RandAugment's operations an image; 0 for none.
-        magnitude: their strength, 0..30.
-        mix: probability that a batch is mixed, where mixup or cutmix is above 0.
-        mixup: alpha of MixUp's Beta distribution; 0 for none. With cutmix either is as likely.
-        cutmix: alpha of CutMix's.
-    """
-
-    flip: float = 0.0
-    pad: int = 0
-    random_crop: bool = False
-    affine: float = 0.0
-    rotation: float = 0.0
-    scale: float = 0.0
-    shift: float = 0.0
-    shear: float = 0.0
-    perspective: float = 0.0
-    distortion: float = 0.0
-    color: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    erase: float = 0.0
-    erase_min: float = 0.02
-    erase_max: float = 0.33
-    num_ops: int = 0
-    magnitude: int = 9
-    mix: float = 1.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-
-
+# Nothing is changed.
+STILL = AugmentOptions(flip=0.0, affine=AffineOptions(p=0.0), color=ColorOptions(p=0.0))
 # For networks that judge labels: faces are roughly aligned already.
-LIGHT = Augment(
-    flip=0.5, affine=1.0, rotation=5.0, scale=0.05, shift=0.05, color=1.0, brightness=0.15,
-    contrast=0.2,
-)  # fmt: skip
-
-
-def read_augment(values: Any) -> Augment:
-    """Return the augmentation of the config's `classify.augment`.
-
-    Raises:
-        DataError: a key is missing or unknown, or a value is out of range.
-    """
-    augment = Augment(**flatten(values, "augment", PATHS))
-    for name, path in PATHS.items():
-        value, limit = getattr(augment, name), LIMITS.get(name, 1)
-        if not 0 <= value <= limit:
-            raise DataError(f"augment: {path} {value} is not in 0..{limit}")
-    if augment.erase_min > augment.erase_max:
-        raise DataError("augment: erase.min_area is above erase.max_area")
-    return augment
+LIGHT = STILL.but(
+    flip=0.5,
+    affine=AffineOptions(p=1.0, rotation=5.0, scale=0.05, shift=0.05, shear=0.0),
+    color=ColorOptions(p=1.0, brightness=0.15, contrast=0.2, saturation=0.0, hue=0.0),
+)
 
 
 @dataclass(frozen=True)
@@ -141,23 +45,16 @@ class View:
     crop: tuple[int, int]
     size: tuple[int, int]
 
+    @classmethod
+    def of(cls, options: ViewOptions, height: int, width: int) -> "View":
+        """Return what options say of images of some size.
 
-def read_view(values: Any, height: int, width: int) -> View:
-    """Return a view from `{crop, resize}`, each [height, width] or null, of images of some size.
-
-    Raises:
-        DataError: a key is missing or unknown, or the crop is larger than the images.
-    """
-    found = flatten(values, "view", {"crop": "crop", "resize": "resize"})
-    crop = found["crop"] or [height, width]
-    size = found["resize"] or crop
-    for name, pair in (("crop", crop), ("resize", size)):
-        is_pair = isinstance(pair, list | tuple) and len(pair) == 2
-        if not is_pair or not all(type(side) is int and side > 0 for side in pair):
-            raise DataError(f"view: {name} {pair} is not [height, width] in pixels")
-    if crop[0] > height or crop[1] > width:
-        raise DataError(f"view: crop {crop} is larger than the images, {[height, width]}")
-    return View(tuple(crop), tuple(size))
+        Raises:
+            DataError: the crop is larger than they are.
+        """
+        options.check(height, width)
+        crop = options.crop or (height, width)
+        return cls(crop, options.resize or crop)
 
 
 def center(images: Tensor, view: View) -> Tensor:
@@ -186,37 +83,41 @@ def _crop(images: Tensor, view: View, top: int, left: int) -> Tensor:
 # --- Where pixels come from
 
 
-def draw_affine(augment: Augment, crop: tuple[int, int], rng, num_images: int) -> np.ndarray:
+def draw_affine(
+    affine: AffineOptions, flip: float, crop: tuple[int, int], rng, num_images: int
+) -> np.ndarray:
     """Return random affine maps with mirror images, float64 [N, 3, 3], about the middle of a crop.
 
     They take a pixel of the output to its place in the input, (x, y) in pixels from the middle.
     """
     height, width = crop
-    chosen = rng.random(num_images) < augment.affine
+    chosen = rng.random(num_images) < affine.p
     draw = lambda largest: chosen * rng.uniform(-largest, largest, num_images)  # noqa: E731
-    angle, shear = (draw(math.radians(one)) for one in (augment.rotation, augment.shear))
-    scale = 1 + draw(augment.scale)
-    mirror = np.where(rng.random(num_images) < augment.flip, -1.0, 1.0)
+    angle, shear = (draw(math.radians(one)) for one in (affine.rotation, affine.shear))
+    scale = 1 + draw(affine.scale)
+    mirror = np.where(rng.random(num_images) < flip, -1.0, 1.0)
     maps = np.zeros((num_images, 3, 3))
     maps[:, 0, 0] = mirror * scale * np.cos(angle)
     maps[:, 1, 0] = mirror * scale * np.sin(angle)
     maps[:, 0, 1] = scale * (-np.sin(angle) + np.tan(shear) * np.cos(angle))
     maps[:, 1, 1] = scale * (np.cos(angle) + np.tan(shear) * np.sin(angle))
-    maps[:, 0, 2] = draw(augment.shift * width)
-    maps[:, 1, 2] = draw(augment.shift * height)
+    maps[:, 0, 2] = draw(affine.shift * width)
+    maps[:, 1, 2] = draw(affine.shift * height)
     maps[:, 2, 2] = 1
     return maps
 
 
-def draw_perspective(augment: Augment, crop: tuple[int, int], rng, num_images: int) -> np.ndarray:
+def draw_perspective(
+    perspective: PerspectiveOptions, crop: tuple[int, int], rng, num_images: int
+) -> np.ndarray:
     """Return random changes of perspective, float64 [N, 3, 3], as of `draw_affine`.
 
     The corners move inwards, each by at most `distortion` of half a side, as torchvision's.
     """
     height, width = crop
-    chosen = rng.random(num_images) < augment.perspective
+    chosen = rng.random(num_images) < perspective.p
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [width / 2, height / 2]  # [4, 2]
-    inwards = rng.uniform(0, augment.distortion, (num_images, 4, 2)) * chosen[:, None, None]
+    inwards = rng.uniform(0, perspective.distortion, (num_images, 4, 2)) * chosen[:, None, None]
     return homography(corners * (1 - inwards), np.broadcast_to(corners, (num_images, 4, 2)))
 
 
@@ -236,7 +137,7 @@ def homography(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def draw_offsets(
-    augment: Augment, crop: tuple[int, int], size: tuple[int, int], rng, num_images: int
+    place: CropOptions, crop: tuple[int, int], size: tuple[int, int], rng, num_images: int
 ) -> np.ndarray:
     """Return where crops' middles lie from the images' middles, pixels (x, y), float64 [N, 2].
 
@@ -245,9 +146,9 @@ def draw_offsets(
     offsets = np.zeros((num_images, 2))
     for i, (part, whole) in enumerate(zip(crop[::-1], size[::-1], strict=True)):
         spare = whole - part
-        first = spare // 2 if not augment.random_crop else rng.integers(0, spare + 1, num_images)
-        if augment.pad:
-            first = first + rng.integers(-augment.pad, augment.pad + 1, num_images)
+        first = spare // 2 if not place.random else rng.integers(0, spare + 1, num_images)
+        if place.pad:
+            first = first + rng.integers(-place.pad, place.pad + 1, num_images)
         offsets[:, i] = first - spare / 2
     return offsets
 
@@ -278,24 +179,25 @@ def warp(images: Tensor, maps: np.ndarray, view: View) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def move(images: Tensor, augment: Augment, view: View, rng: np.random.Generator) -> Tensor:
+def move(images: Tensor, augment: AugmentOptions, view: View, rng: np.random.Generator) -> Tensor:
     """Return images cropped, flipped, moved and resized by chance, all in one resampling."""
     num_images, _, *size = images.shape
-    if not (augment.affine or augment.perspective) and view.size == view.crop:
+    if not (augment.affine.p or augment.perspective.p) and view.size == view.crop:
         return _crop_and_flip(images, augment, view, rng)
-    maps = draw_affine(augment, view.crop, rng, num_images)
-    if augment.perspective:
-        maps = draw_perspective(augment, view.crop, rng, num_images) @ maps
-    maps[:, :2] += draw_offsets(augment, view.crop, size, rng, num_images)[:, :, None] * maps[:, 2:]
+    maps = draw_affine(augment.affine, augment.flip, view.crop, rng, num_images)
+    if augment.perspective.p:
+        maps = draw_perspective(augment.perspective, view.crop, rng, num_images) @ maps
+    offsets = draw_offsets(augment.crop, view.crop, size, rng, num_images)
+    maps[:, :2] += offsets[:, :, None] * maps[:, 2:]
     return warp(images, maps, view)
 
 
 def _crop_and_flip(
-    images: Tensor, augment: Augment, view: View, rng: np.random.Generator
+    images: Tensor, augment: AugmentOptions, view: View, rng: np.random.Generator
 ) -> Tensor:
     """Return whole pixels of images, without resampling."""
     num_images, _, *size = images.shape
-    offsets = draw_offsets(augment, view.crop, size, rng, num_images)
+    offsets = draw_offsets(augment.crop, view.crop, size, rng, num_images)
     starts = [offsets[:, 1 - i] + (size[i] - view.crop[i]) / 2 for i in (0, 1)]
     rows, columns = (
         (starts[i][:, None] + np.arange(view.crop[i])).clip(0, size[i] - 1).astype(np.int64)
@@ -338,18 +240,17 @@ def adjust_colors(
     images = torch.addcmul(offset, images, factor).clamp_(0, 1)
     if hue is None:
         return images
-    turned, *rest = _color._rgb_to_hsv(images).unbind(dim=1)
-    turned = (turned + hue.view(-1, 1, 1)).remainder(1.0)
-    return _color._hsv_to_rgb(torch.stack([turned, *rest], dim=1))
+    turned = [adjust_hue(one, turn) for one, turn in zip(images, hue.tolist(), strict=True)]
+    return torch.stack(turned)
 
 
-def _change_colors(images: Tensor, augment: Augment, rng: np.random.Generator) -> Tensor:
-    chosen = rng.random(len(images)) < augment.color
+def _change_colors(images: Tensor, color: ColorOptions, rng: np.random.Generator) -> Tensor:
+    chosen = rng.random(len(images)) < color.p
     draw = lambda largest: torch.from_numpy(  # noqa: E731
         (chosen * rng.uniform(-largest, largest, len(images))).astype(np.float32)
     ).to(images.device)
-    factors = [1 + draw(one) for one in (augment.brightness, augment.contrast, augment.saturation)]
-    return adjust_colors(images, *factors, draw(augment.hue) if augment.hue else None)
+    factors = [1 + draw(one) for one in (color.brightness, color.contrast, color.saturation)]
+    return adjust_colors(images, *factors, draw(color.hue) if color.hue else None)
 
 
 def draw_boxes(
@@ -381,48 +282,22 @@ def inside(boxes: np.ndarray, size: tuple[int, int], device: torch.device) -> Te
     return (rows[:, :, None] & columns[:, None])[:, None]
 
 
-def _erase(images: Tensor, augment: Augment, rng: np.random.Generator) -> Tensor:
+def _erase(images: Tensor, erase: EraseOptions, rng: np.random.Generator) -> Tensor:
     """Return images of which some have a rectangle of noise (arXiv:1708.04896)."""
     num_images, _, *size = images.shape
-    area = rng.uniform(augment.erase_min, augment.erase_max, num_images)
-    area = np.where(rng.random(num_images) < augment.erase, area, 0.0)
+    area = rng.uniform(erase.min_area, erase.max_area, num_images)
+    area = np.where(rng.random(num_images) < erase.p, area, 0.0)
     aspect = np.exp(rng.uniform(-math.log(MAX_ASPECT), math.log(MAX_ASPECT), num_images))
     mask = inside(draw_boxes(area, aspect, size, rng), size, images.device)
     noise = torch.from_numpy(rng.random(images.shape, dtype=np.float32)).to(images.device)
     return torch.where(mask, noise, images)
 
 
-def _randaugment(images: Tensor, augment: Augment, rng: np.random.Generator) -> Tensor:
-    """Return uint8 images changed by RandAugment's operations, torchvision's (arXiv:1909.13719).
-
-    Images that got the same operation and direction are changed together.
-    """
-    method = v2.RandAugment(augment.num_ops, augment.magnitude)
-    names = sorted(method._AUGMENTATION_SPACE)
-    images = images.clone()
-    for _ in range(augment.num_ops):
-        op, sign = rng.integers(len(names), size=len(images)), rng.choice([-1, 1], len(images))
-        for k, name in enumerate(names):
-            strengths, is_signed = method._AUGMENTATION_SPACE[name]
-            strength = strengths(method.num_magnitude_bins, *images.shape[2:])
-            strength = 0.0 if strength is None else float(strength[augment.magnitude])
-            for direction in (-1, 1) if is_signed else (None,):
-                chosen = op == k if direction is None else (op == k) & (sign == direction)
-                if not chosen.any():
-                    continue
-                rows = torch.from_numpy(np.flatnonzero(chosen)).to(images.device)
-                images[rows] = method._apply_image_or_video_transform(
-                    images[rows], name, strength * (direction or 1), method.interpolation,
-                    method._fill,
-                )  # fmt: skip
-    return images
-
-
 # --- Batches
 
 
 def augment_images(
-    images: Tensor, augment: Augment, view: View, rng: np.random.Generator
+    images: Tensor, augment: AugmentOptions, view: View, rng: np.random.Generator
 ) -> Tensor:
     """Return a batch in which every image is changed by chance.
 
@@ -435,16 +310,16 @@ def augment_images(
     Returns:
         float32 [N, 3, *view.size] in [0, 1].
     """
-    if augment.num_ops:
-        images = _randaugment(images, augment, rng)
+    if augment.randaugment.num_ops:
+        images = randaugment(images, augment.randaugment, rng)
     images = move(images.float() / 255, augment, view, rng)
-    if augment.color:
-        images = _change_colors(images, augment, rng)
-    return _erase(images, augment, rng) if augment.erase else images
+    if augment.color.p:
+        images = _change_colors(images, augment.color, rng)
+    return _erase(images, augment.erase, rng) if augment.erase.p else images
 
 
 def mix_batch(
-    images: Tensor, targets: Tensor, trust: Tensor, augment: Augment, rng: np.random.Generator
+    images: Tensor, targets: Tensor, trust: Tensor, mix: MixOptions, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return a batch whose images are mixed in pairs, with the targets in the same shares.
 
@@ -452,14 +327,14 @@ def mix_batch(
         images: float32 [N, C, H, W].
         targets: float32 [N, D], NaN where missing; a mixture of a missing one is missing.
         trust: float32 [N].
-        augment: mix, mixup and cutmix.
+        mix: how.
         rng: of random numbers.
 
     Source: arXiv:1710.09412 (MixUp), arXiv:1905.04899 (CutMix), with a share for each image.
     """
-    alphas = {"mixup": augment.mixup, "cutmix": augment.cutmix}
+    alphas = {"mixup": mix.mixup, "cutmix": mix.cutmix}
     kinds = [name for name, alpha in alphas.items() if alpha]
-    if not kinds or rng.random() >= augment.mix:
+    if not kinds or rng.random() >= mix.p:
         return images, targets, trust
     kind = kinds[rng.integers(len(kinds))]
     num_images, _, *size = images.shape

@@ -2,7 +2,7 @@
 
 import logging
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from classifiers.augment import View, center
 from classifiers.depthwise import replace_depthwise
-from classifiers.heads import Head, HeadLayer, LayerOptions
+from classifiers.heads import NO_COSINE, Head, HeadLayer
 from classifiers.norm_act import replace_norms
+from classifiers.options import FACENET, LayerOptions, check_backbone
 from facedata.weights import packaged_state_dict
 from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 
 PLAIN = LayerOptions()
-FACENET = "inception_resnet_v1"  # facenet-pytorch's, which timm does not have
 FACENET_CONFIG = {"mean": (0.5, 0.5, 0.5), "std": (128 / 255,) * 3}  # (x - 127.5) / 128 of 0..255
 FACENET_SMALLEST = 75  # px; smaller images vanish within it
 FACENET_URL = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9"
@@ -50,11 +50,12 @@ class Classifier(nn.Module):
         heads: Sequence[Head],
         view: View,
         layer: LayerOptions = PLAIN,
+        cosine: Mapping[str, float] = NO_COSINE,
     ) -> None:
         super().__init__()
         self.view = view
         self.backbone = _create(name, *view.size)
-        self.layer = HeadLayer(self.backbone.num_features, heads, layer)
+        self.layer = HeadLayer(self.backbone.num_features, heads, layer, cosine)
         config = self.backbone.pretrained_cfg
         for key in ("mean", "std"):
             value = torch.tensor(config[key]).view(1, 3, 1, 1)
@@ -85,6 +86,7 @@ def build_classifier(
     view: View,
     seed: int,
     layer: LayerOptions = PLAIN,
+    cosine: Mapping[str, float] = NO_COSINE,
 ) -> Classifier:
     """Return a classifier ready to train, on the CPU.
 
@@ -97,12 +99,13 @@ def build_classifier(
         view: what it sees of an image.
         seed: of random weights.
         layer: how the heads are set on the backbone.
+        cosine: heads of which logits are cosines, see `HeadLayer`.
 
     Raises:
         DataError: no such model, or its weights cannot be had or do not fit.
     """
     torch.manual_seed(seed)
-    classifier = Classifier(name, heads, view, layer)
+    classifier = Classifier(name, heads, view, layer, cosine)
     if weights != "none":
         state = _read_weights(name, weights, *view.size)
         _load(classifier.backbone, name, state, weights)
@@ -112,10 +115,7 @@ def build_classifier(
 def _create(name: str, height: int, width: int, pretrained: bool = False) -> nn.Module:
     if name == FACENET:
         return _create_facenet(height, width)
-    if not timm.is_model(name):
-        close = timm.list_models(f"*{name[:12]}*")[:5]
-        hint = f"; similar: {', '.join(close)}" if close else ""
-        raise DataError(f"backbone {name}: timm {timm.__version__} has no such model{hint}")
+    check_backbone(name)
     options = {"num_classes": 0, "pretrained": pretrained}
     if timm.models.get_pretrained_cfg_value(name, "fixed_input_size"):
         options["img_size"] = (height, width)

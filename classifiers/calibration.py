@@ -9,12 +9,12 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from classifiers.heads import MISSING, Head
-from classifiers.metrics import MEASURES
+from classifiers.measures import MEASURES
+from classifiers.options import NO_THRESHOLD
 from facedata import files
 from facekit.errors import DataError
 
 FILE = "calibration.json"  # of `classifiers evaluate`
-NO_THRESHOLD = "none"
 LIMITS = (0.05, 20.0)  # of a temperature
 TINY = np.finfo(np.float64).tiny  # probabilities of 0 have a logarithm, too
 

@@ -1,7 +1,6 @@
 """Classifiers on disk: safetensors whose header says how to build the network again."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,11 @@ import safetensors
 import safetensors.torch
 import torch
 
-from classifiers.augment import read_view
+from classifiers.augment import View
 from classifiers.backbones import Classifier
 from classifiers.data import read_geometry
-from classifiers.heads import Head, read_layer
+from classifiers.heads import Head
+from classifiers.options import LayerOptions, ViewOptions
 from facedata import files
 from facekit.errors import DataError
 
@@ -31,7 +31,7 @@ def save_classifier(classifier: Classifier, meta: dict[str, Any], path: Path) ->
     meta = {
         **meta,
         "heads": [head.to_dict() for head in classifier.heads],
-        "head": asdict(classifier.layer.options),
+        "head": {**classifier.layer.options.plain(), "cosine": classifier.layer.cosine},
         "view": {"crop": classifier.view.crop, "resize": classifier.view.size},
     }
     header = {KEY: json.dumps(meta, sort_keys=True)}
@@ -54,9 +54,11 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
         raise DataError(f"{path}: not a readable safetensors file ({error})") from None
     heads = [Head.from_dict(values) for values in meta["heads"]]
     geometry = read_geometry(meta["geometry"])
-    layer = read_layer(meta["head"])
-    view = read_view(meta["view"], geometry.height, geometry.width)
-    classifier = Classifier(meta["backbone"], heads, view, layer)
+    head = dict(meta["head"])
+    cosine = head.pop("cosine", {})
+    layer = LayerOptions.read(head, f"{path}: head")
+    view = View.of(ViewOptions.read(meta["view"], f"{path}: view"), geometry.height, geometry.width)
+    classifier = Classifier(meta["backbone"], heads, view, layer, cosine)
     try:
         classifier.load_state_dict(state)
     except RuntimeError as error:

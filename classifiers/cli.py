@@ -5,22 +5,25 @@ from pathlib import Path
 
 import click
 
+from classifiers.arms import REAL
 from classifiers.options import (
+    ARMS_HELP,
     CompareOptions,
     CrossvalOptions,
     EvaluateOptions,
     FiguresOptions,
     FilterOptions,
     PredictOptions,
+    TaskOptions,
+    TrainOptions,
+    VerdictOptions,
+    check_backbone,
 )
 from facedata import command
 from facedata.command import DEVICE, IN_FILE, JSON, NUM_WORKERS, OUT_DIR, OUT_FILE, SEED, options
 from facekit import command_options
 
 log = logging.getLogger(__name__)
-
-POSITIVE = click.FloatRange(min=0, min_open=True)
-NON_NEGATIVE = click.FloatRange(min=0)
 
 
 @click.group(cls=command.Group)
@@ -34,22 +37,6 @@ DATA = options(
     click.option("--curated", type=IN_FILE, required=True, help="Images that survived curation."),
     click.option("--splits", type=IN_FILE, required=True, help="Split and fold of each image."),
 )
-MODEL = options(
-    click.option("--backbone", required=True, help="A model of timm, or inception_resnet_v1."),
-    click.option("--weights", required=True, help="packaged, imagenet, .., or a file."),
-)
-RECIPE = options(
-    click.option("--batch", type=click.IntRange(min=2), required=True, help="Images a step."),
-    click.option("--lr", type=POSITIVE, required=True, help="Largest learning rate."),
-    click.option("--weight-decay", type=NON_NEGATIVE, required=True, help="Of weight matrices."),
-    click.option(
-        "--label-smoothing",
-        type=click.FloatRange(0, 1, max_open=True),
-        required=True,
-        help="Share of the target given to all classes alike.",
-    ),
-    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), required=True),
-)
 COMPUTE = options(
     click.option("--threads", type=NUM_WORKERS, required=True, help="Of a tensor operation."),
     DEVICE,
@@ -59,13 +46,8 @@ COMPUTE = options(
 @main.command()
 @DATA
 @click.option("--faces", type=IN_FILE, help="Faces found in the images, for `predict --align`.")
-@click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
-@click.option(
-    "--loss", type=JSON, required=True, help="{kind, numeric, weights, ..} of classify.loss."
-)
-@click.option(
-    "--arm", required=True, help="real, weighted_loss, focal, synth@SHARE, .. joined by +."
-)
+@command_options.options(TaskOptions, "task")
+@click.option("--arm", default=REAL, show_default=True, help=ARMS_HELP)
 @click.option("--synth-images", type=IN_FILE, help="Generated images (arm synth@SHARE).")
 @click.option("--synth-samples", type=IN_FILE, help="Which of them were accepted.")
 @click.option("--deficits", type=IN_FILE, help="What each class lacks.")
@@ -75,23 +57,7 @@ COMPUTE = options(
     help="Learn from the other folds of train and choose the epoch on this one, not on val.",
 )
 @click.option("--geometry", type=JSON, required=True, help="{height, width, fit} of the images.")
-@MODEL
-@click.option("--head", type=JSON, required=True, help="{hidden, batch_norm, dropout, samples}.")
-@click.option("--view", type=JSON, required=True, help="{crop, resize}: [height, width] or null.")
-@click.option("--sampler", required=True, help="none, or one of the arms' samplers.")
-@click.option("--augment", type=JSON, required=True, help="{flip, crop, affine, ..}.")
-@click.option("--epochs", type=POSITIVE, required=True, help="Passes over the real train split.")
-@RECIPE
-@click.option("--optimizer", type=JSON, required=True, help="{name, momentum, layer_decay, ..}.")
-@click.option("--schedule", type=JSON, required=True, help="{name, warm_up, gamma, ..}.")
-@click.option(
-    "--ema",
-    type=click.FloatRange(0, 1, max_open=True),
-    required=True,
-    help="Decay of averaged weights, which are then the result; 0 for none.",
-)
-@click.option("--freeze", type=NON_NEGATIVE, required=True, help="Epochs of the heads alone.")
-@click.option("--select", type=JSON, required=True, help="{measure, patience} of the epoch.")
+@command_options.options(TrainOptions)
 @COMPUTE
 @click.option("--seed", type=SEED, required=True, help="Of weights, order and augmentation.")
 @click.option("--allow-changes", is_flag=True, help="Go on although options differ.")
@@ -102,31 +68,14 @@ def train(
     curated: Path,
     splits: Path,
     faces: Path | None,
-    heads: list,
-    loss: dict,
+    task: TaskOptions,
     arm: str,
     synth_images: Path | None,
     synth_samples: Path | None,
     deficits: Path | None,
     fold: int | None,
     geometry: dict,
-    backbone: str,
-    weights: str,
-    head: dict,
-    view: dict,
-    sampler: str,
-    augment: dict,
-    epochs: float,
-    batch: int,
-    lr: float,
-    weight_decay: float,
-    label_smoothing: float,
-    precision: str,
-    optimizer: dict,
-    schedule: dict,
-    ema: float,
-    freeze: float,
-    select: dict,
+    options: TrainOptions,
     threads: int,
     device: str,
     seed: int,
@@ -146,53 +95,32 @@ def train(
 
     \b
     classifiers train --images images/classifier.npy --curated curated.parquet \\
-        --splits splits.parquet --faces faces.parquet --heads "$heads" \\
-        --loss "$loss" --arm real \\
-        --geometry '{"height": 128, "width": 128, "fit": "pad"}' \\
-        --backbone tf_efficientnet_lite0 --weights packaged --head "$head" \\
-        --view '{"crop": null, "resize": null}' --sampler none \\
-        --augment "$augment" --epochs 8 --batch 64 --lr 0.0015 --weight-decay 0.05 \\
-        --label-smoothing 0.05 --precision auto --optimizer "$optimizer" \\
-        --schedule "$schedule" --ema 0 --freeze 0 \\
-        --select '{"measure": "macro_f1", "patience": 0}' --threads 2 --seed 0 \\
-        --outdir real/seed0
+        --splits splits.parquet --faces faces.parquet \\
+        --heads '[{"name": "hair", "attributes": ["hair_color"]}]' --arm focal+synth@0.5 \\
+        --synth-images images.npy --synth-samples samples.parquet \\
+        --deficits deficits.csv --geometry '{"height": 128, "width": 128, "fit": "pad"}' \\
+        --loss '{"focal": {"gamma": 3}}' --epochs 8 --threads 2 --seed 0 \\
+        --outdir focal/seed0
     """
-    from classifiers import fit, optim, samplers, sets, training
-    from classifiers.augment import read_augment, read_view
+    from classifiers import fit, sets, training
+    from classifiers.arms import read_arm
     from classifiers.data import read_geometry
-    from classifiers.heads import read_layer
-    from classifiers.losses import read_losses
     from facedata import distributed, machine
 
     machine.tune(threads)
     with distributed.joined(machine.find_device(device)) as (group, own_device):
         if not group.is_lead:
             logging.getLogger().setLevel(logging.WARNING)
-        the_arm = samplers.read_arm(arm)
-        size = read_geometry(geometry)
-        measure, patience = training.read_select(select)
-        recipe = training.Recipe(
-            epochs=epochs,
-            batch=batch,
-            optimizer=optim.read_optimizer(optimizer, lr, weight_decay),
-            schedule=optim.read_schedule(schedule),
-            view=read_view(view, size.height, size.width),
-            augment=read_augment(augment),
-            sampler=the_arm.sampler or sampler,
-            ema=ema,
-            freeze=freeze,
-            measure=measure,
-            patience=patience,
-            precision=training.resolve_precision(precision, own_device),
-            seed=seed,
-        )
-        losses = training.arm_losses(the_arm, read_losses(loss, heads, label_smoothing))
-        network = fit.Network(backbone, weights, read_layer(head))
+        the_arm, size = read_arm(arm), read_geometry(geometry)
+        check_backbone(options.backbone)
+        options.view.check(size.height, size.width)
+        losses = training.losses_of(options, task.heads, the_arm)
+        options = options.but(sampler=the_arm.sampler(options.sampler))
         paths = sets.Paths(images, curated, splits, synth_images, synth_samples, deficits)
-        data = sets.read_sets(paths, heads, the_arm, size, fold)
+        data = sets.read_sets(paths, task.heads, the_arm, size, fold)
         framing = sets.read_framing(faces, data.train_ids) if faces else None
-        about = fit.About(arm, fold, geometry, framing)
-        fit.fit(network, data, losses, recipe, about, own_device, group, allow_changes, outdir)
+        about = fit.About(arm, fold, size, framing)
+        fit.fit(options, data, losses, seed, about, own_device, group, allow_changes, outdir)
 
 
 @main.command()
@@ -253,7 +181,7 @@ def evaluate(
     "--val-predictions", type=IN_FILE, required=True, multiple=True, help="Likewise, of val."
 )
 @click.option("--curated", type=IN_FILE, required=True, help="Labels, groups and clusters.")
-@click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
+@command_options.options(TaskOptions, "task")
 @command_options.options(FiguresOptions)
 @click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, tables, figures.")
@@ -262,7 +190,7 @@ def ensemble(
     predictions: tuple[Path, ...],
     val_predictions: tuple[Path, ...],
     curated: Path,
-    heads: list,
+    task: TaskOptions,
     options: FiguresOptions,
     seed: int,
     outdir: Path,
@@ -276,12 +204,13 @@ def ensemble(
         --predictions seed1/test_predictions.parquet \\
         --val-predictions seed0/val_predictions.parquet \\
         --val-predictions seed1/val_predictions.parquet --curated curated.parquet \\
-        --heads "$heads" --threshold macro_f1 --small-group 20 --confidence 0.95 \\
+        --heads '[{"name": "hair", "attributes": ["hair_color"]}]' \\
+        --threshold macro_f1 --small-group 20 --confidence 0.95 \\
         --num-bootstrap 1000 --seed 0 --outdir both
     """
     from classifiers import ensemble
 
-    found = ensemble.evaluate_mean(predictions, val_predictions, curated, heads, options, seed)
+    found = ensemble.evaluate_mean(predictions, val_predictions, curated, task.heads, options, seed)
     found.write(outdir)
 
 
@@ -368,14 +297,8 @@ def crossval(
     "--predictions", type=IN_FILE, required=True, multiple=True, help="One of each arm and seed."
 )
 @click.option("--task", required=True, help="Name of the task.")
-@click.option("--heads", type=JSON, required=True, help="[{name, attributes, kind, weight}].")
-@click.option("--head", required=True, help="The head to compare by.")
-@click.option(
-    "--measure",
-    type=click.Choice(["macro_f1", "weighted_f1", "accuracy", "balanced_accuracy", "recall"]),
-    required=True,
-    help="Of that head; recall is that of the rarest class.",
-)
+@command_options.options(TaskOptions, "heads")
+@command_options.options(VerdictOptions, "judged")
 @command_options.options(CompareOptions)
 @click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
 @click.option("--json", "json_path", type=OUT_FILE, required=True, help="Output: everything.")
@@ -387,9 +310,8 @@ def compare(
     curated: Path,
     predictions: tuple[Path, ...],
     task: str,
-    heads: list,
-    head: str,
-    measure: str,
+    heads: TaskOptions,
+    judged: VerdictOptions,
     options: CompareOptions,
     seed: int,
     json_path: Path,
@@ -403,14 +325,17 @@ def compare(
     classifiers compare --curated curated.parquet \\
         --predictions real/seed0/test_predictions.parquet \\
         --predictions synth/seed0/test_predictions.parquet --task hair \\
-        --heads "$heads" --head hair --measure macro_f1 --baseline real --confidence 0.95 \\
+        --heads '[{"name": "hair", "attributes": ["hair_color"]}]' --head hair \\
+        --measure macro_f1 --baseline real --confidence 0.95 \\
         --num-bootstrap 1000 --seed 0 --json hair.json --csv hair.csv \\
         --svg hair.svg --verdict hair.txt
     """
     from classifiers import compare
     from facedata import files, tables
 
-    found = compare.compare_files(predictions, curated, task, heads, head, measure, options, seed)
+    found = compare.compare_files(
+        predictions, curated, task, heads.heads, judged.head, judged.measure, options, seed
+    )
     files.write_json(found.plain(), json_path)
     tables.write(found.table(), csv_path)
     found.draw(svg_path)

@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 
 from classifiers.bootstrap import bootstrap, interval, resample
+from classifiers.confusions import recalls
 from classifiers.figures import draw_intervals, save_svg
 from classifiers.heads import MISSING, Head, class_counts, head_targets, read_heads
-from classifiers.metrics import MEASURES, recalls
-from classifiers.options import CompareOptions
+from classifiers.measures import CLASS_MEASURES, MEASURES
+from classifiers.options import CompareOptions, HeadOptions
 from facedata import tables
 from facedata.split import units
 from facekit.errors import DataError
 
-RECALL = "recall"  # of the rarest class
 NO_DIFFERENCE = "no difference could be shown"
 
 
@@ -97,7 +97,7 @@ def compare_files(
     predictions: Sequence[Path],
     curated: Path,
     task: str,
-    settings: Sequence[Any],
+    heads: Sequence[HeadOptions],
     head: str,
     measure: str,
     options: CompareOptions,
@@ -109,9 +109,9 @@ def compare_files(
         predictions: of every arm and seed, see `read_runs`.
         curated: labels, groups and clusters of the images.
         task: its name.
-        settings: of its heads, as of `read_heads`.
+        heads: of it.
         head: to compare by.
-        measure: name of a measure, or RECALL.
+        measure: one of MEASURES or CLASS_MEASURES.
         options: how to compare.
         seed: of the resamplings.
 
@@ -120,7 +120,7 @@ def compare_files(
             together, see `read_runs`.
     """
     table = tables.read(curated, ["image_id"])
-    by_name = {one.name: one for one in read_heads(settings, table, str(curated))}
+    by_name = {one.name: one for one in read_heads(heads, table, str(curated))}
     if head not in by_name or by_name[head].kind == "numeric":
         names = [name for name, one in by_name.items() if one.classes]
         raise DataError(f"head {head}: expected one of the task's heads with classes, {names}")
@@ -211,16 +211,16 @@ def cluster_confusions(runs: Runs, num_classes: int) -> np.ndarray:
 
 
 def pick_measure(name: str, target: np.ndarray, head: Head):
-    """Return a measure: confusions [..., K, K] -> [...]; `recall` is the rarest class's.
+    """Return a measure: confusions [..., K, K] -> [...]; one of classes is the rarest one's.
 
     Args:
-        name: one of MEASURES, or RECALL.
+        name: one of MEASURES or CLASS_MEASURES.
         target: of the test images, to tell the rarest class that occurs.
         head: whose classes.
     """
-    if name == RECALL:
-        rarest = rarest_class(target, head)
-        return lambda confusion: recalls(confusion)[..., rarest]
+    if name in CLASS_MEASURES:
+        of_classes, rarest = CLASS_MEASURES[name], rarest_class(target, head)
+        return lambda confusion: of_classes(confusion)[..., rarest]
     return MEASURES[name]
 
 
@@ -245,7 +245,7 @@ def compare_arms(
     Args:
         runs: predictions.
         head: that was predicted.
-        measure: name of a measure, or RECALL.
+        measure: one of MEASURES or CLASS_MEASURES.
         options: number of replicates, and the confidence of an arm's own interval, which is also
             that of the intervals of all differences together: with m arms besides the baseline each
             difference gets 1 - (1 - confidence) / m.
@@ -304,12 +304,10 @@ def compare_arms(
 
 def measure_words(measure: str, target: np.ndarray, head: Head) -> str:
     """Return a measure's name for people."""
-    words = {
-        "macro_f1": "macro F1",
-        "weighted_f1": "weighted F1",
-        RECALL: f"recall of {head.classes[rarest_class(target, head)]}",
-    }
-    return words.get(measure, measure.replace("_", " "))
+    words = measure.replace("_", " ").replace("f1", "F1")
+    if measure in CLASS_MEASURES:
+        return f"{words} of {head.classes[rarest_class(target, head)]}"
+    return words
 
 
 def verdict_sentence(

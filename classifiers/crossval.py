@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +18,13 @@ from classifiers.backbones import Classifier, build_classifier
 from classifiers.data import ImagePool, open_images
 from classifiers.heads import MISSING, Head, head_targets, read_heads
 from classifiers.inference import Outputs, predict, prediction_columns, raw_outputs
-from classifiers.losses import Loss
-from classifiers.optim import Optimizer, Schedule
-from classifiers.options import CrossvalOptions
+from classifiers.options import (
+    CrossvalOptions,
+    HeadOptions,
+    ModelOptions,
+    RecipeOptions,
+    TrainOptions,
+)
 from facedata import labels, progress, tables
 from facedata.packed import read_images
 from facedata.workers import ordered_map
@@ -74,19 +77,9 @@ def predict_out_of_fold(
     build = partial(build_classifier, options.backbone, options.weights, heads, view)
     if options.kimg:
         num_fitted = len(table) * (1 - 1 / table["fold"].nunique())
-        recipe = training.Recipe(
-            epochs=1000 * options.kimg / num_fitted,
-            batch=options.batch,
-            optimizer=Optimizer(options.lr, options.weight_decay),
-            schedule=Schedule(),
-            view=view,
-            augment=LIGHT,
-            precision=training.resolve_precision(options.precision, device),
-            seed=seed,
-        )
-        loss = Loss(label_smoothing=options.label_smoothing)
+        recipe = recipe_of(options, 1000 * options.kimg / num_fitted)
         outputs = trained_outputs(
-            images, table, heads, targets, build, recipe, loss, options.passes, device, num_workers
+            images, table, heads, targets, build, recipe, seed, options.passes, device, num_workers
         )
     else:
         pool = ImagePool([(array, table["row"].to_numpy(dtype=np.int64))])
@@ -96,6 +89,13 @@ def predict_out_of_fold(
     return predictions_table(table, heads, targets, outputs)
 
 
+def recipe_of(options: CrossvalOptions, epochs: float) -> TrainOptions:
+    """Return how each fold's network is trained: as classifiers are by default, but lightly."""
+    shared = {*RecipeOptions.model_fields, *ModelOptions.model_fields}
+    values = {name: getattr(options, name) for name in shared}
+    return TrainOptions(epochs=epochs, augment=LIGHT, **values)
+
+
 def pooled_features(classifier: Classifier, pool: ImagePool, device: torch.device) -> np.ndarray:
     """Return what a classifier's backbone makes of images, float32 [N, num_features]."""
     parts: list[np.ndarray] = []
@@ -103,8 +103,8 @@ def pooled_features(classifier: Classifier, pool: ImagePool, device: torch.devic
     return np.concatenate(parts)
 
 
-def attribute_heads(table: pd.DataFrame, attributes: Sequence[str]) -> list[dict]:
-    """Return settings of one head an attribute, for `read_heads`.
+def attribute_heads(table: pd.DataFrame, attributes: Sequence[str]) -> list[HeadOptions]:
+    """Return one head an attribute.
 
     Attributes of which fewer than two classes or values occur are left out: nothing could be
     learned of them.
@@ -117,7 +117,7 @@ def attribute_heads(table: pd.DataFrame, attributes: Sequence[str]) -> list[dict
             log.warning("%s: fewer than two values, its labels are not judged", name)
             continue
         kind = "categorical" if isinstance(table[name].dtype, pd.CategoricalDtype) else "numeric"
-        found.append({"name": name, "attributes": [name], "kind": kind, "weight": 1.0})
+        found.append(HeadOptions(name=name, attributes=(name,), kind=kind))
     return found
 
 
@@ -170,8 +170,8 @@ def fit_folds(
     targets: Mapping[str, np.ndarray],
     folds: np.ndarray,
     build: Callable[[int], Classifier],
-    recipe: training.Recipe,
-    loss: Loss,
+    recipe: TrainOptions,
+    seed: int,
     device: torch.device,
     num_workers: int,
     description: str,
@@ -187,8 +187,8 @@ def fit_folds(
         targets: by head, as of `head_targets`.
         folds: int64 [N].
         build: returns a new classifier for a seed; of a module's top level, or a partial of one.
-        recipe: how each is trained; its seed is that of the first fold, the others follow.
-        loss: of all heads.
+        recipe: how each is trained.
+        seed: of the first fold; the others follow.
         device: to compute on.
         num_workers: folds at a time, on the CPU; the result does not depend on it.
         description: of the progress.
@@ -199,7 +199,7 @@ def fit_folds(
     outputs: Outputs = {}
     names = np.unique(folds)
     num_workers = min(num_workers, len(names)) if device.type == "cpu" else 1
-    fit_one = partial(_fit_fold, images, rows, targets, folds, build, recipe, loss, device)
+    fit_one = partial(_fit_fold, images, rows, targets, folds, build, recipe, seed, device)
     found = ordered_map(fit_one, range(len(names)), num_workers, chunk=1)
     for place, (of_fold, mean_loss) in enumerate(progress.track(found, description, len(names))):
         log.info("%s, fold %d/%d: loss %.3f", description, place + 1, len(names), mean_loss)
@@ -215,15 +215,15 @@ def _fit_fold(
     targets: Mapping[str, np.ndarray],
     folds: np.ndarray,
     build: Callable[[int], Classifier],
-    recipe: training.Recipe,
-    loss: Loss,
+    recipe: TrainOptions,
+    seed: int,
     device: torch.device,
     place: int,
 ) -> tuple[Outputs, float]:
     """Return the outputs for the images of one fold, in order, and the mean loss on the others."""
     if device.type == "cpu":
         torch.set_num_threads(1)
-    recipe = replace(recipe, seed=recipe.seed + place)
+    seed += place
     is_held_out = folds == np.unique(folds)[place]
     array = read_images(images)
     examples = training.Examples(
@@ -231,8 +231,8 @@ def _fit_fold(
         {name: target[~is_held_out] for name, target in targets.items()},
         np.ones(np.count_nonzero(~is_held_out), dtype=np.float32),
     )
-    classifier = build(recipe.seed).to(device)
-    found = fit(classifier, examples, recipe, loss, device)
+    classifier = build(seed).to(device)
+    found = fit(classifier, examples, recipe, seed, device)
     held_out = ImagePool([(array, rows[is_held_out])])
     return predict(classifier, held_out, PREDICT_BATCH, device, "held out", tta="flip"), found
 
@@ -240,8 +240,8 @@ def _fit_fold(
 def fit(
     classifier: Classifier,
     examples: training.Examples,
-    recipe: training.Recipe,
-    loss: Loss,
+    recipe: TrainOptions,
+    seed: int,
     device: torch.device,
 ) -> float:
     """Train a classifier in place for all epochs of a recipe; return the mean loss.
@@ -249,8 +249,8 @@ def fit(
     Raises:
         DataError: the loss is no longer finite.
     """
-    losses = {head.name: loss for head in classifier.heads}
-    run = training.Training(classifier, examples, losses, len(examples.pool), recipe, device)
+    losses = {head.name: recipe.loss for head in classifier.heads}
+    run = training.Training(classifier, examples, losses, len(examples.pool), recipe, seed, device)
     training.show_steps(run, len(run.batches), "images shown")
     mean = float(run.loss_sum) / run.num_summed
     if not np.isfinite(mean):
@@ -324,8 +324,8 @@ def trained_outputs(
     heads: Sequence[Head],
     targets: Mapping[str, np.ndarray],
     build: Callable[[int], Classifier],
-    recipe: training.Recipe,
-    loss: Loss,
+    recipe: TrainOptions,
+    seed: int,
     num_passes: int,
     device: torch.device,
     num_workers: int,
@@ -342,7 +342,7 @@ def trained_outputs(
         targets: by head, as of `head_targets`.
         build: as in `fit_folds`.
         recipe: how each is trained.
-        loss: of all heads.
+        seed: of the first fold of the first pass; the others follow.
         num_passes: over all folds, >= 1.
         device: to compute on.
         num_workers: as in `fit_folds`.
@@ -354,10 +354,10 @@ def trained_outputs(
         if number:
             mean = {name: values / number for name, values in total.items()}
             known = without_doubted(targets, mean, heads)
-        seeded = replace(recipe, seed=recipe.seed + number * len(np.unique(folds)))
+        first = seed + number * len(np.unique(folds))
         what = f"pass {number + 1}/{num_passes}"
         found = fit_folds(
-            images, rows, known, folds, build, seeded, loss, device, num_workers, what
+            images, rows, known, folds, build, recipe, first, device, num_workers, what
         )
         total = {name: total.get(name, 0) + values for name, values in found.items()}
     return {name: values / num_passes for name, values in total.items()}

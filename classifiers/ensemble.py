@@ -15,7 +15,7 @@ from classifiers.data import ImagePool, check_size, open_images, read_geometry, 
 from classifiers.evaluate import Evaluation, Predicted, measure_predictions, predictions_table
 from classifiers.heads import Head, read_heads
 from classifiers.inference import Outputs, mean_outputs, predict
-from classifiers.options import EvaluateOptions, FiguresOptions
+from classifiers.options import EvaluateOptions, FiguresOptions, HeadOptions
 from facedata import tables
 from facekit.errors import DataError
 
@@ -120,7 +120,7 @@ def evaluate_mean(
     predictions: Sequence[Path],
     val_predictions: Sequence[Path],
     curated: Path,
-    settings: Sequence[Any],
+    heads: Sequence[HeadOptions],
     options: FiguresOptions,
     seed: int,
 ) -> MeasuredModels:
@@ -130,7 +130,7 @@ def evaluate_mean(
         predictions: of test, a file of `classifiers evaluate` a model.
         val_predictions: likewise, of val; temperatures and thresholds are fitted to their mean.
         curated: labels, groups and clusters of the images.
-        settings: of the heads, as of `read_heads`.
+        heads: of the task.
         options: how to measure.
         seed: of the resamplings.
 
@@ -138,15 +138,17 @@ def evaluate_mean(
         DataError: files do not fit together, or persons are both in val and in test.
     """
     table = tables.read(curated, ["image_id"])
-    heads = read_heads(settings, table, str(curated))
+    the_heads = read_heads(heads, table, str(curated))
     predicted = {
-        name: read_predictions(paths, table, curated, heads)
+        name: read_predictions(paths, table, curated, the_heads)
         for name, paths in {"val": val_predictions, "test": predictions}.items()
     }
-    evaluation = measure_predictions(heads, predicted["test"], predicted["val"], options, seed)
+    evaluation = measure_predictions(the_heads, predicted["test"], predicted["val"], options, seed)
     runs = [tables.read(path, ["arm", "seed"])[["arm", "seed"]].iloc[0] for path in predictions]
     arm, of_models = runs[0]["arm"], only([run["seed"] for run in runs])
-    found = {name: predictions_table(heads, one, arm, of_models) for name, one in predicted.items()}
+    found = {
+        name: predictions_table(the_heads, one, arm, of_models) for name, one in predicted.items()
+    }
     return MeasuredModels(evaluation, found)
 
 

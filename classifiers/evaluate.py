@@ -12,18 +12,13 @@ from sklearn.metrics import classification_report
 
 from classifiers.bootstrap import interval, resample
 from classifiers.calibration import FILE, Calibration, calibrate, choose, scale, write_calibration
+from classifiers.confusions import confusion_matrix
 from classifiers.data import check_apart
 from classifiers.figures import draw_confusions, draw_reliability, save_svg
 from classifiers.heads import MISSING, Head, head_targets
 from classifiers.inference import prediction_columns
-from classifiers.metrics import (
-    MEASURES,
-    calibration_bins,
-    calibration_error,
-    confusion_matrix,
-    head_metrics,
-    plain,
-)
+from classifiers.measures import MEASURES
+from classifiers.metrics import calibration_bins, calibration_error, head_metrics, plain
 from classifiers.options import FiguresOptions
 from classifiers.subgroups import (
     COLUMNS,

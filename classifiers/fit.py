@@ -2,40 +2,25 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from classifiers.augment import View
 from classifiers.backbones import build_classifier
 from classifiers.checkpoint import save_classifier
 from classifiers.evaluate import Predicted, predictions_table
-from classifiers.heads import LayerOptions
 from classifiers.inference import predict
-from classifiers.losses import Loss
+from classifiers.options import LossOptions, TrainOptions
 from classifiers.sets import Sets
 from classifiers.state import StateKeeper, digest
-from classifiers.training import VAL_BATCH, Recipe, layer_for, train_classifier
+from classifiers.training import VAL_BATCH, cosine_heads, resolve_precision, train_classifier
 from facedata import tables
 from facedata.distributed import Group
+from facedata.options import Geometry
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Network:
-    """What a classifier is built of.
-
-    Attributes:
-        backbone: a model of timm, or inception_resnet_v1.
-        weights: that it begins with, see `backbones.build_classifier`.
-        layer: between features and heads, as the config has it.
-    """
-
-    backbone: str
-    weights: str
-    layer: LayerOptions
 
 
 @dataclass(frozen=True)
@@ -45,21 +30,21 @@ class About:
     Attributes:
         arm: its name.
         fold: that it did not learn from; None for all of train.
-        geometry: of the images, as the config has it.
+        geometry: of the images.
         framing: how faces lie in them; None where unknown.
     """
 
     arm: str
     fold: int | None
-    geometry: Mapping[str, Any]
+    geometry: Geometry
     framing: list[list[float]] | None
 
 
 def fit(
-    network: Network,
+    options: TrainOptions,
     data: Sets,
-    losses: Mapping[str, Loss],
-    recipe: Recipe,
+    losses: Mapping[str, LossOptions],
+    seed: int,
     about: About,
     device: torch.device,
     group: Group,
@@ -71,10 +56,10 @@ def fit(
     A training that was stopped in the folder goes on from its last state.
 
     Args:
-        network: what to train.
+        options: what to train, and how; their sampler is the arm's.
         data: what to learn from, and what to choose the epoch by.
         losses: by head.
-        recipe: how to train.
+        seed: of weights, order, augmentation and dropout.
         about: what to note in the model's file.
         device: to compute on.
         group: the processes of the training.
@@ -84,48 +69,48 @@ def fit(
     Raises:
         DataError: the folder's state is of other settings, or weights cannot be had.
     """
+    options = options.but(precision=resolve_precision(options.precision, device))
     log.info(
         "arm %s, seed %d: %d real and %d synthetic images, %s on %s",
-        about.arm, recipe.seed, data.num_real, data.num_synthetic, recipe.precision, device,
+        about.arm, seed, data.num_real, data.num_synthetic, options.precision, device,
     )  # fmt: skip
-    layer = layer_for(data.heads, losses, network.layer)
+    cosine = cosine_heads(data.heads, losses)
+    view = View.of(options.view, about.geometry.height, about.geometry.width)
     classifier = build_classifier(
-        network.backbone, network.weights, data.heads, recipe.view, recipe.seed, layer
+        options.backbone, options.weights, data.heads, view, seed, options.head, cosine
     )
     keeper = StateKeeper(
         outdir,
         {
-            "recipe": asdict(recipe),
-            "losses": {name: asdict(one) for name, one in losses.items()},
+            **options.plain(),
+            "losses": {name: one.plain() for name, one in losses.items()},
             "heads": [one.to_dict() for one in data.heads],
-            "head": asdict(layer),
             "arm": about.arm,
             "fold": about.fold,
-            "backbone": network.backbone,
-            "weights": network.weights,
+            "seed": seed,
             "data": digest(data.train, data.val),
         },
         allow_changes,
         group,
     )
     history = train_classifier(
-        classifier.to(device), data.train, data.val, losses, data.num_real, recipe, device, group,
-        keeper,
+        classifier.to(device), data.train, data.val, losses, data.num_real, options, seed, device,
+        group, keeper,
     )  # fmt: skip
     if not group.is_lead:
         return
     outputs = predict(classifier, data.val.pool, VAL_BATCH, device, "val")
     val = Predicted(data.val_table, outputs)
-    predictions = predictions_table(data.heads, val, about.arm, recipe.seed)
+    predictions = predictions_table(data.heads, val, about.arm, seed)
     meta = {
-        "backbone": network.backbone,
-        "weights": network.weights,
-        "geometry": about.geometry,
+        "backbone": options.backbone,
+        "weights": options.weights,
+        "geometry": about.geometry.plain(),
         "framing": about.framing,
         "arm": about.arm,
-        "seed": recipe.seed,
+        "seed": seed,
         "fold": about.fold,
-        "precision": recipe.precision,
+        "precision": options.precision,
         "epoch": float(history.loc[history["best"], "epoch"].iloc[0]),
         "num_train": data.num_real,
         "num_synthetic": data.num_synthetic,

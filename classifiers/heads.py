@@ -1,8 +1,9 @@
 """Heads: what a classifier predicts, targets from a table, the layer that computes them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,12 @@ import torch
 from scipy.special import softmax
 from torch import Tensor, nn
 
-from classifiers.options import flatten
+from classifiers.options import HeadOptions, LayerOptions
 from facedata.packed import class_name
 from facekit.errors import DataError
 
-KINDS = ("categorical", "binary", "numeric")
+NO_COSINE: Mapping[str, float] = MappingProxyType({})
 MISSING = -1  # target of a head with classes where the label is missing
-# Other columns of the tables of predictions.
-RESERVED = ("image_id", "arm", "seed", "fold", "row")
-RESERVED += ("file", "face", "x0", "y0", "x1", "y1", "problem")
 
 
 @dataclass(frozen=True)
@@ -66,43 +64,30 @@ class Head:
         return cls(**{**values, **sequences})
 
 
-def read_heads(settings: Any, table: pd.DataFrame, source: str) -> list[Head]:
-    """Return a task's heads from plain values and the table whose attributes they predict.
+def read_heads(options: Sequence[HeadOptions], table: pd.DataFrame, source: str) -> list[Head]:
+    """Return a task's heads, with the classes of the table whose attributes they predict.
 
     Args:
-        settings: `[{name, attributes: [..], kind, weight}, ..]`; what else a head may have
-            (`loss`) is not looked at.
+        options: of the heads.
         table: images that may be trained on, with attributes as category columns (their
             categories are the classes) or float64 (numeric; mean and standard deviation are
             taken from here).
         source: where the table was read from, for messages.
 
     Raises:
-        DataError: keys are missing or unknown, an attribute is not in the table or of the wrong
-            type, a name is used twice, or all labels of a head are missing.
+        DataError: an attribute is not in the table or of the wrong type, or all labels of a head
+            are missing.
     """
-    if not isinstance(settings, Sequence) or isinstance(settings, str) or not settings:
-        raise DataError("heads: expected a list of {name, attributes, kind, weight}")
-    heads = [_read_head(values, table, source) for values in settings]
-    names = [head.name for head in heads]
-    for name in names:
-        if names.count(name) > 1 or name in RESERVED:
-            raise DataError(f"heads: the name {name!r} is used twice or is a column's already")
-    return heads
+    return [_read_head(one, table, source) for one in options]
 
 
-def _read_head(values: Any, table: pd.DataFrame, source: str) -> Head:
-    expected = {"name", "attributes", "kind", "weight"}
-    if not isinstance(values, dict) or set(values) - {"loss"} != expected:
-        raise DataError(f"heads: found {values}, expected an object of {sorted(expected)}")
-    name, attributes, kind = values["name"], values["attributes"], values["kind"]
-    if kind not in KINDS or not attributes or not values["weight"] > 0:
-        raise DataError(f"head {name}: kind is {' or '.join(KINDS)}, weight > 0, attributes named")
+def _read_head(options: HeadOptions, table: pd.DataFrame, source: str) -> Head:
+    name, attributes, kind = options.name, list(options.attributes), options.kind
     missing = [attribute for attribute in attributes if attribute not in table.columns]
     if missing:
         raise DataError(f"{source}: no column {missing} of head {name}; has {list(table.columns)}")
     is_category = [isinstance(table[one].dtype, pd.CategoricalDtype) for one in attributes]
-    head = Head(name, tuple(attributes), kind, float(values["weight"]))
+    head = Head(name, options.attributes, kind, options.weight)
     if kind == "numeric":
         if is_category != [False] or not pd.api.types.is_numeric_dtype(table[attributes[0]]):
             raise DataError(f"head {name}: a numeric head takes one numeric attribute")
@@ -198,42 +183,6 @@ def split_outputs(heads: Sequence[Head], outputs: np.ndarray) -> dict[str, np.nd
     return found
 
 
-@dataclass(frozen=True)
-class LayerOptions:
-    """How heads are set on a backbone.
-
-    Attributes:
-        hidden: width of a hidden layer (with ReLU) before them; 0 for none.
-        batch_norm: normalise the hidden layer, or the features where there is none.
-        dropout: share of what the last layer sees that is dropped in training.
-        samples: how many dropouts of an image a step sees.
-        cosine: by name of head, the length of its logits: logits are that many times the cosine of
-            features and weights, as LDAM wants them. Other heads are linear.
-    """
-
-    hidden: int = 0
-    batch_norm: bool = False
-    dropout: float = 0.0
-    samples: int = 1
-    cosine: Mapping[str, float] = field(default_factory=dict)
-
-
-def read_layer(values: Any) -> LayerOptions:
-    """Return options from plain values, `{hidden, batch_norm, dropout, samples}`; more may lack.
-
-    Raises:
-        DataError: a key is missing or unknown, or a value is out of range.
-    """
-    names = ["hidden", "batch_norm", "dropout", "samples"]
-    names += ["cosine"] if "cosine" in values else []
-    options = LayerOptions(**flatten(values, "head", {name: name for name in names}))
-    if options.hidden < 0 or not 0 <= options.dropout < 1 or options.samples < 1:
-        raise DataError(f"head: {values}: hidden is >= 0, dropout in [0, 1), samples >= 1")
-    if options.samples > 1 and not options.dropout:
-        raise DataError(f"head: {options.samples} samples, but no dropout that would differ")
-    return options
-
-
 class HeadLayer(nn.Module):
     """All heads as one product: features [N, num_features] -> outputs [N, D].
 
@@ -241,10 +190,25 @@ class HeadLayer(nn.Module):
     (uniform) prediction; those of cosines, which zero has not, start random.
     """
 
-    def __init__(self, num_features: int, heads: Sequence[Head], options: LayerOptions) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        heads: Sequence[Head],
+        options: LayerOptions,
+        cosine: Mapping[str, float] = NO_COSINE,
+    ) -> None:
+        """Prepare the layer.
+
+        Args:
+            num_features: of the backbone.
+            heads: of the task.
+            options: how they are set on it.
+            cosine: by name of head, the length of its logits: logits are that many times the
+                cosine of features and weights, as LDAM wants them. Other heads are linear.
+        """
         super().__init__()
         self.heads = list(heads)
-        self.options = options
+        self.options, self.cosine = options, dict(cosine)
         width = options.hidden or num_features
         self.hidden = nn.Linear(num_features, width) if options.hidden else None
         self.norm = nn.BatchNorm1d(width) if options.batch_norm else None
@@ -252,7 +216,7 @@ class HeadLayer(nn.Module):
         self.linear = nn.Linear(width, num_columns(heads))
         length = torch.zeros(num_columns(heads))
         for head, place in zip(heads, columns_of(heads), strict=True):
-            length[place] = options.cosine.get(head.name, 0.0)
+            length[place] = cosine.get(head.name, 0.0)
         self.register_buffer("length", length, persistent=False)  # [D], 0 where linear
         nn.init.zeros_(self.linear.bias)
         with torch.no_grad():
@@ -277,7 +241,7 @@ class HeadLayer(nn.Module):
                 features = features.repeat(self.options.samples, 1)
             features = self.dropout(features)
             outputs = self.linear(features)
-            if not self.options.cosine:
+            if not self.cosine:
                 return outputs
             norms = features.norm(dim=1, keepdim=True) * self.linear.weight.norm(dim=1)
             cosines = (outputs - self.linear.bias) / norms.clamp(min=1e-6)

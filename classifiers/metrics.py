@@ -1,81 +1,15 @@
 """Measures of predictions, from confusion matrices."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score
 
+from classifiers.confusions import confusion_matrix, f1_scores, mean_known, recalls, share
 from classifiers.heads import MISSING, Head
+from classifiers.measures import MEASURES
 
 NUM_BINS = 15  # of the calibration error, as in arXiv:1706.04599
-
-
-def confusion_matrix(target: np.ndarray, pred: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return counts [num_classes, num_classes] int64: row the true class, column the predicted.
-
-    Args:
-        target: class ids int64 [N]; images of class MISSING are left out.
-        pred: class ids int64 [N].
-    """
-    known = target != MISSING
-    pairs = target[known] * num_classes + pred[known]
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
-def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Return part / whole, NaN where whole is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
-
-
-def recalls(confusion: np.ndarray) -> np.ndarray:
-    """Return each class's recall [..., K] of confusions [..., K, K]; NaN without true images."""
-    return share(np.einsum("...kk->...k", confusion), confusion.sum(axis=-1))
-
-
-def f1_scores(confusion: np.ndarray) -> np.ndarray:
-    """Return each class's F1 [..., K] of confusions [..., K, K]; NaN without true images."""
-    hits = np.einsum("...kk->...k", confusion)
-    support = confusion.sum(axis=-1)
-    scores = share(2 * hits, support + confusion.sum(axis=-2))
-    return np.where(support > 0, scores, np.nan)
-
-
-def _mean_known(values: np.ndarray) -> np.ndarray:
-    """Return the mean over the last axis without NaN; NaN where nothing is known."""
-    known = ~np.isnan(values)
-    return share(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1))
-
-
-def accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Return the share of images [...] whose class is right."""
-    return share(np.einsum("...kk->...", confusion), confusion.sum(axis=(-2, -1)))
-
-
-def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Return the mean recall [...] over the classes that have true images."""
-    return _mean_known(recalls(confusion))
-
-
-def macro_f1(confusion: np.ndarray) -> np.ndarray:
-    """Return the mean F1 [...] over the classes that have true images."""
-    return _mean_known(f1_scores(confusion))
-
-
-def weighted_f1(confusion: np.ndarray) -> np.ndarray:
-    """Return the mean F1 [...] over all images, each with the F1 of its class."""
-    support = confusion.sum(axis=-1)
-    scores = np.where(support > 0, f1_scores(confusion), 0)
-    return share((scores * support).sum(axis=-1), support.sum(axis=-1))
-
-
-# Measures by name: confusions [..., K, K], any counts or weights -> [...].
-MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "macro_f1": macro_f1,
-    "weighted_f1": weighted_f1,
-}
 
 
 def average_precisions(target: np.ndarray, prob: np.ndarray) -> np.ndarray:
@@ -154,7 +88,7 @@ def head_metrics(head: Head, target: np.ndarray, output: np.ndarray) -> dict[str
     }
     return {
         **{name: plain(measure(confusion)) for name, measure in MEASURES.items()},
-        "average_precision": plain(_mean_known(columns["average_precision"])),
+        "average_precision": plain(mean_known(columns["average_precision"])),
         "ece": calibration_error(target, output) if len(target) else None,
         "support": len(target),
         "per_class": per_class,

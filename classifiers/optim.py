@@ -1,130 +1,46 @@
 """Optimisers, learning rates over a training, averaged weights."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
-from classifiers.options import flatten
-from facekit.errors import DataError
+from classifiers.options import ScheduleOptions, TrainOptions
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("one_cycle", "cosine", "step", "exponential", "plateau", "constant")
 ONE_CYCLE_START = 25.0  # a one-cycle begins at lr / 25 and ends at that / 1e4, as in PyTorch
 ONE_CYCLE_END = 1e4
 ONE_CYCLE_MOMENTA = (0.85, 0.95)  # least where the rate is largest, and back
 RISE = 10  # averaged weights forget quickly at first: decay is at most (1 + n) / (RISE + n)
 
 
-@dataclass(frozen=True)
-class Optimizer:
-    """How weights follow gradients.
-
-    Attributes:
-        lr: largest learning rate.
-        weight_decay: on weights of two and more dimensions.
-        name: one of OPTIMIZERS.
-        momentum: of sgd; beta1 of the others. A one-cycle sets its own.
-        beta2: of adam and adamw.
-        layer_decay: factor of the learning rate from each block to the one before it; the heads
-            learn at lr; 1 for the same rate everywhere.
-        clip: largest norm of all gradients together; 0 for none.
-    """
-
-    lr: float
-    weight_decay: float = 0.0
-    name: str = "adamw"
-    momentum: float = 0.9
-    beta2: float = 0.999
-    layer_decay: float = 1.0
-    clip: float = 0.0
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How the learning rate changes.
-
-    Attributes:
-        name: one of SCHEDULES.
-        warm_up: share of the steps in which it rises (linearly; one_cycle: by a cosine).
-        gamma: what it is multiplied by, for step, exponential and plateau.
-        step: epochs from one such step to the next; exponential has one an epoch.
-        patience: of plateau: epochs without a better score on val before a step.
-        final: least share of the largest rate; of cosine what it ends at.
-    """
-
-    name: str = "one_cycle"
-    warm_up: float = 0.25
-    gamma: float = 0.1
-    step: float = 1.0
-    patience: int = 2
-    final: float = 0.0
-
-
-def read_optimizer(values: Any, lr: float, weight_decay: float) -> Optimizer:
-    """Return an optimizer from `{name, momentum, beta2, layer_decay, clip}`.
-
-    Raises:
-        DataError: a key is missing or unknown, or a value is out of range.
-    """
-    names = ("name", "momentum", "beta2", "layer_decay", "clip")
-    found = flatten(values, "optimizer", {name: name for name in names})
-    optimizer = Optimizer(lr, weight_decay, **found)
-    if optimizer.name not in OPTIMIZERS:
-        raise DataError(f"optimizer: name {optimizer.name!r} is none of {OPTIMIZERS}")
-    betas = (optimizer.momentum, optimizer.beta2)
-    if not all(0 <= one < 1 for one in betas) or not 0 < optimizer.layer_decay <= 1:
-        raise DataError(f"optimizer: {values}: momenta lie in [0, 1), layer_decay in (0, 1]")
-    if optimizer.clip < 0:
-        raise DataError(f"optimizer: clip {optimizer.clip} is below 0")
-    return optimizer
-
-
-def read_schedule(values: Any) -> Schedule:
-    """Return a schedule from `{name, warm_up, gamma, step, patience, final}`.
-
-    Raises:
-        DataError: a key is missing or unknown, or a value is out of range.
-    """
-    names = ("name", "warm_up", "gamma", "step", "patience", "final")
-    schedule = Schedule(**flatten(values, "schedule", {name: name for name in names}))
-    if schedule.name not in SCHEDULES:
-        raise DataError(f"schedule: name {schedule.name!r} is none of {SCHEDULES}")
-    if not (0 <= schedule.warm_up < 1 and 0 < schedule.gamma <= 1 and 0 <= schedule.final <= 1):
-        raise DataError(f"schedule: {values}: warm_up in [0, 1), gamma in (0, 1], final in [0, 1]")
-    if schedule.step <= 0 or schedule.patience < 0:
-        raise DataError(f"schedule: {values}: step is > 0, patience >= 0")
-    return schedule
-
-
-def make_optimizer(classifier: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
+def make_optimizer(classifier: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
     """Return an optimizer that leaves biases and normalisation without decay.
 
     Its groups have `lr_scale`, the share of the learning rate that they get: 1 for heads, a power
     of `layer_decay` for the backbone's blocks.
     """
-    blocks = _groups(classifier.backbone, options, options.layer_decay)
+    how, lr, weight_decay = options.optimizer, options.lr, options.weight_decay
+    blocks = _groups(classifier.backbone, weight_decay, how.layer_decay)
     for group in blocks:  # the last block is one step from the heads
-        group["lr_scale"] = group.get("lr_scale", 1.0) * options.layer_decay
-    heads = [{**group, "lr_scale": 1.0} for group in _groups(classifier.layer, options, 1.0)]
+        group["lr_scale"] = group.get("lr_scale", 1.0) * how.layer_decay
+    heads = [{**group, "lr_scale": 1.0} for group in _groups(classifier.layer, weight_decay, 1.0)]
     groups = [*blocks, *heads]
-    if options.name == "sgd":
-        return torch.optim.SGD(groups, options.lr, options.momentum, fused=True)
-    kind = torch.optim.Adam if options.name == "adam" else torch.optim.AdamW
-    return kind(groups, options.lr, (options.momentum, options.beta2), fused=True)
+    if how.name == "sgd":
+        return torch.optim.SGD(groups, lr, how.momentum, fused=True)
+    kind = torch.optim.Adam if how.name == "adam" else torch.optim.AdamW
+    return kind(groups, lr, (how.momentum, how.beta2), fused=True)
 
 
-def _groups(module: nn.Module, options: Optimizer, layer_decay: float) -> list[dict[str, Any]]:
+def _groups(module: nn.Module, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
     if layer_decay < 1:
         return param_groups_layer_decay(
-            module, options.weight_decay, layer_decay=layer_decay, weight_decay_exclude_1d=True
+            module, weight_decay, layer_decay=layer_decay, weight_decay_exclude_1d=True
         )
     parameters = list(module.parameters())
     groups = [
-        {"params": [x for x in parameters if x.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [x for x in parameters if x.ndim > 1], "weight_decay": weight_decay},
         {"params": [x for x in parameters if x.ndim <= 1], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
@@ -139,7 +55,7 @@ class LearningRate:
         num_bad: epochs since then, or since the last change.
     """
 
-    def __init__(self, schedule: Schedule, num_steps: int, epochs: float) -> None:
+    def __init__(self, schedule: ScheduleOptions, num_steps: int, epochs: float) -> None:
         """Args: schedule: how; num_steps: of the training; epochs: that they are, may be part."""
         self.schedule, self.num_steps, self.epochs = schedule, num_steps, epochs
         self.factor, self.best, self.num_bad = 1.0, None, 0

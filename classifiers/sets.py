@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from classifiers import synthetic
+from classifiers.arms import Arm
 from classifiers.data import check_apart, check_size, open_images, read_labelled
 from classifiers.heads import Head, read_heads
-from classifiers.samplers import Arm
+from classifiers.options import HeadOptions
 from classifiers.training import Examples
 from facedata import align, tables
 from facedata.options import Geometry
@@ -66,13 +66,13 @@ class Sets:
 
 
 def read_sets(
-    paths: Paths, settings: Sequence[Any], arm: Arm, size: Geometry, fold: int | None = None
+    paths: Paths, options: Sequence[HeadOptions], arm: Arm, size: Geometry, fold: int | None = None
 ) -> Sets:
     """Read the images and labels of a training; those of test are not among them.
 
     Args:
         paths: the files.
-        settings: of the heads, as of `read_heads`.
+        options: of the heads.
         arm: says whether synthetic images join train.
         size: of the packed images.
         fold: trains on the other folds of train and takes this one in place of val; None for
@@ -96,7 +96,7 @@ def read_sets(
         raise DataError(f"{paths.splits}: no image of train in fold {fold}")
     train_table, val_table = table[~is_val], table[is_val]
     check_apart(train_table, val_table, str(paths.splits))
-    heads = read_heads(settings, train_table, str(paths.curated))
+    heads = read_heads(options, train_table, str(paths.curated))
     train = Examples.of(array, train_table, heads)
     if arm.share:
         samples = tables.read(

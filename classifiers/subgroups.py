@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from classifiers.bootstrap import Measure, Resampling, bootstrap, interval
+from classifiers.confusions import share
 from classifiers.heads import MISSING, Head
-from classifiers.metrics import MEASURES, plain, share
+from classifiers.measures import MEASURES
+from classifiers.metrics import plain
 from facedata import tables
 
 # Sums [..., 5] over images of 1, |gap|, gap^2, target, target^2 -> [...].
@@ -82,7 +84,7 @@ def measure_groups(
         cell = target * num_classes + output.argmax(axis=1)  # of [num_classes, num_classes]
         sums = np.zeros((*shape, num_classes, num_classes), dtype=np.float32)
         np.add.at(sums.reshape(-1), place * num_classes**2 + cell[image], np.float32(1))
-        measures = MEASURES
+        measures = dict(MEASURES.items())
     held = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
     total = sums.sum(axis=0, dtype=np.float64)
     return Measured(

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,26 +13,19 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from classifiers.augment import Augment, View, augment_images, mix_batch
+from classifiers.arms import Arm
+from classifiers.augment import View, augment_images, mix_batch
 from classifiers.backbones import Classifier
 from classifiers.data import ImagePool, to_bytes
-from classifiers.heads import Head, LayerOptions, class_counts, head_targets, split_outputs
+from classifiers.heads import Head, class_counts, head_targets, split_outputs
 from classifiers.inference import raw_outputs
-from classifiers.losses import Loss, TaskLoss, encode_targets
-from classifiers.metrics import MEASURES, head_metrics
-from classifiers.optim import LearningRate, Optimizer, Schedule, average, make_optimizer
-from classifiers.options import flatten
-from classifiers.samplers import (
-    NO_SAMPLER,
-    SAMPLERS,
-    Arm,
-    balanced_order,
-    draw_order,
-    multilabel_weights,
-    sampling_weights,
-    split_batches,
-)
+from classifiers.metrics import head_metrics
+from classifiers.optim import LearningRate, average, make_optimizer
+from classifiers.options import AugmentOptions, HeadOptions, LossOptions, TrainOptions
+from classifiers.order import draw_order, split_batches
+from classifiers.samplers import NO_SAMPLER, SAMPLERS
 from classifiers.synthetic import SyntheticImages
+from classifiers.task_loss import TaskLoss, encode_targets
 from facedata import progress
 from facedata.distributed import ALONE, Group
 from facedata.workers import threaded_map
@@ -42,7 +35,6 @@ log = logging.getLogger(__name__)
 
 AUGMENT = 1  # the part of a seed that augmentation draws from
 NUM_READERS = 2  # threads that read images ahead
-PRECISIONS = ("auto", "fp32", "bf16")
 VAL_BATCH = 256  # images at a time where no gradient is kept
 
 
@@ -56,41 +48,6 @@ class Keeper(Protocol):
 
     def save(self, run: "Training") -> None:
         """Keep the state between two steps."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How every arm of a task is trained.
-
-    Attributes:
-        epochs: images shown in all, as a multiple of the real train split; may be fractional.
-        batch: images a step, of all processes together.
-        optimizer: how weights follow gradients.
-        schedule: how the learning rate changes.
-        view: what of an image the network sees.
-        augment: how training images are changed.
-        sampler: `none` or one of SAMPLERS.
-        ema: decay of the averaged weights, which are then the result; 0 for none.
-        freeze: epochs in which the backbone stays as it is and the heads alone learn.
-        measure: what epochs are compared by, one of MEASURES; R2 for numeric heads.
-        patience: epochs without a better one after which the training ends; 0 for never.
-        precision: `fp32` or `bf16` (autocast).
-        seed: of order, augmentation and dropout.
-    """
-
-    epochs: float
-    batch: int
-    optimizer: Optimizer
-    schedule: Schedule
-    view: View
-    augment: Augment = field(default_factory=Augment)
-    sampler: str = NO_SAMPLER
-    ema: float = 0.0
-    freeze: float = 0.0
-    measure: str = "macro_f1"
-    patience: int = 0
-    precision: str = "fp32"
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -149,77 +106,54 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
 
 
-def read_select(values: Any) -> tuple[str, int]:
-    """Return measure and patience from `{measure, patience}`; see `Recipe`.
-
-    Raises:
-        DataError: a key is missing or unknown, or a value is none that is possible.
-    """
-    found = flatten(values, "select", {"measure": "measure", "patience": "patience"})
-    if found["measure"] not in MEASURES or found["patience"] < 0:
-        raise DataError(f"select: {values}: measure is one of {list(MEASURES)}, patience >= 0")
-    return found["measure"], found["patience"]
-
-
 def train_order(
     sampler: str, train: Examples, heads: Sequence[Head], num_shown: int, seed: int
 ) -> np.ndarray:
     """Return the order in which images are shown, int64 [num_shown].
 
     Args:
-        sampler: `none` or one of SAMPLERS; the first two go by the first head's classes,
-            multilabel_sampler by those of all heads.
+        sampler: NO_SAMPLER or one of SAMPLERS.
         train: images to learn from.
         heads: of the task.
         num_shown: length of the order.
         seed: of the random numbers.
 
     Raises:
-        DataError: the sampler wants classes, but the head is numeric.
+        DataError: the sampler wants classes, but the first head is numeric.
     """
-    if sampler not in (NO_SAMPLER, *SAMPLERS):
-        raise DataError(f"sampler {sampler!r}: expected one of {(NO_SAMPLER, *SAMPLERS)}")
-    with_classes = [head for head in heads if head.classes]
-    if sampler != NO_SAMPLER and (not with_classes or not heads[0].classes):
+    if sampler == NO_SAMPLER:
+        return draw_order(len(train.pool), num_shown, seed)
+    if not heads[0].classes:
         raise DataError(f"{sampler}: the first head, {heads[0].name}, has no classes")
-    first = heads[0]
-    if sampler == "balanced_sampler":
-        target, rng = train.targets[first.name], np.random.default_rng(seed)
-        return balanced_order(target, len(first.classes), num_shown, rng)
-    weights = None
-    if sampler == "weighted_sampler":
-        weights = sampling_weights(train.targets[first.name], len(first.classes))
-    elif sampler == "multilabel_sampler":
-        targets = [(train.targets[head.name], len(head.classes)) for head in with_classes]
-        weights = multilabel_weights(targets)
-    return draw_order(len(train.pool), num_shown, seed, weights)
+    targets = [(train.targets[head.name], len(head.classes)) for head in heads if head.classes]
+    return SAMPLERS[sampler](targets, num_shown, seed)
 
 
-def arm_losses(arm: Arm, losses: Mapping[str, Loss]) -> dict[str, Loss]:
-    """Return each head's loss in an arm."""
-    return {name: arm.adjust(loss) for name, loss in losses.items()}
+def losses_of(
+    options: TrainOptions, heads: Sequence[HeadOptions], arm: Arm
+) -> dict[str, LossOptions]:
+    """Return each head's loss in an arm: the task's with the head's own keys laid over it."""
+    return {head.name: arm.loss(options.loss.with_own(head.loss)) for head in heads}
 
 
-def layer_for(
-    heads: Sequence[Head], losses: Mapping[str, Loss], layer: LayerOptions
-) -> LayerOptions:
-    """Return the options of the heads' layer with cosines where a loss wants them."""
-    cosine = {
-        head.name: losses[head.name].ldam_scale
-        for head in heads
-        if head.classes and losses[head.name].kind == "ldam"
-    }
-    return replace(layer, cosine=cosine)
+def cosine_heads(heads: Sequence[Head], losses: Mapping[str, LossOptions]) -> dict[str, float]:
+    """Return the length of the logits of the heads whose loss wants cosines."""
+    lengths = {head.name: losses[head.name].chosen.cosine for head in heads if head.classes}
+    return {name: length for name, length in lengths.items() if length}
 
 
 def make_loss(
-    train: Examples, heads: Sequence[Head], losses: Mapping[str, Loss], device: torch.device
+    train: Examples,
+    heads: Sequence[Head],
+    losses: Mapping[str, LossOptions],
+    smoothing: float,
+    device: torch.device,
 ) -> TaskLoss:
     """Return the loss of a task; classes are weighed as they are frequent in train."""
     counts = {
         head.name: class_counts(head, train.targets[head.name]) for head in heads if head.classes
     }
-    return TaskLoss(heads, losses, counts, device)
+    return TaskLoss(heads, losses, counts, smoothing, device)
 
 
 def epoch_ends(num_batches: int, epochs: float) -> list[int]:
@@ -247,14 +181,15 @@ def make_batch(
     images: np.ndarray,
     targets: np.ndarray,
     trust: np.ndarray,
-    recipe: Recipe,
+    augment: AugmentOptions,
+    view: View,
     rng: np.random.Generator,
     device: torch.device,
 ) -> Batch:
-    """Return a batch with its images augmented; the arguments are of its images alone."""
-    pixels = augment_images(to_bytes(images, device), recipe.augment, recipe.view, rng)
+    """Return a batch with its images augmented; the first arguments are of its images alone."""
+    pixels = augment_images(to_bytes(images, device), augment, view, rng)
     targets, trust = (torch.from_numpy(one).to(device) for one in (targets, trust))
-    return Batch(*mix_batch(pixels, targets, trust, recipe.augment, rng))
+    return Batch(*mix_batch(pixels, targets, trust, augment.mix, rng))
 
 
 class Training:
@@ -278,27 +213,29 @@ class Training:
         self,
         classifier: Classifier,
         train: Examples,
-        losses: Mapping[str, Loss],
+        losses: Mapping[str, LossOptions],
         num_real: int,
-        recipe: Recipe,
+        options: TrainOptions,
+        seed: int,
         device: torch.device,
         group: Group = ALONE,
     ) -> None:
         """Prepare the first step; arguments as of `train_classifier`."""
-        self.classifier, self.train, self.recipe = classifier, train, recipe
+        self.classifier, self.train, self.options, self.seed = classifier, train, options, seed
         self.device, self.group, self.num_real = device, group, num_real
-        num_shown = round(recipe.epochs * num_real)
-        order = train_order(recipe.sampler, train, classifier.heads, num_shown, recipe.seed)
-        self.batches = split_batches(order, recipe.batch)
-        self.ends = epoch_ends(len(self.batches), recipe.epochs)
+        self.precision = resolve_precision(options.precision, device)
+        num_shown = round(options.epochs * num_real)
+        order = train_order(options.sampler, train, classifier.heads, num_shown, seed)
+        self.batches = split_batches(order, options.batch)
+        self.ends = epoch_ends(len(self.batches), options.epochs)
         if min(map(len, self.batches)) < group.size:
-            raise DataError(f"batch {recipe.batch}: fewer images than {group.size} processes")
+            raise DataError(f"batch {options.batch}: fewer images than {group.size} processes")
         self.encoded = encode_targets(classifier.heads, train.targets)
-        self.task_loss = make_loss(train, classifier.heads, losses, device)
-        self.optimizer = make_optimizer(classifier, recipe.optimizer)
-        self.rate = LearningRate(recipe.schedule, len(self.batches), recipe.epochs)
-        self.num_frozen = round(recipe.freeze * len(self.batches) / recipe.epochs)
-        self.averaged = copy.deepcopy(classifier) if recipe.ema else None
+        self.task_loss = make_loss(train, classifier.heads, losses, options.label_smoothing, device)
+        self.optimizer = make_optimizer(classifier, options)
+        self.rate = LearningRate(options.schedule, len(self.batches), options.epochs)
+        self.num_frozen = round(options.freeze * len(self.batches) / options.epochs)
+        self.averaged = copy.deepcopy(classifier) if options.ema else None
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self.best: tuple[float, int, dict[str, Tensor]] | None = None
@@ -315,7 +252,8 @@ class Training:
     def is_done(self) -> bool:
         """Whether all steps were taken, or no better epoch came for long enough."""
         waited = self.best is not None and len(self.history) - self.best[1]
-        is_late = self.recipe.patience and waited >= self.recipe.patience
+        patience = self.options.select.patience
+        is_late = patience and waited >= patience
         return self.step == len(self.batches) or bool(is_late)
 
     def _own(self, numbers: np.ndarray) -> np.ndarray:
@@ -328,18 +266,18 @@ class Training:
             rest = (self._own(numbers) for numbers in self.batches[self.step :])
             self._images = threaded_map(self.train.pool.take, rest, NUM_READERS)
         own = self._own(self.batches[self.step])
-        rng = np.random.default_rng([self.recipe.seed, AUGMENT, self.group.rank, self.step])
+        rng = np.random.default_rng([self.seed, AUGMENT, self.group.rank, self.step])
         torch.manual_seed(int(rng.integers(2**63)))  # of dropout
         return make_batch(
-            next(self._images), self.encoded[own], self.train.weights[own], self.recipe, rng,
-            self.device,
+            next(self._images), self.encoded[own], self.train.weights[own],
+            self.options.augment, self.classifier.view, rng, self.device,
         )  # fmt: skip
 
     def take_step(self) -> None:
         """Change the weights by one batch."""
         self._set_mode()
-        batch, recipe = self.draw_batch(), self.recipe
-        use_bf16 = recipe.precision == "bf16"
+        batch, options = self.draw_batch(), self.options
+        use_bf16 = self.precision == "bf16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=use_bf16):
             outputs = self.classifier(batch.images)
         samples = len(outputs) // len(batch.images)  # of dropout
@@ -349,12 +287,12 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.group.average_gradients(self.classifier)
-        if recipe.optimizer.clip:
-            nn.utils.clip_grad_norm_(self.classifier.parameters(), recipe.optimizer.clip)
-        self.rate.apply(self.optimizer, recipe.optimizer.lr, self.step)
+        if options.optimizer.clip:
+            nn.utils.clip_grad_norm_(self.classifier.parameters(), options.optimizer.clip)
+        self.rate.apply(self.optimizer, options.lr, self.step)
         self.optimizer.step()
         if self.averaged is not None:
-            average(self.averaged, self.classifier, recipe.ema, self.step)
+            average(self.averaged, self.classifier, options.ema, self.step)
         # Stays on the device: no waiting for it.
         share = len(self.batches[self.step]) / self.group.size
         self.loss_sum += loss.detach() * share
@@ -404,10 +342,10 @@ class Training:
         row = {
             "epoch": num_shown / self.num_real,
             "images": num_shown,
-            "lr": self.recipe.optimizer.lr * self.rate.share(self.step - 1),
+            "lr": self.options.lr * self.rate.share(self.step - 1),
             "loss": loss,
             **_flatten(metrics),
-            "score": score(metrics, self.recipe.measure),
+            "score": score(metrics, self.options.select.measure),
         }
         self.history.append(row)
         self.rate.end_epoch(row["score"])
@@ -478,9 +416,10 @@ def train_classifier(
     classifier: Classifier,
     train: Examples,
     val: Examples,
-    losses: Mapping[str, Loss],
+    losses: Mapping[str, LossOptions],
     num_real: int,
-    recipe: Recipe,
+    options: TrainOptions,
+    seed: int,
     device: torch.device,
     group: Group = ALONE,
     keeper: Keeper | None = None,
@@ -491,9 +430,10 @@ def train_classifier(
         classifier: on `device`.
         train: images to learn from, the real ones first.
         val: images to choose the epoch by.
-        losses: by head, as of `arm_losses`.
+        losses: by head, as of `losses_of`.
         num_real: real images of train; every arm is shown epochs * num_real images.
-        recipe: the same for every arm.
+        options: how; their sampler is the arm's.
+        seed: of order, augmentation and dropout.
         device: to compute on.
         group: the processes that share the batches.
         keeper: of the state, which a stopped training goes on from; None keeps none.
@@ -505,7 +445,7 @@ def train_classifier(
     Raises:
         DataError: the loss is no longer finite, or the state kept is another training's.
     """
-    run = Training(classifier, train, losses, num_real, recipe, device, group)
+    run = Training(classifier, train, losses, num_real, options, seed, device, group)
     if keeper is not None:
         keeper.restore(run)
     while not run.is_done:
@@ -523,7 +463,7 @@ def train_classifier(
         if keeper is not None:
             keeper.save(run)
     if run.step < len(run.batches):
-        log.info("no better epoch for %d: the training ends early", recipe.patience)
+        log.info("no better epoch for %d: the training ends early", options.select.patience)
     best_score, best, weights = run.best
     classifier.load_state_dict(weights)
     table = pd.DataFrame(run.history)

@@ -17,9 +17,9 @@ between fields is a validator of the class; its message begins with the field th
 import json
 import math
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,7 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    create_model,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema, to_jsonable_python
@@ -37,6 +38,7 @@ from facekit.errors import DataError
 
 AUTO = "auto"
 MAX_SHOWN = 80  # characters of a wrong value in a message
+T = TypeVar("T", bound="Options")
 SAID = ("value_error",)  # problems that a validator of ours puts in words
 
 
@@ -66,6 +68,10 @@ class Options(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             raise DataError(f"{where}: {problem(error, cls)}") from None
+
+    def but(self, **changed: Any) -> Self:
+        """Return a copy with other values of some fields, checked like the first ones."""
+        return type(self).model_validate({**dict(self), **changed})
 
     def plain(self) -> dict[str, Any]:
         """Return all values as JSON has them."""
@@ -103,6 +109,25 @@ def option(
     """
     extra = {"unit": unit, "flag": flag, "harmless": not changes_result}
     return Field(default, description=help, json_schema_extra={k: v for k, v in extra.items() if v})
+
+
+def with_parts(parts: Iterable[tuple[str, type[Options]]]) -> Callable[[type[T]], type[T]]:
+    """Return a decorator that gives a class of options a field for each of other classes.
+
+    Args:
+        parts: name and class of each, such as those that a registry holds; the first line of the
+            class's docstring is the field's help.
+    """
+    fields: dict[str, Any] = {
+        name: (cls, option(cls(), (cls.__doc__ or "").partition("\n")[0])) for name, cls in parts
+    }
+
+    def decorate(cls: type[T]) -> type[T]:
+        return create_model(
+            cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, **fields
+        )
+
+    return decorate
 
 
 def about(field: FieldInfo, name: str) -> Any:
@@ -294,11 +319,11 @@ def path_of(loc: Iterable[str | int], cls: type[Options]) -> list[str | int]:
     for part in loc:
         if isinstance(part, int):
             path.append(part)
-            here = _items(here)
+            here = items_of(here)
         elif _is_options(here) or _is_mapping(here):
             path.append(part)
             here = _child(here, part)
-        elif (inner := _member(here)) is not None and part in inner.model_fields:
+        elif (inner := options_of(here)) is not None and part in inner.model_fields:
             path.append(part)
             here = _child(inner, part)
     return path
@@ -309,9 +334,9 @@ def field_at(path: Iterable[str | int], cls: type[Options]) -> FieldInfo | None:
     field, here = None, cls
     for part in path:
         if isinstance(part, int):
-            here = _items(here)
+            here = items_of(here)
             continue
-        model = here if _is_options(here) else _member(here)
+        model = options_of(here)
         if model is None:
             here = _child(here, part)
             continue
@@ -326,9 +351,9 @@ def _expected(path: list[str | int], cls: type[Options], message: str) -> str:
     metadata: tuple = ()
     for part in path:
         if isinstance(part, int):
-            annotation, metadata = _items(annotation), ()
+            annotation, metadata = items_of(annotation), ()
             continue
-        model = annotation if _is_options(annotation) else _member(annotation)
+        model = options_of(annotation)
         field = None if model is None else model.model_fields.get(str(part))
         if field is None:
             annotation, metadata = _child(annotation, part), ()
@@ -355,8 +380,8 @@ def _hint(path: list[str | int], cls: type[Options]) -> str:
     """Return which key was meant, or which there are."""
     here: Any = cls
     for part in path[:-1]:
-        here = _items(here) if isinstance(part, int) else _child(here, part)
-    model = here if _is_options(here) else _member(here)
+        here = items_of(here) if isinstance(part, int) else _child(here, part)
+    model = options_of(here)
     known = [] if model is None else list(model.model_fields)
     near = get_close_matches(str(path[-1]), known, n=1)
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
@@ -393,21 +418,22 @@ def _members(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def _member(annotation: Any) -> Any:
-    """Return the class of options in a union, if there is one."""
+def options_of(annotation: Any) -> type[Options] | None:
+    """Return the class of options that a type is, or has among others."""
     return next((one for one in _members(annotation) if _is_options(one)), None)
 
 
 def _child(annotation: Any, name: str | int) -> Any:
     annotation = _bare(annotation)
-    model = annotation if _is_options(annotation) else _member(annotation)
+    model = options_of(annotation)
     if model is not None:
         field = model.model_fields.get(str(name))
         return None if field is None else field.annotation
     return get_args(annotation)[1] if _is_mapping(annotation) else None
 
 
-def _items(annotation: Any) -> Any:
+def items_of(annotation: Any) -> Any:
+    """Return the type of a list's items; None where a type is no list."""
     for one in _members(annotation):
         if get_origin(one) in (tuple, list):
             return get_args(one)[0]

@@ -14,6 +14,7 @@ from PIL import Image
 import classifiers
 from classifiers.backbones import build_classifier
 from classifiers.heads import read_heads
+from classifiers.options import HeadOptions
 from facekit.options import Options
 
 CPU = torch.device("cpu")
@@ -72,7 +73,7 @@ def test_importing_loads_no_heavy_library():
 
 def test_a_classifier_is_saved_loaded_and_asked(tmp_path):
     table = make_table()
-    heads = read_heads(HEADS, table, "table")
+    heads = read_heads([HeadOptions(**head) for head in HEADS], table, "table")
     made = build_classifier(BACKBONE, "none", heads, VIEW, 0).eval()
     torch.nn.init.normal_(made.layer.linear.weight)
     path = tmp_path / "model.safetensors"

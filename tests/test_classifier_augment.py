@@ -1,7 +1,5 @@
 """Augmentation of batches against torchvision, image by image, and mixtures by hand."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,9 @@ from torchvision.transforms.functional import _get_inverse_affine_matrix
 from torchvision.transforms.v2 import functional
 
 from classifiers import augment
-from classifiers.augment import LIGHT, Augment, View, augment_images, center, mix_batch
+from classifiers.augment import LIGHT, STILL, View, augment_images, center, mix_batch
+from classifiers.options import AugmentOptions, MixOptions, RandAugmentOptions, ViewOptions
+from classifiers.randaugment import randaugment
 from facekit.errors import DataError
 
 SIZE = (32, 24)
@@ -36,15 +36,19 @@ def smooth(num_images=4, size=SIZE):
 
 def test_no_augmentation_changes_nothing():
     images = bytes_of()
-    out = augment_images(images, Augment(), WHOLE, rng())
+    out = augment_images(images, STILL, WHOLE, rng())
     torch.testing.assert_close(out, images.float() / 255)
 
 
-EVERYTHING = Augment(
-    flip=0.5, affine=0.5, rotation=10, scale=0.1, shift=0.1, shear=5, perspective=0.5,
-    distortion=0.3, color=0.5, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1, erase=0.5,
-    num_ops=2, magnitude=9, mixup=0.2, cutmix=1.0,
-)  # fmt: skip
+EVERYTHING = STILL.but(
+    flip=0.5,
+    affine={"p": 0.5, "rotation": 10, "scale": 0.1, "shift": 0.1, "shear": 5},
+    perspective={"p": 0.5, "distortion": 0.3},
+    color={"p": 0.5, "brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1},
+    erase={"p": 0.5},
+    randaugment={"num_ops": 2, "magnitude": 9},
+    mix={"mixup": 0.2, "cutmix": 1.0},
+)
 
 
 @pytest.mark.parametrize("settings", [LIGHT, EVERYTHING])
@@ -64,7 +68,7 @@ def test_the_same_seed_gives_the_same_batch(settings):
 def test_crop_and_flip_move_whole_pixels():
     images = bytes_of(64)
     view = View((20, 16), (20, 16))
-    out = augment_images(images, Augment(flip=0.5, random_crop=True), view, rng())
+    out = augment_images(images, STILL.but(flip=0.5, crop={"random": True}), view, rng())
     pixels, places, flips = images.float() / 255, set(), 0
     for image, seen in zip(pixels, out, strict=True):
         windows = image.unfold(1, 20, 1).unfold(2, 16, 1)  # [3, 13, 9, 20, 16]
@@ -83,17 +87,17 @@ def test_crop_and_flip_move_whole_pixels():
 
 def test_without_random_crop_the_middle_is_seen():
     images, view = bytes_of(), View((21, 16), (21, 16))
-    seen = augment_images(images, Augment(), view, rng())
+    seen = augment_images(images, STILL, view, rng())
     assert torch.equal(seen, center(images.float() / 255, view))
     assert torch.equal(seen, (images.float() / 255)[:, :, 5:26, 4:20])
     # The same through a resampling that does nothing.
-    still = Augment(affine=1.0)
+    still = STILL.but(affine={"p": 1.0, "rotation": 0.0, "scale": 0.0, "shift": 0.0, "shear": 0.0})
     torch.testing.assert_close(augment_images(images, still, view, rng()), seen)
 
 
 def test_padding_shifts_by_at_most_its_pixels_and_repeats_the_border():
     images = bytes_of(64)
-    out = augment_images(images, Augment(pad=3), WHOLE, rng()) * 255
+    out = augment_images(images, STILL.but(crop={"pad": 3}), WHOLE, rng()) * 255
     padded = torch.nn.functional.pad(images.float(), (3, 3, 3, 3), mode="replicate")
     shifts = set()
     for image, seen in zip(padded, out, strict=True):
@@ -152,8 +156,10 @@ def test_warp_is_torchvisions_perspective():
 
 
 def test_affine_maps_lie_in_their_ranges():
-    settings = Augment(affine=0.5, rotation=20, scale=0.2, shift=0.1, shear=15, flip=0.5)
-    maps = augment.draw_affine(settings, SIZE, rng(), 4000)
+    settings = STILL.but(
+        flip=0.5, affine={"p": 0.5, "rotation": 20, "scale": 0.2, "shift": 0.1, "shear": 15}
+    )
+    maps = augment.draw_affine(settings.affine, settings.flip, SIZE, rng(), 4000)
     linear, shift = maps[:, :2, :2], maps[:, :2, 2]
     assert np.mean(np.linalg.det(linear) < 0) == pytest.approx(0.5, abs=0.05)  # mirror images
     linear[np.linalg.det(linear) < 0, :, 0] *= -1
@@ -176,13 +182,18 @@ def test_rotation_keeps_circles_round_in_oblong_images():
     y, x = torch.meshgrid(torch.arange(64) - 31.5, torch.arange(32) - 15.5, indexing="ij")
     disc = (((y**2 + x**2) < 10**2) * 255).to(torch.uint8).expand(8, 3, 64, 32)
     view = View((64, 32), (64, 32))
-    out = augment_images(disc, Augment(affine=1.0, rotation=90), view, rng())
+    out = augment_images(
+        disc,
+        STILL.but(affine={"p": 1.0, "rotation": 90, "scale": 0.0, "shift": 0.0, "shear": 0.0}),
+        view,
+        rng(),
+    )
     assert (out - disc / 255).abs().mean() < 0.02
 
 
 def test_perspective_moves_corners_inwards_only():
-    settings = Augment(perspective=0.5, distortion=0.4)
-    maps = augment.draw_perspective(settings, SIZE, rng(), 500)
+    settings = STILL.but(perspective={"p": 0.5, "distortion": 0.4})
+    maps = augment.draw_perspective(settings.perspective, SIZE, rng(), 500)
     corners = np.array([[-12, -16, 1], [12, -16, 1], [12, 16, 1], [-12, 16, 1]])
     back = np.linalg.inv(maps) @ corners.T  # [N, 3, 4]: where the input's corners are seen
     seen = (back[:, :2] / back[:, 2:]) / corners.T[:2]
@@ -211,7 +222,7 @@ def test_colors_are_torchvisions():
 
 def test_color_factors_lie_in_their_ranges_image_by_image():
     images = torch.full((2000, 3, 2, 2), 100, dtype=torch.uint8)
-    settings = Augment(color=0.5, brightness=0.3)
+    settings = STILL.but(color={"p": 0.5, "brightness": 0.3, "contrast": 0.0})
     view = View((2, 2), (2, 2))
     factor = augment_images(images, settings, view, rng())[:, 0, 0, 0] * 255 / 100
     assert 0.7 <= factor.min() < 0.71 and 1.29 < factor.max() <= 1.3001
@@ -223,7 +234,7 @@ def test_color_factors_lie_in_their_ranges_image_by_image():
 
 def test_erasing_replaces_one_rectangle_of_the_wanted_size():
     images = torch.zeros(400, 3, *SIZE, dtype=torch.uint8)
-    settings = Augment(erase=0.6, erase_min=0.1, erase_max=0.3)
+    settings = STILL.but(erase={"p": 0.6, "min_area": 0.1, "max_area": 0.3})
     out = augment_images(images, settings, WHOLE, rng())
     is_erased = (out > 0).any(dim=1)
     share = is_erased.float().mean(dim=(1, 2))
@@ -239,7 +250,7 @@ def test_erasing_replaces_one_rectangle_of_the_wanted_size():
 
 def test_randaugment_is_torchvisions_operation_by_operation():
     images, magnitude = bytes_of(60), 9
-    out = augment._randaugment(images, Augment(num_ops=1, magnitude=magnitude), rng())
+    out = randaugment(images, RandAugmentOptions(num_ops=1, magnitude=magnitude), rng())
     method, kinds = v2.RandAugment(1, magnitude), set()
     for image, found in zip(images, out, strict=True):
         for name, (strengths, is_signed) in method._AUGMENTATION_SPACE.items():
@@ -267,7 +278,7 @@ def test_mixup_mixes_images_and_targets_in_the_same_share():
     num_images = 400
     images = torch.rand(num_images, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     values = images.mean(dim=(1, 2, 3))[:, None]
-    mixed, targets, trust = mix_batch(images, values, values[:, 0], Augment(mixup=0.2), rng())
+    mixed, targets, trust = mix_batch(images, values, values[:, 0], MixOptions(mixup=0.2), rng())
     assert not torch.equal(mixed, images)
     torch.testing.assert_close(mixed.mean(dim=(1, 2, 3))[:, None], targets)
     torch.testing.assert_close(trust, targets[:, 0])
@@ -277,7 +288,9 @@ def test_cutmix_pastes_a_box_and_counts_its_pixels():
     num_images = 200
     images = torch.arange(num_images).float().view(-1, 1, 1, 1).expand(-1, 3, *SIZE).contiguous()
     targets = torch.eye(num_images)
-    mixed, found, _ = mix_batch(images, targets, torch.ones(num_images), Augment(cutmix=1.0), rng())
+    mixed, found, _ = mix_batch(
+        images, targets, torch.ones(num_images), MixOptions(cutmix=1.0), rng()
+    )
     shares = []
     for i in range(num_images):
         pixels = mixed[i, 0]
@@ -298,7 +311,7 @@ def test_cutmix_pastes_a_box_and_counts_its_pixels():
 def test_mixup_shares_are_drawn_from_beta(alpha):
     num_images = 4000
     images, targets = torch.zeros(num_images, 1, 1, 1), torch.eye(num_images)
-    _, found, _ = mix_batch(images, targets, torch.ones(num_images), Augment(mixup=alpha), rng())
+    _, found, _ = mix_batch(images, targets, torch.ones(num_images), MixOptions(mixup=alpha), rng())
     own = found.diagonal().numpy()
     assert own.mean() == pytest.approx(0.5, abs=0.03)
     assert own.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.1)
@@ -308,7 +321,7 @@ def test_mixup_shares_are_drawn_from_beta(alpha):
 def test_mixtures_of_missing_labels_are_missing():
     images, targets = torch.rand(50, 3, 8, 8), torch.ones(50, 1)
     targets[:10] = float("nan")
-    _, found, _ = mix_batch(images, targets, torch.ones(50), Augment(mixup=1.0), rng())
+    _, found, _ = mix_batch(images, targets, torch.ones(50), MixOptions(mixup=1.0), rng())
     assert found[:10].isnan().all()
     assert 10 < found.isnan().sum() <= 20
     assert (found[~found.isnan()] == 1).all()
@@ -318,7 +331,7 @@ def test_some_batches_are_left_unmixed():
     images, targets = torch.rand(4, 3, 8, 8), torch.eye(4)
     generator, changed = rng(), 0
     for _ in range(200):
-        out, *_ = mix_batch(images, targets, torch.ones(4), Augment(mixup=1.0, mix=0.3), generator)
+        out, *_ = mix_batch(images, targets, torch.ones(4), MixOptions(mixup=1.0, p=0.3), generator)
         changed += not torch.equal(out, images)
     assert 35 < changed < 85
 
@@ -326,28 +339,35 @@ def test_some_batches_are_left_unmixed():
 # --- Settings
 
 
-def test_settings_are_read_and_checked():
-    assert augment.read_augment(AUGMENT) == replace(LIGHT, distortion=0.2)
-    for key, value, words in (
-        ("flip", 1.5, "flip 1.5 is not in"),
-        ("color", {**AUGMENT["color"], "hue": 0.6}, "color.hue 0.6 is not in 0..0.5"),
-        ("erase", {**AUGMENT["erase"], "min_area": 0.5}, "min_area is above"),
-        ("crop", {"random": True}, "no crop.pad"),
-        ("blur", 1, "unknown blur"),
-    ):
-        with pytest.raises(DataError, match=words):
-            augment.read_augment({**AUGMENT, key: value})
+def test_labels_are_judged_by_light_augmentation():
+    light = {**AUGMENT, "color": {**AUGMENT["color"], "brightness": 0.15}}
+    assert AugmentOptions.read(light, "augment") == LIGHT
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("flip", 1.5, "flip: 1.5 is not number >= 0 <= 1"),
+        ("color", {"hue": 0.6}, "color.hue: 0.6 is not number >= 0 <= 0.5"),
+        ("erase", {"min_area": 0.5}, "erase.min_area: 0.5 is more than max_area 0.33"),
+        ("affine", {"rotation": float("nan")}, "affine.rotation: nan is not"),
+        ("crop", {"padding": 1}, "crop.padding: unknown key"),
+        ("blur", 1, "blur: unknown key"),
+    ],
+)
+def test_bad_settings_are_refused(key, value, words):
+    with pytest.raises(DataError, match=words):
+        AugmentOptions.read({**AUGMENT, key: value}, "augment")
 
 
 def test_views_are_read_and_checked():
-    view = augment.read_view({"crop": [198, 158], "resize": None}, 218, 178)
-    assert view == View((198, 158), (198, 158))
-    view = augment.read_view({"crop": None, "resize": [64, 48]}, 218, 178)
-    assert view == View((218, 178), (64, 48))
-    for values, words in (
-        ({"crop": [300, 100], "resize": None}, "larger than the images"),
-        ({"crop": 198, "resize": None}, r"is not \[height, width\]"),
-        ({"crop": None}, "no resize"),
-    ):
-        with pytest.raises(DataError, match=words):
-            augment.read_view(values, 218, 178)
+    def view(**values):
+        return View.of(ViewOptions.read(values, "view"), 218, 178)
+
+    assert view(crop=[198, 158]) == View((198, 158), (198, 158))
+    assert view(resize=[64, 48]) == View((218, 178), (64, 48))
+    with pytest.raises(DataError, match=r"^crop: \[300, 100\] is larger than the images"):
+        view(crop=[300, 100])
+    for crop in (198, [198], [198, 0]):
+        with pytest.raises(DataError, match="view: crop"):
+            view(crop=crop)

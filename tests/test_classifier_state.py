@@ -94,7 +94,8 @@ def test_changed_options_are_refused_by_name(data, tmp_path, monkeypatch):
         with pytest.raises(Stopped):
             run(data.train_options(tmp_path, **FULL))
     output = run(data.train_options(tmp_path, **{**FULL, "ema": 0.9}), code=1)
-    assert "recipe was" in output and "--allow-changes" in output
+    assert "ema was 0.8, is 0.9" in output and "--allow-changes" in output
+    assert output.count(", is ") == 1
     other = DataSet(tmp_path / "other", seed=5)
     output = run(other.train_options(tmp_path, **FULL), code=1)
     assert "data was" in output

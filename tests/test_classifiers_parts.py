@@ -12,20 +12,31 @@ from huggingface_hub import constants
 from timm.layers import Conv2dSame
 from torch import nn
 
-from classifiers import backbones, checkpoint, losses, metrics, native, optim, samplers, training
-from classifiers.augment import View
+from classifiers import backbones, checkpoint, metrics, native, task_loss, training
+from classifiers.arms import is_synthetic, read_arm
+from classifiers.augment import STILL, View
 from classifiers.data import ImagePool
 from classifiers.depthwise import replace_depthwise
 from classifiers.heads import (
     MISSING,
     Head,
     HeadLayer,
-    LayerOptions,
     head_targets,
     read_heads,
-    read_layer,
     split_outputs,
 )
+from classifiers.options import (
+    HeadOptions,
+    LayerOptions,
+    LossOptions,
+    TaskOptions,
+    TrainOptions,
+    check_backbone,
+)
+from classifiers.order import draw_order, split_batches
+from classifiers.samplers.balanced import balanced_order
+from classifiers.samplers.multilabel import MAX_RATIO, multilabel_weights
+from classifiers.samplers.weighted import sampling_weights
 from classifiers.training import epoch_ends, resolve_precision, score
 from facedata.weights import packaged_state_dict
 from facekit.errors import DataError
@@ -44,7 +55,7 @@ def category(values, categories):
 def test_joint_head_takes_the_product_of_classes():
     table = make_table()
     joint = {"name": "both", "attributes": ["color", "bright"], "kind": "categorical", "weight": 2}
-    (head,) = read_heads([joint], table, "curated")
+    (head,) = read_heads([HeadOptions(**joint)], table, "curated")
     assert head.classes == ("red/no", "red/yes", "green/no", "green/yes", "blue/no", "blue/yes")
     small = pd.DataFrame(
         {"color": category(["blue", None, "red"], list(COLORS)),
@@ -63,7 +74,7 @@ def test_missing_labels_and_absent_columns_are_no_class():
 def test_numeric_head_keeps_mean_and_deviation():
     table = make_table()
     values = {"name": "years", "attributes": ["age"], "kind": "numeric", "weight": 1}
-    (head,) = read_heads([values], table, "curated")
+    (head,) = read_heads([HeadOptions(**values)], table, "curated")
     assert head.mean == pytest.approx(table["age"].mean())
     assert head.std == pytest.approx(table["age"].std(ddof=0))
     assert Head.from_dict(head.to_dict()) == head
@@ -77,12 +88,15 @@ def test_numeric_head_keeps_mean_and_deviation():
         ({"attributes": ["age"]}, "category"),
         ({"kind": "numeric"}, "numeric attribute"),
         ({"name": "image_id"}, "image_id"),
-        ({"colour": 1}, "expected"),
+        ({"colour": 1}, "colour: unknown key"),
+        ({"weight": 0}, "weight: 0 is not number > 0"),
+        ({"name": "bright"}, "two heads are called bright"),
     ],
 )
 def test_bad_heads_are_refused(change, words):
     with pytest.raises(DataError, match=words):
-        read_heads([{**HEADS[0], **change}], make_table(), "curated.parquet")
+        task = TaskOptions.read({"heads": [{**HEADS[0], **change}, HEADS[1]]}, "task")
+        read_heads(task.heads, make_table(), "curated.parquet")
 
 
 def test_unknown_class_is_refused():
@@ -92,10 +106,11 @@ def test_unknown_class_is_refused():
 
 def test_binary_head_has_one_logit_and_two_classes():
     values = {"name": "light", "attributes": ["bright"], "kind": "binary", "weight": 1}
-    (head,) = read_heads([values], make_table(), "curated")
+    (head,) = read_heads([HeadOptions(**values)], make_table(), "curated")
     assert (head.classes, head.num_outputs) == (("no", "yes"), 1)
     with pytest.raises(DataError, match="binary, but"):
-        read_heads([{**values, "attributes": ["color"]}], make_table(), "curated")
+        both = HeadOptions(**{**values, "attributes": ["color"]})
+        read_heads([both], make_table(), "curated")
 
 
 def test_outputs_become_probabilities_and_values():
@@ -109,9 +124,9 @@ def test_outputs_become_probabilities_and_values():
     np.testing.assert_allclose(found["age"], [45, 20])
 
 
-def layer(heads=(COLOR, AGE), num_features=8, **options):
+def layer(heads=(COLOR, AGE), num_features=8, cosine=None, **options):
     torch.manual_seed(0)
-    return HeadLayer(num_features, heads, LayerOptions(**options))
+    return HeadLayer(num_features, heads, LayerOptions(**options), cosine or {})
 
 
 def test_head_layer_is_one_product_and_starts_even():
@@ -166,17 +181,15 @@ def test_cosine_heads_by_hand():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"hidden": -1}, "hidden is >= 0"),
-        ({"dropout": 1.0}, "dropout in"),
-        ({"samples": 4}, "no dropout that would differ"),
-        ({"width": 3}, "unknown width"),
+        ({"hidden": -1}, "hidden: -1 is not integer >= 0"),
+        ({"dropout": 1.0}, "dropout: 1.0 is not number >= 0 < 1"),
+        ({"samples": 4}, "samples: 4, but no dropout that would differ"),
+        ({"width": 3}, "width: unknown key"),
     ],
 )
 def test_bad_layers_are_refused(change, words):
-    plain = {"hidden": 0, "batch_norm": False, "dropout": 0.0, "samples": 1}
-    assert read_layer(plain) == LayerOptions()
     with pytest.raises(DataError, match=words):
-        read_layer({**plain, **change})
+        LayerOptions.read(change, "head")
 
 
 # --- Images and labels
@@ -189,11 +202,10 @@ def test_examples_take_the_weights_of_a_table():
     assert plain.weights.tolist() == [1.0, 1.0]
     weighed = training.Examples.of(images, table.assign(weight=[0.25, 1.0]), [COLOR])
     assert (weighed + plain).weights.tolist() == [0.25, 1.0, 1.0, 1.0]
-    recipe = training.Recipe(1, 2, optim.Optimizer(0.1), optim.Schedule(), whole(4, 4))
-    encoded = losses.encode_targets([COLOR], weighed.targets)[[1, 0]]
+    encoded = task_loss.encode_targets([COLOR], weighed.targets)[[1, 0]]
     pixels, trust = weighed.pool.take(np.array([1, 0])), weighed.weights[[1, 0]]
-    rng = np.random.default_rng(0)
-    batch = training.make_batch(pixels, encoded, trust, recipe, rng, torch.device("cpu"))
+    rng, cpu = np.random.default_rng(0), torch.device("cpu")
+    batch = training.make_batch(pixels, encoded, trust, STILL, whole(4, 4), rng, cpu)
     assert batch.trust.tolist() == [1.0, 0.25]
     assert batch.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
 
@@ -212,37 +224,47 @@ def test_examples_take_the_weights_of_a_table():
         "real+focal",
         "focal+ldam",
         "focal+",
+        "focal@1",
+        "synth",
+        "synth@ 0.5",
+        "focal+synth@0.5+synth@1.0",
+        "weighted_sampler+balanced_sampler",
+        "cross_entropy",
         "",
     ],
 )
 def test_unknown_arms_are_refused(name):
     with pytest.raises(DataError, match="arm"):
-        samplers.read_arm(name)
+        read_arm(name)
 
 
 def test_arms_are_joined_of_parts():
-    arm = samplers.read_arm("focal+weighted_loss+synth@0.5+weighted_sampler")
-    assert (arm.share, arm.sampler, arm.loss, arm.weigh) == (0.5, "weighted_sampler", "focal", True)
-    given = losses.Loss(label_smoothing=0.1, weights="effective")
-    adjusted = arm.adjust(given)
-    assert (adjusted.kind, adjusted.weights, adjusted.label_smoothing) == ("focal", "inverse", 0.1)
-    assert samplers.read_arm("real").adjust(given) == given
+    arm = read_arm("focal+weighted_loss+synth@0.5+weighted_sampler")
+    assert (arm.share, arm.sampler("none")) == (0.5, "weighted_sampler")
+    assert is_synthetic(arm.name) and not is_synthetic("focal")
+    given = LossOptions(beta=0.9, weights="effective")
+    adjusted = arm.loss(given)
+    assert (adjusted.kind, adjusted.weights, adjusted.beta) == ("focal", "inverse", 0.9)
+    plain = read_arm("real")
+    assert (plain.loss(given), plain.sampler("balanced_sampler"), plain.share) == (
+        given, "balanced_sampler", 0,
+    )  # fmt: skip
 
 
 def test_sampler_draws_all_classes_alike():
     target = np.array([0] * 90 + [1] * 9 + [2] + [MISSING] * 100)
-    weights = samplers.sampling_weights(target, 4)
+    weights = sampling_weights(target, 4)
     assert weights.sum() == pytest.approx(1)
     for k in range(3):
         assert weights[target == k].sum() == pytest.approx(0.5 / 3)
     assert weights[target == MISSING].sum() == pytest.approx(0.5)
-    drawn = samplers.draw_order(len(target), 30_000, 0, weights)
+    drawn = draw_order(len(target), 30_000, 0, weights)
     assert np.mean(target[drawn] == 2) == pytest.approx(0.5 / 3, abs=0.01)
 
 
 def test_balanced_order_shows_the_classes_in_turn():
     target = np.array([0] * 90 + [1] * 9 + [3] * 2 + [MISSING] * 50)
-    order = samplers.balanced_order(target, 4, 60, np.random.default_rng(0))
+    order = balanced_order(target, 4, 60, np.random.default_rng(0))
     assert len(order) == 60
     for turn in order.reshape(20, 3):
         assert sorted(target[turn]) == [0, 1, 3]
@@ -251,7 +273,7 @@ def test_balanced_order_shows_the_classes_in_turn():
     assert shown[target == MISSING].sum() == 0
     assert shown[target == 0].max() == 1  # 20 of 90
     assert set(shown[target == 1]) == {2, 3} and set(shown[target == 3]) == {10}
-    assert len(samplers.balanced_order(target, 4, 61, np.random.default_rng(0))) == 61
+    assert len(balanced_order(target, 4, 61, np.random.default_rng(0))) == 61
 
 
 def test_multilabel_weights_even_out_all_heads_at_once():
@@ -259,41 +281,46 @@ def test_multilabel_weights_even_out_all_heads_at_once():
     one = (rng.random(4000) < 0.2).astype(int)
     two = np.where(rng.random(4000) < 0.8, one, rng.integers(0, 3, 4000))  # goes with the first
     one[:400] = MISSING
-    weights = samplers.multilabel_weights([(one, 2), (two, 3)])
+    weights = multilabel_weights([(one, 2), (two, 3)])
     assert weights.sum() == pytest.approx(1)
     for target, num_classes in ((one, 2), (two, 3)):
         known = target != MISSING
         shares = np.bincount(target[known], weights[known], minlength=num_classes)
         np.testing.assert_allclose(shares / shares.sum(), 1 / num_classes, atol=0.01)
-    drawn = samplers.draw_order(4000, 20_000, 0, weights)
+    drawn = draw_order(4000, 20_000, 0, weights)
     assert np.mean(two[drawn] == 2) == pytest.approx(1 / 3, abs=0.02)
 
 
 def test_multilabel_weights_of_one_head_are_the_weighted_samplers():
     target = np.array([0] * 90 + [1] * 9 + [2] * 3 + [MISSING] * 100)
-    found = samplers.multilabel_weights([(target, 3)])
-    np.testing.assert_allclose(found, samplers.sampling_weights(target, 3), rtol=1e-3)
+    found = multilabel_weights([(target, 3)])
+    np.testing.assert_allclose(found, sampling_weights(target, 3), rtol=1e-3)
 
 
 def test_multilabel_weights_are_limited():
-    target = np.array([0] * 9999 + [1])
-    weights = samplers.multilabel_weights([(target, 2)])
-    assert weights.max() / weights.min() <= samplers.MAX_RATIO**2
-    assert weights[-1] > 15 * weights[0]
+    rng = np.random.default_rng(0)
+    alone = np.array([0] * 9999 + [1])
+    first = (rng.random(5000) < 0.003).astype(int)
+    second = np.where(rng.random(5000) < 0.001, 2, rng.integers(0, 2, 5000))
+    for targets in ([(alone, 2)], [(first, 2), (second, 3)]):
+        ratios = multilabel_weights(targets) * len(targets[0][0])
+        assert ratios.mean() == pytest.approx(1)
+        assert ratios.max() == pytest.approx(MAX_RATIO)
+        assert ratios.min() >= 1 / MAX_RATIO
 
 
 def test_order_shows_each_image_once_before_any_again():
-    order = samplers.draw_order(10, 25, seed=3)
+    order = draw_order(10, 25, seed=3)
     assert sorted(order[:10]) == sorted(order[10:20]) == list(range(10))
     assert len(set(order[20:])) == 5
-    np.testing.assert_array_equal(order, samplers.draw_order(10, 25, seed=3))
-    assert (order != samplers.draw_order(10, 25, seed=4)).any()
+    np.testing.assert_array_equal(order, draw_order(10, 25, seed=3))
+    assert (order != draw_order(10, 25, seed=4)).any()
 
 
 def test_batches_differ_by_one_image_at_most():
-    batches = samplers.split_batches(np.arange(65), 16)
+    batches = split_batches(np.arange(65), 16)
     assert {len(batch) for batch in batches} == {16, 17}
-    assert len(samplers.split_batches(np.arange(3), 16)) == 1
+    assert len(split_batches(np.arange(3), 16)) == 1
 
 
 @pytest.mark.parametrize(
@@ -397,6 +424,19 @@ def test_weights_that_cannot_be_had_are_one_clear_error(tmp_path, monkeypatch):
 
 def facenet(weights, name="inception_resnet_v1"):
     return backbones.build_classifier(name, weights, [COLOR], whole(96, 80), seed=0)
+
+
+def test_backbones_are_known_by_name():
+    for name in (BACKBONE, "resnet18.a1_in1k", "inception_resnet_v1", "tf_efficientnet_lite0"):
+        check_backbone(name)
+    with pytest.raises(DataError, match="no such model; similar: resnet"):
+        check_backbone("resnet1k")
+    for values in (
+        {"backbone": "resnet18", "weights": "vggface2"},
+        {"backbone": "inception_resnet_v1", "weights": "imagenet"},
+    ):
+        with pytest.raises(DataError, match="weights: "):
+            TrainOptions.read(values, "classify")
 
 
 def test_facenet_takes_its_weights_from_the_cache(tmp_path, monkeypatch):

@@ -22,16 +22,18 @@ from classifier_sets import (
 from sklearn.metrics import classification_report
 from torchvision.transforms.v2 import functional
 
-from classifiers import checkpoint, filter, optim, synthetic, training
+from classifiers import checkpoint, filter, synthetic, training
+from classifiers.arms import read_arm
 from classifiers.augment import LIGHT
 from classifiers.backbones import build_classifier
 from classifiers.data import ImagePool, read_labelled
 from classifiers.heads import MISSING, Head, read_heads
-from classifiers.losses import Loss
-from classifiers.samplers import read_arm
+from classifiers.options import HeadOptions, LossOptions, TrainOptions
 from facedata import files, tables
 from facedata.options import Geometry
 from facekit.errors import DataError
+
+HEADS_OF = [HeadOptions(**head) for head in HEADS]
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +146,7 @@ def shown_by_arm(data, name, epochs=2):
     """Train an arm and return how often it showed each image, and the steps taken."""
     table = read_labelled(data.curated, data.splits, ["train", "val"])
     train_table, val_table = (table[table["split"] == one] for one in ("train", "val"))
-    heads = read_heads(HEADS, train_table, "curated")
+    heads = read_heads(HEADS_OF, train_table, "curated")
     train = training.Examples.of(data.array, train_table, heads)
     arm = read_arm(name)
     if arm.share:
@@ -156,10 +158,11 @@ def shown_by_arm(data, name, epochs=2):
         )
         train += training.Examples.of_synthetic(images, chosen, heads)
     recorder = Recorder(train.pool.parts)
-    sampler = arm.sampler or "none"
-    optimizer = optim.Optimizer(0.005, 0.01)
-    recipe = training.Recipe(epochs, 16, optimizer, optim.Schedule(), VIEW, LIGHT, sampler)
-    each = training.arm_losses(arm, {head.name: Loss(label_smoothing=0.05) for head in heads})
+    options = TrainOptions(
+        epochs=epochs, batch=16, lr=0.005, augment=LIGHT, sampler=arm.sampler("none"),
+        precision="fp32",
+    )  # fmt: skip
+    each = training.losses_of(options, HEADS_OF, arm)
     classifier = build_classifier(BACKBONE, "none", heads, VIEW, 0)
     history = training.train_classifier(
         classifier,
@@ -167,7 +170,8 @@ def shown_by_arm(data, name, epochs=2):
         training.Examples.of(data.array, val_table, heads),
         each,
         len(train_table),
-        recipe,
+        options,
+        0,
         torch.device("cpu"),
     )
     return recorder.counts, train, history
@@ -198,8 +202,8 @@ def test_weighted_loss_only_changes_the_loss(trained):
     heads = [Head("color", ("color",), "categorical", 1.0, tuple(COLORS))]
     counts = np.bincount(train.targets["color"][train.targets["color"] != MISSING])
     for name, expected in (("weighted_loss", counts.sum() / 3), ("real", None)):
-        each = training.arm_losses(read_arm(name), {"color": Loss()})
-        (part,) = training.make_loss(train, heads, each, torch.device("cpu")).parts
+        each = {"color": read_arm(name).loss(LossOptions())}
+        (part,) = training.make_loss(train, heads, each, 0.0, torch.device("cpu")).parts
         if expected is None:
             assert part.class_weights is None
         else:
@@ -292,14 +296,10 @@ def test_numeric_and_joint_heads_in_bf16_with_part_of_an_epoch(trained, tmp_path
     ("change", "words"),
     [
         ({"arm": "huber"}, "arm 'huber'"),
-        ({"loss": {**LOSS, "kind": "hinge"}}, "kind 'hinge'"),
-        ({"head": {**HEAD, "samples": 2}}, "no dropout"),
         ({"view": {"crop": [40, 20], "resize": None}}, "larger than the images"),
-        ({"augment": {**AUGMENT, "flip": 2}}, "flip 2 is not in"),
-        ({"sampler": "even"}, "sampler 'even'"),
         ({"arm": "synth@1.0"}, "needs --synth-images"),
         ({"geometry": {"height": 48, "width": 48, "fit": "pad"}}, "24x32 px"),
-        ({"geometry": {"height": 48}}, "expected height, width and fit"),
+        ({"geometry": {"height": 48}}, "geometry: width: missing"),
         ({"backbone": "no_such_net"}, "timm"),
         ({"heads": [{**HEADS[0], "attributes": ["hair"]}]}, "hair"),
         ({"device": "cuda"}, "device cuda"),
@@ -312,6 +312,24 @@ def test_bad_options_are_one_line_and_leave_nothing(trained, tmp_path, change, w
     output = run(trained.train_options(tmp_path / "out", **change), code=1)
     assert "error: " in output and words in output
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"loss": {**LOSS, "kind": "hinge"}}, "'--loss' (kind): 'hinge' is not one of"),
+        ({"head": {**HEAD, "samples": 2}}, "'--head' (samples): 2, but no dropout"),
+        ({"augment": {**AUGMENT, "flip": 2}}, "'--augment' (flip): 2 is not number"),
+        ({"sampler": "even"}, "'--sampler': 'even' is not one of none, balanced_sampler"),
+        ({"heads": [{**HEADS[0], "name": "arm"}]}, "a column of predictions is called arm"),
+        ({"lr": "nan"}, "'--lr': 'nan' is not number > 0"),
+        ({"weights": "vggface2"}, "'--weights': vggface2 is of inception_resnet_v1, not of"),
+    ],
+)
+def test_wrong_options_are_usage_errors(trained, tmp_path, change, words):
+    output = run(trained.train_options(tmp_path / "out", **change), code=2)
+    assert words in " ".join(output.split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_bad_tables_are_refused(tmp_path):

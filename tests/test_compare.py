@@ -13,7 +13,7 @@ from classifiers import compare
 from classifiers.bootstrap import bootstrap, interval, resample
 from classifiers.cli import main
 from classifiers.heads import Head
-from classifiers.options import CompareOptions
+from classifiers.options import CompareOptions, HeadOptions
 from facedata import files, tables
 from facedata.split import units
 from facekit.errors import DataError
@@ -298,7 +298,7 @@ def test_the_library_compares_files_without_a_command(tmp_path):
         paths,
         tmp_path / "curated.parquet",
         "faces",
-        HEADS,
+        [HeadOptions(**head) for head in HEADS],
         "age",
         "macro_f1",
         CompareOptions(num_bootstrap=200),

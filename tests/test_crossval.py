@@ -12,20 +12,22 @@ import torch
 from classifier_sets import BACKBONE, COLORS, VIEW, DataSet, as_options
 from click.testing import CliRunner
 
-from classifiers import crossval, optim, training
+from classifiers import crossval
 from classifiers.augment import LIGHT
 from classifiers.backbones import build_classifier
 from classifiers.cli import main
 from classifiers.heads import MISSING, Head, read_heads
-from classifiers.losses import Loss
-from classifiers.options import CrossvalOptions
+from classifiers.options import CrossvalOptions, TrainOptions
 from facedata import labels, tables
 from facekit.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 CPU = torch.device("cpu")
 AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=17.0)
-RECIPE = training.Recipe(3, 16, optim.Optimizer(0.01, 0.01), optim.Schedule(), VIEW, LIGHT)
+RECIPE = TrainOptions(
+    epochs=3, batch=16, lr=0.01, weight_decay=0.01, label_smoothing=0.0, precision="fp32",
+    augment=LIGHT,
+)  # fmt: skip
 
 
 def run(arguments, code=0):
@@ -153,7 +155,7 @@ def test_trained_models_never_see_their_own_fold(screened):
             crossval.all_targets(labelled, heads),
             partial(build_classifier, BACKBONE, "none", heads, VIEW),
             RECIPE,
-            Loss(),
+            0,
             1,
             torch.device("cpu"),
             num_workers=1,
@@ -199,7 +201,7 @@ def test_attributes_that_nothing_can_be_learned_of_are_left_out(caplog):
         }
     )
     settings = crossval.attribute_heads(table, ["color", "nose", "age"])
-    assert [(one["name"], one["kind"]) for one in settings] == [
+    assert [(one.name, one.kind) for one in settings] == [
         ("color", "categorical"),
         ("age", "numeric"),
     ]

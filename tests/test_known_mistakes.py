@@ -11,18 +11,18 @@ from classifier_sets import AUGMENT, BACKBONE, COLORS, LOSS, OPTIMIZER, SCHEDULE
 from click.testing import CliRunner
 
 from classifiers import checkpoint, sets, training
-from classifiers.augment import LIGHT
+from classifiers.arms import read_arm
+from classifiers.augment import LIGHT, STILL
 from classifiers.backbones import build_classifier
 from classifiers.cli import main
 from classifiers.data import ImagePool
-from classifiers.heads import Head, LayerOptions
-from classifiers.losses import Loss, read_losses
-from classifiers.optim import Optimizer, Schedule
-from classifiers.samplers import read_arm
+from classifiers.heads import Head
+from classifiers.options import HeadOptions, LayerOptions, TrainOptions
 from facedata.options import Geometry
 
 CPU = torch.device("cpu")
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
+SETTINGS = [HeadOptions(name="color", attributes=["color"])]
 DROPOUT = LayerOptions(dropout=0.5)
 PLAIN_SGD = {
     "epochs": 0.1,  # of 96 images: one step
@@ -102,11 +102,12 @@ def examples(num_images=48):
     return training.Examples(pool, targets, np.ones(num_images, dtype=np.float32))
 
 
-def make_run(classifier=None, **changed):
-    values = {"epochs": 3, "batch": 16, "optimizer": Optimizer(0.01), "schedule": Schedule()}
-    recipe = training.Recipe(**values | {"view": VIEW} | changed)
+def make_run(classifier=None, seed=0, **changed):
+    values = {"epochs": 3, "batch": 16, "lr": 0.01, "augment": STILL, "precision": "fp32"}
+    options = TrainOptions(**values | changed)
     classifier = classifier or build_classifier(BACKBONE, "none", [COLOR], VIEW, 0, DROPOUT)
-    return training.Training(classifier, examples(), {"color": Loss()}, 48, recipe, CPU)
+    losses = {"color": options.loss}
+    return training.Training(classifier, examples(), losses, 48, options, seed, CPU)
 
 
 def order(seed):
@@ -163,10 +164,9 @@ def test_the_rarest_class_weighs_most_in_a_training(arm, weights):
     target = np.repeat(np.arange(3), counts)
     pool = ImagePool([(np.zeros((1, 32, 24, 3), np.uint8), np.zeros(len(target), np.int64))])
     train_set = training.Examples(pool, {"color": target}, np.ones(len(target), np.float32))
-    settings = [{"name": "color", "attributes": ["color"], "kind": "categorical", "weight": 1.0}]
-    losses = read_losses({**LOSS, "weights": weights}, settings, label_smoothing=0.0)
-    losses = training.arm_losses(read_arm(arm), losses)
-    task_loss = training.make_loss(train_set, [COLOR], losses, CPU)
+    options = TrainOptions(loss={**LOSS, "weights": weights})
+    losses = training.losses_of(options, SETTINGS, read_arm(arm))
+    task_loss = training.make_loss(train_set, [COLOR], losses, 0.0, CPU)
     costs = []
     for k in range(3):
         targets = torch.eye(3)[[k]]
@@ -190,12 +190,11 @@ def test_the_weighted_sampler_shows_the_rarest_class_as_often_as_others():
 
 def test_val_and_train_share_no_image(data):
     """As the splits say, also where val is a fold."""
-    settings = [{"name": "color", "attributes": ["color"], "kind": "categorical", "weight": 1.0}]
     paths = sets.Paths(data.images, data.curated, data.splits)
     size = Geometry(height=32, width=24, fit="pad")
     table = data.table.set_index("row")
     for fold, own in ((None, "val"), (0, "train")):
-        found = sets.read_sets(paths, settings, read_arm("real"), size, fold)
+        found = sets.read_sets(paths, SETTINGS, read_arm("real"), size, fold)
         rows = [
             np.concatenate([rows for _, rows in one.pool.parts]) for one in (found.train, found.val)
         ]

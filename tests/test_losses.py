@@ -9,9 +9,13 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import sigmoid_focal_loss
 
-from classifiers import losses
+from classifiers.arms import read_arm
+from classifiers.class_weights import effective_number, inverse_frequency
 from classifiers.heads import MISSING, Head, columns_of
-from classifiers.losses import Loss, TaskLoss, encode_targets
+from classifiers.losses import LOSSES, smooth
+from classifiers.options import HeadOptions, LossOptions, TrainOptions
+from classifiers.task_loss import TaskLoss, encode_targets
+from classifiers.training import losses_of
 from facekit.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, ("red", "green", "blue"))
@@ -25,20 +29,20 @@ VALUES = {
     "weights": "none",
     "beta": 0.99,
     "focal": {"gamma": 3.0, "alpha": 0.25},
-    "ldam": {"max_margin": 0.5, "scale": 5.0, "defer": 0.8},
+    "ldam": {"max_margin": 0.5, "scale": 5.0, "defer": 0.8, "beta": 0.9},
     "asymmetric": {"gamma_positive": 1.0, "gamma_negative": 4.0, "clip": 0.05},
 }
 KINDS = ["cross_entropy", "focal", "ldam", "asymmetric"]
 
 
 def make_loss(kind="cross_entropy", **changed):
-    return replace(losses.read_loss({**VALUES, "kind": kind}, 0.0), **changed)
+    return LossOptions.read({**VALUES, "kind": kind, **changed}, "loss")
 
 
-def compute(head, loss, outputs, target, trust=None, progress=0.0):
+def compute(head, loss, outputs, target, trust=None, progress=0.0, smoothing=0.0):
     """Return the loss of one head from its outputs [N, D] and its targets as read from a table."""
     matrix = torch.from_numpy(encode_targets([head], {head.name: np.asarray(target)}))
-    task = TaskLoss([head], {head.name: loss}, COUNTS, CPU)
+    task = TaskLoss([head], {head.name: loss}, COUNTS, smoothing, CPU)
     trust = None if trust is None else torch.tensor(trust)
     return task(torch.as_tensor(outputs, dtype=torch.float32), matrix, trust, progress)
 
@@ -52,33 +56,30 @@ def softmax(row):
     return powers / powers.sum()
 
 
-def expected_categorical(loss, row, label):
+def expected_categorical(loss, row, label, smoothing=0.0):
     """Return the loss of one image, by loops over classes."""
     num_classes = len(row)
-    wanted = [
-        (1 - loss.label_smoothing) * (k == label) + loss.label_smoothing / num_classes
-        for k in range(num_classes)
-    ]
+    wanted = [(1 - smoothing) * (k == label) + smoothing / num_classes for k in range(num_classes)]
     row = row.astype(float).copy()
     if loss.kind == "ldam":
         margins = [0.5 * (n / 10) ** -0.25 for n in COUNTS["color"]]  # the rarest has 10 images
-        row[label] -= loss.ldam_scale * margins[label]
+        row[label] -= loss.ldam.scale * margins[label]
     p, total = softmax(row), 0.0
     for k in range(num_classes):
         factor = 1.0
         if loss.kind == "focal":
-            factor = (0.25 if loss.focal_alpha else 1.0) * (1 - p[k]) ** 3.0
+            factor = (0.25 if loss.focal.alpha else 1.0) * (1 - p[k]) ** 3.0
         if loss.kind == "asymmetric":
             factor = (1 - p[k]) if k == label else p[k] ** 4.0
         total -= wanted[k] * factor * np.log(p[k])
     return total
 
 
-def expected_binary(loss, z, label):
-    wanted = (1 - loss.label_smoothing) * label + loss.label_smoothing / 2
+def expected_binary(loss, z, label, smoothing=0.0):
+    wanted = (1 - smoothing) * label + smoothing / 2
     if loss.kind == "ldam":
         margins = [0.5 * (n / 20) ** -0.25 for n in COUNTS["hat"]]
-        z = z - loss.ldam_scale * margins[1] if label else z + loss.ldam_scale * margins[0]
+        z = z - loss.ldam.scale * margins[1] if label else z + loss.ldam.scale * margins[0]
     p = 1 / (1 + np.exp(-float(z)))
     yes, no = -np.log(p), -np.log(1 - p)
     if loss.kind == "focal":
@@ -92,36 +93,36 @@ def expected_binary(loss, z, label):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("kind", KINDS)
 def test_categorical_losses_match_numpy(kind, smoothing):
-    loss = make_loss(kind, label_smoothing=smoothing)
+    loss = make_loss(kind)
     outputs, target = random_outputs(7, 3), [0, 1, MISSING, 2, 2, 1, 0]
     expected = [
-        expected_categorical(loss, row, label)
+        expected_categorical(loss, row, label, smoothing)
         for row, label in zip(outputs, target, strict=True)
         if label != MISSING
     ]
-    assert compute(COLOR, loss, outputs, target).item() == pytest.approx(
-        np.mean(expected), rel=1e-5
-    )
+    found = compute(COLOR, loss, outputs, target, smoothing=smoothing)
+    assert found.item() == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("kind", KINDS)
 def test_binary_losses_match_numpy(kind, smoothing):
-    loss = make_loss(kind, label_smoothing=smoothing)
+    loss = make_loss(kind)
     outputs, target = 2 * random_outputs(7, 1), [0, 1, MISSING, 0, 0, 1, 0]
     expected = [
-        expected_binary(loss, row[0], label)
+        expected_binary(loss, row[0], label, smoothing)
         for row, label in zip(outputs, target, strict=True)
         if label != MISSING
     ]
-    assert compute(HAT, loss, outputs, target).item() == pytest.approx(np.mean(expected), rel=1e-5)
+    found = compute(HAT, loss, outputs, target, smoothing=smoothing)
+    assert found.item() == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_cross_entropy_and_focal_match_other_implementations():
     outputs, target = torch.from_numpy(random_outputs(9, 3)), np.array([0, 1, 2] * 3)
-    loss = make_loss(label_smoothing=0.1)
     expected = F.cross_entropy(outputs, torch.from_numpy(target), label_smoothing=0.1)
-    torch.testing.assert_close(compute(COLOR, loss, outputs, target), expected)
+    found = compute(COLOR, make_loss(), outputs, target, smoothing=0.1)
+    torch.testing.assert_close(found, expected)
     labels = torch.tensor([0.0, 1, 0, 0, 1, 1, 0, 1, 0])
     expected = sigmoid_focal_loss(outputs[:, 0], labels, alpha=0.25, gamma=3, reduction="mean")
     found = compute(HAT, make_loss("focal"), outputs[:, :1], labels.long().numpy())
@@ -134,7 +135,7 @@ def test_cross_entropy_and_focal_match_other_implementations():
 
 def test_focal_without_gamma_and_alpha_is_cross_entropy():
     outputs, target = random_outputs(6, 3), [0, 1, 2, 2, 1, 0]
-    focal = make_loss("focal", focal_gamma=0.0, focal_alpha=None)
+    focal = make_loss("focal", focal={"gamma": 0.0, "alpha": None})
     torch.testing.assert_close(
         compute(COLOR, focal, outputs, target), compute(COLOR, make_loss(), outputs, target)
     )
@@ -178,7 +179,7 @@ def test_numeric_losses_by_hand(kind, expected):
 
 def test_weights_are_inverse_to_frequency_not_the_frequency():
     counts = np.array([60, 30, 0, 10])
-    weights = losses.inverse_frequency(counts)
+    weights = inverse_frequency(counts)
     assert weights[0] < weights[1] < weights[3] and weights[2] == 0
     assert (weights * counts).sum() == pytest.approx(counts.sum())
     np.testing.assert_allclose((weights * counts)[[0, 1, 3]], counts.sum() / 3)
@@ -192,33 +193,37 @@ def test_effective_numbers_by_hand():
     counts, beta = np.array([60, 30, 10]), 0.9
     numbers = [sum(beta**i for i in range(n)) for n in counts]  # the paper's geometric series
     expected = 1 / np.array(numbers)
-    found = losses.effective_number(counts, beta)
+    found = effective_number(counts, beta)
     np.testing.assert_allclose(found / found[0], expected / expected[0])
     assert (found * counts).sum() == pytest.approx(counts.sum())
-    np.testing.assert_allclose(losses.effective_number(counts, 0.0), 1)
+    np.testing.assert_allclose(effective_number(counts, 0.0), 1)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_class_weights_multiply_each_image(smoothing):
     outputs, target = random_outputs(5, 3), [0, 0, 1, 2, MISSING]
-    loss = make_loss(label_smoothing=smoothing)
+    loss = make_loss(weights="inverse")
     weights = [100 / 3 / n for n in COUNTS["color"]]
     each = [
-        weights[y] * expected_categorical(loss, outputs[i], y) for i, y in enumerate(target[:4])
+        weights[y] * expected_categorical(loss, outputs[i], y, smoothing)
+        for i, y in enumerate(target[:4])
     ]
-    found = compute(COLOR, replace(loss, weights="inverse"), outputs, target)
+    found = compute(COLOR, loss, outputs, target, smoothing=smoothing)
     assert found.item() == pytest.approx(np.mean(each), rel=1e-5)
     yes_no = [0, 1, 1, 0, MISSING]
     weights = [100 / 2 / n for n in COUNTS["hat"]]
-    each = [weights[y] * expected_binary(loss, outputs[i, 0], y) for i, y in enumerate(yes_no[:4])]
-    found = compute(HAT, replace(loss, weights="inverse"), outputs[:, :1], yes_no)
+    each = [
+        weights[y] * expected_binary(loss, outputs[i, 0], y, smoothing)
+        for i, y in enumerate(yes_no[:4])
+    ]
+    found = compute(HAT, loss, outputs[:, :1], yes_no, smoothing=smoothing)
     assert found.item() == pytest.approx(np.mean(each), rel=1e-5)
 
 
 def test_ldam_weighs_classes_in_the_last_part_of_the_training_alone():
     outputs, target = random_outputs(4, 3), [0, 1, 2, 2]
     loss = make_loss("ldam")
-    weights = losses.effective_number(COUNTS["color"], loss.beta)
+    weights = effective_number(COUNTS["color"], 0.9)  # its own beta, not that of `weights`
     each = [expected_categorical(loss, outputs[i], y) for i, y in enumerate(target)]
     early = compute(COLOR, loss, outputs, target, progress=0.79)
     late = compute(COLOR, loss, outputs, target, progress=0.8)
@@ -231,15 +236,13 @@ def test_ldam_weighs_classes_in_the_last_part_of_the_training_alone():
 
 def test_smoothing_changes_targets_and_no_prediction():
     target = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
-    torch.testing.assert_close(
-        losses.smooth(target, 0.2, 4), torch.tensor([[0.85, 0.05, 0.05, 0.05]])
-    )
+    torch.testing.assert_close(smooth(target, 0.2, 4), torch.tensor([[0.85, 0.05, 0.05, 0.05]]))
     # The loss is least where the prediction is the smoothed target; a smoothed prediction would
     # want to be as extreme as it can.
-    logits = torch.log(losses.smooth(target[:, :3], 0.3, 3))
-    best = compute(COLOR, make_loss(label_smoothing=0.3), logits, [0])
+    logits = torch.log(smooth(target[:, :3], 0.3, 3))
+    best = compute(COLOR, make_loss(), logits, [0], smoothing=0.3)
     for extreme in (logits * 1.3, logits * 0.7):
-        assert compute(COLOR, make_loss(label_smoothing=0.3), extreme, [0]) > best
+        assert compute(COLOR, make_loss(), extreme, [0], smoothing=0.3) > best
 
 
 def test_targets_of_all_kinds_side_by_side():
@@ -261,7 +264,7 @@ def test_mixed_targets_cost_the_mixture():
     matrix = torch.tensor([[0.3, 0.7, 0.0]])
     for kind in ("cross_entropy", "focal"):
         loss = make_loss(kind)
-        task = TaskLoss([COLOR], {"color": loss}, COUNTS, CPU)
+        task = TaskLoss([COLOR], {"color": loss}, COUNTS, 0.0, CPU)
         expected = 0.3 * expected_categorical(loss, outputs[0], 0) + 0.7 * expected_categorical(
             loss, outputs[0], 1
         )
@@ -293,7 +296,8 @@ def test_without_any_label_the_loss_is_zero(kind, head):
 @pytest.mark.parametrize("kind", [*KINDS, "soft_f1"])
 def test_extreme_outputs_keep_finite_gradients(kind):
     for gamma in (0.0, 0.5, 2.0):
-        loss = make_loss(kind, focal_gamma=gamma, gamma_positive=gamma, gamma_negative=gamma)
+        asymmetric = {"gamma_positive": gamma, "gamma_negative": gamma}
+        loss = make_loss(kind, focal={"gamma": gamma}, asymmetric=asymmetric)
         for head, target in ((COLOR, [0, 1]), (HAT, [0, 1])):
             outputs = torch.full((2, head.num_outputs), -200.0)
             outputs[:, 0] = 200.0
@@ -332,12 +336,13 @@ def test_a_task_is_the_weighted_sum_of_its_heads():
     }  # fmt: skip
     counts = {**COUNTS, "cap": np.array([50, 50])}
     outputs = random_outputs(8, 7)
-    task = TaskLoss(heads, each, counts, CPU)
+    task = TaskLoss(heads, each, counts, 0.0, CPU)
     assert len(task.parts) == 4  # both numeric heads in one
     found = task(torch.from_numpy(outputs), torch.from_numpy(encode_targets(heads, targets)))
     expected = 0.0
     for head, place in zip(heads, columns_of(heads), strict=True):
-        alone = TaskLoss([replace(head, weight=1.0)], {head.name: each[head.name]}, counts, CPU)
+        one = {head.name: each[head.name]}
+        alone = TaskLoss([replace(head, weight=1.0)], one, counts, 0.0, CPU)
         matrix = torch.from_numpy(encode_targets([head], targets))
         expected += head.weight * alone(torch.from_numpy(outputs[:, place]), matrix).item()
     assert found.item() == pytest.approx(expected, rel=1e-5)
@@ -348,8 +353,8 @@ def test_forty_binary_heads_are_one_computation():
     rng = np.random.default_rng(0)
     targets = {head.name: rng.integers(-1, 2, 16) for head in heads}
     counts = {head.name: rng.integers(5, 95, 2) for head in heads}
-    loss = make_loss("focal", weights="inverse", label_smoothing=0.1)
-    task = TaskLoss(heads, {head.name: loss for head in heads}, counts, CPU)
+    loss = make_loss("focal", weights="inverse")
+    task = TaskLoss(heads, {head.name: loss for head in heads}, counts, 0.1, CPU)
     assert len(task.parts) == 1
     outputs = random_outputs(16, 40)
     found = task(torch.from_numpy(outputs), torch.from_numpy(encode_targets(heads, targets)))
@@ -359,7 +364,7 @@ def test_forty_binary_heads_are_one_computation():
         known = np.flatnonzero(targets[head.name] >= 0)
         each = [
             weights[targets[head.name][k]]
-            * expected_binary(loss, outputs[k, i], targets[head.name][k])
+            * expected_binary(loss, outputs[k, i], targets[head.name][k], 0.1)
             for k in known
         ]
         expected += head.weight * np.mean(each)
@@ -370,25 +375,42 @@ def test_forty_binary_heads_are_one_computation():
 
 
 def test_a_heads_own_loss_is_laid_over_the_tasks():
-    heads = [{"name": "a"}, {"name": "b", "loss": {"kind": "focal", "focal": {"gamma": 1.0}}}]
-    found = losses.read_losses(VALUES, heads, 0.1)
-    assert found["a"] == replace(Loss(), label_smoothing=0.1, beta=0.99, focal_gamma=3.0,
-                                 focal_alpha=0.25, ldam_scale=5.0)  # fmt: skip
-    assert (found["b"].kind, found["b"].focal_gamma, found["b"].focal_alpha) == ("focal", 1.0, 0.25)
+    own = {"kind": "focal", "focal": {"gamma": 1.0}}
+    heads = [{"name": "a", "attributes": ["a"]}, {"name": "b", "attributes": ["b"], "loss": own}]
+    options = TrainOptions(loss=make_loss())
+    read = [HeadOptions.read(head, "head") for head in heads]
+    # As JSON, too, such as on a command line, a head says what is its own alone.
+    again = [HeadOptions.read(head.plain(), "head") for head in read]
+    for task in (read, again):
+        found = losses_of(options, task, read_arm("real"))
+        assert found["a"] == make_loss()
+        assert found["b"].chosen == LOSSES["focal"](gamma=1.0, alpha=0.25)
+        assert found["b"].ldam == make_loss().ldam
+    found = losses_of(options, read, read_arm("weighted_loss+ldam"))
+    assert {(one.kind, one.weights) for one in found.values()} == {("ldam", "inverse")}
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"kind": "hinge"}, "kind 'hinge' is none of"),
-        ({"weights": "frequency"}, "weights 'frequency' is none of"),
-        ({"beta": 1.5}, "shares lie in"),
-        ({"focal": {"gamma": -1.0, "alpha": None}}, "exponents and scale"),
-        ({"focal": {"gamma": 1.0}}, "no focal.alpha"),
+        ({"kind": "hinge"}, "kind: 'hinge' is not one of asymmetric, cross_entropy, focal"),
+        ({"numeric": "l3"}, "numeric: 'l3' is not one of l1, l2, smooth_l1"),
+        ({"weights": "frequency"}, "weights: 'frequency' is not"),
+        ({"beta": 1.5}, "beta: 1.5 is not number >= 0 <= 1"),
+        ({"focal": {"gamma": -1.0}}, r"focal\.gamma: -1.0 is not number >= 0"),
+        ({"focal": {"gama": 1.0}}, r"focal\.gama: unknown key; did you mean gamma"),
+        ({"ldam": {"scale": 0}}, r"ldam\.scale: 0 is not number > 0"),
     ],
 )
 def test_bad_losses_are_refused(change, words):
     with pytest.raises(DataError, match=words):
-        losses.read_loss({**VALUES, **change}, 0.0)
-    with pytest.raises(DataError, match="has no gama"):
-        losses.read_losses(VALUES, [{"name": "a", "loss": {"gama": 1}}], 0.0)
+        LossOptions.read({**VALUES, **change}, "loss")
+    with pytest.raises(DataError, match=words):
+        HeadOptions.read({"name": "a", "attributes": ["a"], "loss": change}, "head")
+
+
+def test_every_loss_with_options_is_a_key_of_the_config():
+    assert set(LossOptions.model_fields) == {
+        "kind", "numeric", "weights", "beta",
+        *(name for name, loss in LOSSES.items() if loss.model_fields),
+    }  # fmt: skip

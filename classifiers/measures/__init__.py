@@ -1,0 +1,26 @@
+"""Measures of predictions with classes: what arms, epochs and thresholds are chosen by.
+
+A measure is a registered function of confusions: of all classes together (MEASURES), or of each
+class (CLASS_MEASURES), of which the rarest class's is judged. Modules of this folder are imported
+for the names alone, so they import numpy inside functions.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from facekit.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Confusions [..., K, K] (any counts or weights; row the true class) -> [...].
+MEASURES: Registry["Callable[[np.ndarray], np.ndarray]"] = Registry("measure", __name__)
+# Likewise -> [..., K].
+CLASS_MEASURES: Registry["Callable[[np.ndarray], np.ndarray]"] = Registry(
+    "measure of a class", __name__
+)
+
+
+def judged() -> list[str]:
+    """Return the names of all measures that arms can be judged by."""
+    return sorted({*MEASURES, *CLASS_MEASURES})
