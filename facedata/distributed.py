@@ -59,6 +59,8 @@ class Group:
         if self.size == 1:
             return
         gradients = [x.grad for x in network.parameters() if x.grad is not None]
+        if not gradients:  # of a phase that is switched off, which it is in all processes
+            return
         flat = torch.cat([x.flatten() for x in gradients])
         distributed.all_reduce(flat)
         flat /= self.size
