@@ -31,6 +31,8 @@ from facedata.workers import num_cores
 from stylegan2 import presets, reporting, sampling, training
 from stylegan2.ops import native
 from stylegan2.ops.convolve import quick_convolutions
+from stylegan2.options import TrainOptions
+from stylegan2.plan import Plan
 
 CONFIGURATIONS = {32: (2048, 128), 64: (4096, 128), 128: (8192, 256)}  # channel base, channel max
 BATCH = 16
@@ -61,24 +63,12 @@ def build(
     preset: presets.Preset, resolution: int, device: torch.device, precision: str = "auto"
 ) -> training.Training:
     """Return a run on images of noise."""
-    options = training.Options(
-        preset=preset,
-        aug="fixed",
-        p=P,
-        target=0.6,
-        augpipe="bgc",
-        ada_kimg=500,
-        mirror=False,
-        tick_kimg=4,
-        snap=50,
-        seed=0,
-        precision=precision,
-    )
+    options = TrainOptions(aug="fixed", p=P, precision=precision)
     shape = [64, resolution, resolution, 3]
     images = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
     box = (0, 0, resolution, resolution)
     pack = Pack(images, pd.DataFrame({"class": np.zeros(64, int)}), [], [], box)
-    return training.Training(pack, options, device)
+    return training.Training(pack, Plan(options, preset, seed=0), device)
 
 
 class Convolutions(TorchDispatchMode):

@@ -126,7 +126,7 @@ def recorded(option: str, name: str | None = None) -> Callable:
                 path = runs.run_path(output)
             else:
                 path = (output if _is_folder(option) else output.parent) / name
-            with runs.record(path, _flat(values)):
+            with runs.record(path, flat(values)):
                 return function(**values)
 
         return wrapper
@@ -141,7 +141,7 @@ def _is_folder(option: str) -> bool:
     return isinstance(kind, click.Path) and not kind.file_okay
 
 
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
+def flat(values: dict[str, Any]) -> dict[str, Any]:
     """Return a command's values with those of its options beside the others."""
     flat: dict[str, Any] = {}
     for name, value in values.items():

@@ -18,6 +18,7 @@ from facedata.distributed import Group
 from stylegan2.checks import check_choice, check_shape
 from stylegan2.draws import DRAWS, Draws
 from stylegan2.ops.upfirdn2d import downsample2d, setup_filter, upsample2d
+from stylegan2.pipes import BLIT, COLOR, GEOM, PIPES
 
 # Low-pass wavelets by their usual names: Daubechies, Ten lectures on wavelets, chapters 6 and 8.
 SYM2 = (-0.12940952255126037, 0.2241438680420134, 0.8365163037378079, 0.48296291314453416)
@@ -36,22 +37,6 @@ SYM6 = (
     -0.007800708325034148,
 )
 
-BLIT = ("xflip", "rotate90", "xint")
-GEOM = ("scale", "rotate", "aniso", "xfrac")
-COLOR = ("brightness", "contrast", "lumaflip", "hue", "saturation")
-PRESETS = {
-    "blit": BLIT,
-    "geom": GEOM,
-    "color": COLOR,
-    "filter": ("imgfilter",),
-    "noise": ("noise",),
-    "cutout": ("cutout",),
-    "bg": BLIT + GEOM,
-    "bgc": BLIT + GEOM + COLOR,
-    "bgcf": (*BLIT, *GEOM, *COLOR, "imgfilter"),
-    "bgcfn": (*BLIT, *GEOM, *COLOR, "imgfilter", "noise"),
-    "bgcfnc": (*BLIT, *GEOM, *COLOR, "imgfilter", "noise", "cutout"),
-}
 BAND_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # of natural images, by band
 
 
@@ -153,8 +138,8 @@ class AugmentPipe(nn.Module):
         Raises:
             ValueError: no such preset.
         """
-        check_choice("augpipe", name, PRESETS)
-        return cls(**dict.fromkeys(PRESETS[name], 1))
+        check_choice("augpipe", name, PIPES)
+        return cls(**dict.fromkeys(PIPES[name], 1))
 
     def forward(
         self, images: Tensor, debug_percentile: float | None = None, draws: Draws = DRAWS
@@ -416,7 +401,7 @@ class Picks:
 
 
 class AdaController:
-    """Sets the strength p so that the discriminator's real logits keep a share of positive signs.
+    """Sets the strength p so that the mean sign of the discriminator's real logits stays.
 
     Source: arXiv:2006.06676, section 3.
     """

@@ -6,6 +6,7 @@ their names end in `_efficientnet_lite0`. `inception` needs the file that publis
 computed with.
 """
 
+import itertools
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ from facedata import arrays, progress
 from facedata.weights import packaged_state_dict
 from facekit.errors import DataError
 from stylegan2.data import hash_images
+from stylegan2.extractors import EXTRACTORS
 
 BACKBONE = "tf_efficientnet_lite0"
 FEATURE_SIZE = 128  # pixels a side that images are scaled to; fewer make coarse features
@@ -30,6 +32,7 @@ INCEPTION_URL = (
     f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"
 )
 INCEPTION_SIZE = 2048
+ROUND = 64  # images that an extractor gets at a time, whatever the caller's batch
 CACHE_VERSION = "1"  # to be raised when the same weights come to give other features
 
 log = logging.getLogger(__name__)
@@ -127,7 +130,6 @@ class Inception(nn.Module):
         return self.model(x, return_features=True).flatten(1).to(torch.float32)
 
 
-EXTRACTORS = {"efficientnet_lite0": EfficientNetLite0, "inception": Inception}
 Extractor = EfficientNetLite0 | Inception
 
 
@@ -135,18 +137,14 @@ def load_extractor(name: str, weights: Path | None, device: torch.device | str) 
     """Return the extractor of this name, on its device.
 
     Args:
-        name: of EXTRACTORS.
-        weights: file of the weights of `inception`; None looks in torch's hub cache.
+        name: of `extractors.EXTRACTORS`.
+        weights: file of the user's, for one that takes it; None: where they lie by default.
         device: to work on.
 
     Raises:
-        DataError: no such weights, or weights for an extractor that brings its own.
+        DataError: no such extractor, or no such weights.
     """
-    if name == "inception":
-        return Inception(weights).to(device)
-    if weights is not None:
-        raise DataError(f"--weights {weights}: {name} brings its own; leave it out")
-    return EfficientNetLite0().to(device)
+    return EXTRACTORS[name].make(weights).to(device)
 
 
 def extract(
@@ -158,6 +156,9 @@ def extract(
 ) -> Iterator[np.ndarray]:
     """Yield the features of batches of images, float32 [n, size].
 
+    The last bits of a feature depend on the number of images that the network is given, so it
+    gets rounds of one size: what comes out does not depend on how large the batches are.
+
     Args:
         extractor: on the device.
         batches: uint8 [n, H, W, 3].
@@ -167,11 +168,18 @@ def extract(
     """
     with progress.bar() as bar:
         task = bar.add_task(name, total=num_images)
-        for images in batches:
+        for images in _rounds(batches):
             with torch.no_grad():  # TorchScript fails in inference mode
                 found = extractor(torch.from_numpy(images).to(device))
             yield found.cpu().numpy()
             bar.advance(task, len(images))
+
+
+def _rounds(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the images of batches in groups of `ROUND`; the last one may be smaller."""
+    each = itertools.chain.from_iterable(batches)
+    while group := list(itertools.islice(each, ROUND)):
+        yield np.stack(group)
 
 
 def of_real_images(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facekit.errors import DataError
+from facekit.options import AUTO
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Preset:
         mbstd_group: samples whose standard deviation the discriminator sees together.
         channel_base: channels at resolution r are min(channel_base // r, channel_max).
         lr: learning rate of both networks.
-        r1_gamma: weight of the R1 penalty.
+        gamma: weight of the R1 penalty.
         ema_kimg: half-life of the averaged generator, in thousands of images.
         ema_rampup: upper bound of that half-life as a share of the images shown; None = none.
         mapping_layers: fully connected layers from z to w.
@@ -29,6 +30,7 @@ class Preset:
         z_dim, w_dim: length of latents and styles.
         num_fp16_res: how many of the largest resolutions compute in float16 on a GPU.
         conv_clamp: bound of activations where float16 is used.
+        ada_kimg: thousands of images in which the strength of the augmentation can move by 1.
     """
 
     kimg: float
@@ -37,7 +39,7 @@ class Preset:
     mbstd_group: int
     channel_base: int
     lr: float
-    r1_gamma: float
+    gamma: float
     ema_kimg: float
     ema_rampup: float | None
     mapping_layers: int
@@ -49,6 +51,7 @@ class Preset:
     w_dim: int = 512
     num_fp16_res: int = 4
     conv_clamp: float | None = 256
+    ada_kimg: float = 500.0
 
 
 # Tuned by the authors of the paper (arXiv:2006.06676) for a number of GPUs given by batch_gpu.
@@ -61,8 +64,7 @@ FIXED = {
         100000, 64, 32, 32, 32768, 0.0025, 0.01, 500.0, 0.05, 2, 0.0, 0.0, architecture="orig"
     ),
 }
-AUTO = "auto"  # as a configuration: derived; as one of its values: what the configuration says
-NAMES = (AUTO, *FIXED)
+NAMES = (AUTO, *FIXED)  # AUTO: derived; as a value: what the configuration says
 
 
 def auto(resolution: int, num_gpus: int = 1, batch: int | None = None) -> Preset:
@@ -82,7 +84,7 @@ def auto(resolution: int, num_gpus: int = 1, batch: int | None = None) -> Preset
         mbstd_group=min(batch // num_gpus, 4),
         channel_base=32768 if resolution >= 512 else 16384,
         lr=0.002 if resolution >= 1024 else 0.0025,
-        r1_gamma=0.0002 * resolution**2 / batch,
+        gamma=0.0002 * resolution**2 / batch,
         ema_kimg=batch * 10 / 32,
         ema_rampup=0.05,
         mapping_layers=2,
@@ -94,7 +96,7 @@ def resolve(
 ) -> tuple[Preset, list[str]]:
     """Return a configuration with overrides, and lines that say what was derived from them.
 
-    Under `auto` a batch that is given changes what depends on it (r1_gamma, ema_kimg,
+    Under `auto` a batch that is given changes what depends on it (gamma, ema_kimg,
     mbstd_group), unless that is given too. Everywhere the minibatch-std group is made to divide
     the round (batch_gpu) that it is taken from.
 
@@ -128,7 +130,7 @@ def resolve(
 
     derived = []
     if name == AUTO and batch is not None:
-        for key in ("r1_gamma", "ema_kimg"):
+        for key in ("gamma", "ema_kimg"):
             if key not in given:
                 derived.append(f"{key} {getattr(preset, key):g} derived from batch {batch}")
     group = _largest_divisor(preset.batch_gpu, at_most=preset.mbstd_group)

@@ -127,7 +127,9 @@ def describe(run: Training, outdir: Path) -> None:
         for name, network in (("G", run.G), ("D", run.D))
     }
     values = {
-        **dataclasses.asdict(run.options),
+        **run.options.plain(),
+        "seed": run.seed,
+        "preset": dataclasses.asdict(run.preset),
         "G": run.arguments,
         "parameters": sizes,
         "data": {

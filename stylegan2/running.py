@@ -1,6 +1,8 @@
 """A run from its beginning, or from where it was stopped, to its end, and the files it keeps."""
 
+import filecmp
 import logging
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,15 +15,23 @@ import torch
 from facedata import files, progress
 from facedata.distributed import ALONE, Group
 from facedata.packed import Pack
+from facekit.errors import DataError
+from facekit.options import AUTO
 from stylegan2 import checkpoint, reporting, select, sheets, state, training, transfer
+from stylegan2.data import TrainingSet
 from stylegan2.ops.convolve import quick_convolutions
+from stylegan2.options import TrainOptions
+from stylegan2.plan import Plan
 from stylegan2.reporting import Reporter
 from stylegan2.select import Measure
-from stylegan2.training import Options, Training
+from stylegan2.training import Training
 from stylegan2.transfer import Source
 
-MADE = (  # what a run leaves behind, and a new one in the same folder begins by removing
-    "network-*.safetensors",
+NETWORKS = "network-*.safetensors"
+FINAL, BEST, CHOSEN = (f"network-{name}.safetensors" for name in ("final", "best", "chosen"))
+FINISHED = "finished.json"  # what fixed the course of a finished run
+REPORTS = (  # of an earlier run, which a new one in the same folder begins by removing
+    FINISHED,
     "metric-*.json",
     "fakes*.png",
     "reals.png",
@@ -29,13 +39,24 @@ MADE = (  # what a run leaves behind, and a new one in the same folder begins by
     "training_options.json",
     "events.out.tfevents.*",
 )
+OUTPUTS = (FINAL, CHOSEN, "fakes-final.png", "stats.jsonl")  # without which no run is finished
 
 log = logging.getLogger(__name__)
 
 
+def is_finished(pack: Pack, plan: Plan, outdir: Path) -> bool:
+    """Return whether a run with these images and this plan has come to its end in `outdir`."""
+    path = outdir / FINISHED
+    outputs = [path, *(outdir / name for name in OUTPUTS)]
+    if not all(output.exists() for output in outputs) or state.latest(outdir) is not None:
+        return False
+    course = state.settings(plan, TrainingSet(pack, plan.options.mirror).digest)
+    return not state.differences(files.read_json(path), course)
+
+
 def train(
     pack: Pack,
-    options: Options,
+    plan: Plan,
     outdir: Path,
     device: torch.device,
     allow_changes: bool = False,
@@ -46,17 +67,18 @@ def train(
     """Train, from the beginning or from where a stopped run was, and return the final network.
 
     Files in `outdir`: network-final.safetensors and network-snapshot-KIMG.safetensors (averaged
-    generators), with `measure` network-best.safetensors and metric-NAME.json, stats.jsonl and
+    generators), with `measure` network-best.safetensors and metric-NAME.json,
+    network-chosen.safetensors (the one of both that the options ask for), stats.jsonl and
     TensorBoard events (a line a tick), reals.png, fakesKIMG.png (a sheet at the start and after
-    each tick), fakes-final.png, training_options.json, log.txt. Until
+    each tick), fakes-final.png, training_options.json, finished.json, log.txt. Until
     it is finished also state-IMAGES.safetensors, the run after its last two ticks; where such a
     file lies the run goes on from it, on the same number of threads bit for bit as if it had not
-    been stopped. Where none lies, files of an earlier run are removed first. Ctrl-C ends the
-    iteration, then leaves a state and a snapshot.
+    been stopped. Where none lies, reports of an earlier run are removed first, but its networks
+    stay until there are new ones. Ctrl-C ends the iteration, then leaves a state and a snapshot.
 
     Args:
         pack: the images.
-        options: what to do with them.
+        plan: what to do with them.
         outdir: made if it is missing.
         device: to work on.
         allow_changes: go on with other options or images than the stopped run had.
@@ -69,7 +91,7 @@ def train(
             diverged.
         KeyboardInterrupt: the user stopped the run.
     """
-    run = Training(pack, options, device, group)
+    run = Training(pack, plan, device, group)
     outdir.mkdir(parents=True, exist_ok=True)
     begun = state.latest(outdir)
     beginning = Beginning()
@@ -77,13 +99,16 @@ def train(
         beginning = Beginning(taken=transfer.load(run, source))
     if begun is not None:
         beginning = Beginning(begun, *state.restore(run, begun, allow_changes))
+        if run.measured and not (outdir / BEST).exists():
+            log.warning("%s is gone: measurements begin anew", outdir / BEST)
+            run.measured = []
     if not group.is_lead:
         with stop_signals() as stopped:
             loop(run, None, None, outdir, stopped)
-        return outdir / "network-final.safetensors"
+        return outdir / FINAL
 
     if begun is None:
-        for pattern in MADE:
+        for pattern in REPORTS:
             for path in outdir.glob(pattern):
                 path.unlink()
     with reporting.log_file(outdir / "log.txt", "w" if begun is None else "a"):
@@ -101,10 +126,34 @@ def train(
                 save(run, path)
                 log.info("stopped at %.1f kimg; the network so far: %s", run.cur_nimg / 1000, path)
                 raise
-        sheets.write_fakes(run, outdir / "fakes-final.png")
-        save(run, outdir / "network-final.safetensors")
-        state.remove(outdir)
-    return outdir / "network-final.safetensors"
+        end(run, outdir)
+    return outdir / FINAL
+
+
+def end(run: Training, outdir: Path) -> None:
+    """Write what a finished run leaves, and remove networks of an earlier one."""
+    sheets.write_fakes(run, outdir / "fakes-final.png")
+    save(run, outdir / FINAL)
+    choose(run.options, outdir)
+    own = {FINAL, CHOSEN, *run.snapshots, *([BEST] if run.measured else [])}
+    for path in outdir.glob(NETWORKS):
+        if path.name not in own:
+            path.unlink()
+    files.write_json(state.settings(run.plan, run.data.digest), outdir / FINISHED)
+    state.remove(outdir)
+
+
+def choose(options: TrainOptions, outdir: Path) -> None:
+    """Copy the network that the options ask for to network-chosen.safetensors."""
+    is_best = options.network == "best" or (options.network == AUTO and options.metric is not None)
+    source, path = outdir / (BEST if is_best else FINAL), outdir / CHOSEN
+    if not source.exists():
+        raise DataError(f"{source}: no such file, expected the network of this run; train again")
+    if path.exists() and filecmp.cmp(source, path, shallow=False):
+        return
+    with files.replacing(path) as part:
+        shutil.copyfile(source, part)
+    log.info("%s is %s", path, source.name)
 
 
 @dataclass(frozen=True)
@@ -129,7 +178,7 @@ def begin(run: Training, outdir: Path, beginning: Beginning) -> None:
     reporting.describe(run, outdir)
     for line in beginning.taken:
         log.info(line)
-    sheets.write_reals(run.data.pack, run.options.seed, outdir / "reals.png")
+    sheets.write_reals(run.data.pack, run.seed, outdir / "reals.png")
     if beginning.path is None:
         sheets.write_fakes(run, outdir / "fakes000000.png")
     else:
@@ -150,7 +199,7 @@ def loop(
     Raises:
         KeyboardInterrupt: `stopped` was set in one of the processes.
     """
-    total = round(run.options.preset.kimg * 1000)
+    total = round(run.preset.kimg * 1000)
     with progress.bar() if reporter else nullcontext() as bar:
         task = bar.add_task("images shown", total=total) if bar else None
         while run.cur_nimg < total:
@@ -185,8 +234,7 @@ def end_tick(
         sheets.write_fakes(run, outdir / f"fakes{run.cur_nimg // 1000:06d}.png")
         is_due = run.tick % run.options.snap == 0
         if is_due and not is_last:
-            save(run, snapshot_path(run, outdir))
-            prune(outdir, run.options.keep)
+            keep_snapshot(run, outdir)
         if measure is not None and (is_due or is_last):
             keep_best(run, measure, outdir)
     save_state(run, reporter, outdir)  # all take part: it collects what each has measured
@@ -200,7 +248,7 @@ def keep_best(run: Training, measure: Measure, outdir: Path) -> None:
     run.measured.append({"kimg": run.cur_nimg / 1000, "value": value})
     files.write_json(run.measured, outdir / f"metric-{measure.name}.json")
     if select.is_best(run.measured):
-        save(run, outdir / "network-best.safetensors")
+        save(run, outdir / BEST)
     best = min(run.measured, key=lambda entry: entry["value"])
     log.info("%s %.3f, best %.3f at %.1f kimg", measure.name, value, best["value"], best["kimg"])
 
@@ -218,11 +266,16 @@ def save(run: Training, path: Path) -> None:
     log.info("saved %s", path)
 
 
-def prune(outdir: Path, keep: int) -> None:
-    """Remove all but the last snapshots; 0 keeps all."""
-    if keep:
-        for path in sorted(outdir.glob("network-snapshot-*.safetensors"))[:-keep]:
-            path.unlink()
+def keep_snapshot(run: Training, outdir: Path) -> None:
+    """Write the averaged generator as a snapshot, and remove the run's oldest ones."""
+    path = snapshot_path(run, outdir)
+    save(run, path)
+    if path.name not in run.snapshots:
+        run.snapshots.append(path.name)
+    num_old = len(run.snapshots) - (run.options.keep or len(run.snapshots))
+    for name in run.snapshots[: max(num_old, 0)]:
+        (outdir / name).unlink(missing_ok=True)
+    del run.snapshots[: max(num_old, 0)]
 
 
 def save_state(run: Training, reporter: Reporter | None, outdir: Path) -> None:

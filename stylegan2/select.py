@@ -10,8 +10,10 @@ from facedata.packed import Pack
 from stylegan2 import evaluate, features, metrics, sampling
 from stylegan2.features import Extractor
 from stylegan2.networks import Generator
+from stylegan2.options import TrainOptions
+from stylegan2.snapshot_metrics import SNAPSHOT_METRICS
 
-BATCH = 64  # images at a time
+BATCH = features.ROUND  # images at a time
 
 
 class Measure:
@@ -64,6 +66,13 @@ class Measure:
                 found = self.extractor(torch.from_numpy(batch).to(device))
                 generated.add(found.cpu().numpy())
         return metrics.frechet_distance(self.real, generated)
+
+
+def make_measure(
+    pack: Pack, options: TrainOptions, seed: int, cache: Path, device: torch.device
+) -> Measure:
+    """Return what measures a run's snapshots by the figure that its options name."""
+    return SNAPSHOT_METRICS[options.metric](pack, options.metric_images, seed, cache, device)
 
 
 def is_best(measured: list[dict[str, float]]) -> bool:

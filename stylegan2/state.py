@@ -16,14 +16,18 @@ from torch import Tensor, nn
 
 from facedata import files
 from facekit.errors import DataError
+from stylegan2.plan import Plan
 
 if TYPE_CHECKING:
     from stylegan2.training import Training
 
 KEY = "evenface"  # of the header; its text is JSON
-FORMAT = "stylegan2-state-1"
+FORMAT = "stylegan2-state-2"
 PATTERN = "state-*.safetensors"
 NUM_KEPT = 2
+# Options that a run's course does not depend on: what cfg says stands in the preset, and which
+# network is chosen is asked at the end.
+NOT_OF_COURSE = {"cfg", "network"}
 
 
 def save(run: "Training", outdir: Path, clock: dict[str, float], stats: bytes) -> Path:
@@ -47,10 +51,11 @@ def save(run: "Training", outdir: Path, clock: dict[str, float], stats: bytes) -
     }
     header = {
         "format": FORMAT,
-        "settings": settings(run),
+        "settings": settings(run.plan, run.data.digest),
         "counters": {"cur_nimg": run.cur_nimg, "iteration": run.iteration, "tick": run.tick},
         "clock": clock,
         "measured": run.measured,
+        "snapshots": run.snapshots,
         "order": run.order.state_dict(),
         "labels_rng": run.labels_rng.bit_generator.state,
         "ada": None if run.ada is None else run.ada.state_dict(),
@@ -93,7 +98,7 @@ def restore(
         DataError: not a state, another run's, or one that does not fit the networks.
     """
     header, tensors = _read(path)
-    changes = differences(header["settings"], settings(run))
+    changes = differences(header["settings"], settings(run.plan, run.data.digest))
     if changes and not allow_changes:
         raise DataError(
             f"{path}: the run that was stopped here had other options: {'; '.join(changes)}."
@@ -108,10 +113,17 @@ def restore(
     return header["clock"], tensors["stats"].numpy().tobytes(), changes
 
 
-def settings(run: "Training") -> dict[str, Any]:
-    """Return what fixes a run's course, with its images as a digest."""
-    options = dataclasses.asdict(run.options)
-    return {**options.pop("preset"), **options, "images": run.data.digest}
+def settings(plan: Plan, images: str) -> dict[str, Any]:
+    """Return what fixes a run's course; options that cannot change a result are none of it.
+
+    Args:
+        plan: of the run.
+        images: their digest.
+    """
+    options = {
+        name: value for name, value in plan.options.effective().items() if name not in NOT_OF_COURSE
+    }
+    return {**options, **dataclasses.asdict(plan.preset), "seed": plan.seed, "images": images}
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -163,6 +175,7 @@ def _load(run: "Training", header: dict[str, Any], tensors: dict[str, Tensor]) -
         run.augment.p.copy_(tensors["p"])
     run.order.load_state_dict(header["order"])
     run.measured = header["measured"]
+    run.snapshots = header["snapshots"]
     run.labels_rng.bit_generator.state = header["labels_rng"]
     if run.group.is_lead:
         run.statistics.load_state_dict(header["statistics"])
@@ -187,5 +200,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a state of `stylegan2 train` ({error})") from None
     if header.get("format") != FORMAT:
-        raise DataError(f"{path}: format {header.get('format')}, this version reads {FORMAT}")
+        raise DataError(
+            f"{path}: format {header.get('format')}, this version reads {FORMAT}; go on with the"
+            f" version that wrote it, or remove {PATTERN} to begin anew"
+        )
     return header, tensors

@@ -23,6 +23,7 @@ from stylegan2.data import EndlessOrder, TrainingSet
 from stylegan2.draws import Draws
 from stylegan2.loss import Loss
 from stylegan2.networks import Discriminator, Generator
+from stylegan2.plan import Plan
 from stylegan2.presets import Preset
 
 INTERVALS = {"G": 4, "D": 16}  # iterations from one regularisation of a network to the next
@@ -31,49 +32,6 @@ P_MAX = 1.0  # strength at which every transform fires
 BETAS, EPS = (0.0, 0.99), 1e-8  # of Adam
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a run is asked for; with the pack and the number of threads it fixes the result.
-
-    Attributes:
-        preset: networks, optimiser and regularisation.
-        aug: ada (strength adapted), fixed (strength p) or noaug.
-        p: strength at first (ada) or throughout (fixed).
-        target: mean sign of the discriminator's real logits that ada steers to.
-        augpipe: name of the transforms, such as bgc.
-        ada_kimg: thousands of images in which p can move by 1.
-        mirror: show mirrored images too.
-        tick_kimg: thousands of images from one report to the next.
-        snap: ticks from one snapshot to the next.
-        seed: of everything random.
-        precision: fp32, fp16 or bf16 (of the largest resolutions), or auto.
-        keep: snapshots kept, the last ones; 0 = all.
-        metric: figure that snapshots are measured by; None = not measured.
-        metric_images: generated for each measurement.
-        patience: measurements without a new best after which the run ends; 0 = never.
-        resume: file whose weights the run begins with; None = random ones.
-        freezed: layers of the discriminator that are not trained, from the image on.
-    """
-
-    preset: Preset
-    aug: str
-    p: float
-    target: float
-    augpipe: str
-    ada_kimg: float
-    mirror: bool
-    tick_kimg: float
-    snap: int
-    seed: int
-    precision: str = "auto"
-    keep: int = 0
-    metric: str | None = None
-    metric_images: int = 0
-    patience: int = 0
-    resume: str | None = None
-    freezed: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,31 +118,31 @@ class Statistics:
 class Training:
     """The state of a run: networks, optimisers, order of the images, random numbers, counters."""
 
-    def __init__(
-        self, pack: Pack, options: Options, device: torch.device, group: Group = ALONE
-    ) -> None:
+    def __init__(self, pack: Pack, plan: Plan, device: torch.device, group: Group = ALONE) -> None:
         """Begin at 0 kimg.
 
         Args:
             pack: the images.
-            options: what to do with them.
+            plan: what to do with them.
             device: to work on.
             group: the processes that share each batch, round by round in turn.
 
         Raises:
             DataError: options or images that the networks cannot work with.
         """
-        preset = options.preset
-        self.options = options
+        options, preset = plan.options, plan.preset
+        self.plan = plan
+        self.options, self.preset, self.seed = options, preset, plan.seed
         self.device = device
         self.group = group
         self.data = TrainingSet(pack, options.mirror)
-        self.order = EndlessOrder(len(self.data), options.seed)
-        self.labels_rng = np.random.default_rng([options.seed, 1])
+        self.order = EndlessOrder(len(self.data), plan.seed)
+        self.labels_rng = np.random.default_rng([plan.seed, 1])
         self.cur_nimg = 0
         self.iteration = 0
         self.tick = 0
         self.measured: list[dict[str, float]] = []  # kimg and value of each measurement
+        self.snapshots: list[str] = []  # file names of those kept, oldest first
         self.statistics = Statistics()
 
         # Networks.
@@ -200,7 +158,7 @@ class Training:
             "synthesis_kwargs": {**channels, **precision},
         }
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(options.seed)
+            torch.manual_seed(plan.seed)
             try:
                 self.G = Generator(**self.arguments).to(device)
                 self.D = Discriminator(
@@ -233,14 +191,14 @@ class Training:
         self.ada = None
         if options.aug == "ada":
             self.ada = AdaController(
-                options.target, ADA_INTERVAL, options.ada_kimg, preset.batch, options.p, P_MAX
+                options.target, ADA_INTERVAL, preset.ada_kimg, preset.batch, options.p, P_MAX
             )
         self.loss = Loss(
             self.G,
             self.D,
             self.augment,
             style_mixing_prob=preset.style_mixing_prob,
-            r1_gamma=preset.r1_gamma,
+            r1_gamma=preset.gamma,
             pl_weight=preset.pl_weight,
             group=group,
         )
@@ -264,7 +222,7 @@ class Training:
         They depend on seed, iteration and `what` alone: not on what was drawn before, nor on the
         process that draws.
         """
-        seeds = np.random.SeedSequence([self.options.seed, self.iteration, *what])
+        seeds = np.random.SeedSequence([self.seed, self.iteration, *what])
         seed = int(seeds.generate_state(1, np.uint64)[0])
         return Draws(torch.Generator(self.device).manual_seed(seed))
 
@@ -318,10 +276,10 @@ def draw_batch(run: Training) -> Batch:
 
     Each of several processes gets the rounds that are its own.
     """
-    num, size = run.options.preset.batch, run.options.preset.batch_gpu
+    num, size = run.preset.batch, run.preset.batch_gpu
     rows = np.array([next(run.order) for _ in range(num)])
     own = np.arange(num) // size % run.group.size == run.group.rank
-    shape = [num, run.options.preset.z_dim]
+    shape = [num, run.preset.z_dim]
     names = [phase.name for phase in run.phases]
     gen_rows = {name: run.labels_rng.integers(len(run.data), size=num) for name in names}
     draws = run.draws(len(names))
@@ -346,7 +304,7 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
     if run.iteration % phase.interval:
         return
     phase.optimizer.zero_grad(set_to_none=True)
-    size = run.options.preset.batch_gpu
+    size = run.preset.batch_gpu
     starts = range(0, len(batch.real_img), size)
     for i, start in enumerate(starts):
         rows = slice(start, start + size)
@@ -406,7 +364,7 @@ def mend_gradients(network: nn.Module) -> bool:
 @torch.no_grad()
 def average(run: Training) -> None:
     """Move the averaged generator towards the trained one."""
-    preset = run.options.preset
+    preset = run.preset
     beta = ema_beta(preset, run.cur_nimg)
     for mean, now in zip(run.G_ema.parameters(), run.G.parameters(), strict=True):
         mean.copy_(now.lerp(mean, beta))
@@ -474,7 +432,7 @@ def iterate(run: Training) -> None:
     for phase in run.phases:
         step(run, phase, batch)
     average(run)
-    run.cur_nimg += run.options.preset.batch
+    run.cur_nimg += run.preset.batch
     run.iteration += 1
     adjust_ada(run)
     check_losses(run)

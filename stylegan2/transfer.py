@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 
 from facekit.errors import DataError
+from facekit.options import AUTO
 from stylegan2 import checkpoint, official
-from stylegan2.presets import AUTO
 
 if TYPE_CHECKING:
     from stylegan2.training import Training
-
-ADA_KIMG, ADA_KIMG_ANEW = 100, 500  # of a run that begins with trained weights, and of others
 
 
 @dataclass(frozen=True)

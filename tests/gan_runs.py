@@ -1,4 +1,4 @@
-"""A tiny pack and the options of a tiny run on it."""
+"""A tiny pack and the plan of a tiny run on it."""
 
 import dataclasses
 
@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 
 from facedata import packed
-from stylegan2 import presets
-from stylegan2.training import Options
+from stylegan2 import plan as planning
+from stylegan2.options import TrainOptions
 
 CPU = torch.device("cpu")
 
@@ -39,32 +39,34 @@ def write_pack(folder):
     return path
 
 
-def make_options(**changes):
-    preset_changes = {
-        "kimg": 0.064,
-        "batch": 8,
-        "channel_base": 128,
-        "channel_max": 8,
-        "z_dim": 8,
-        "w_dim": 8,
-        "mapping_layers": 1,
-    }
-    fields = {field.name for field in dataclasses.fields(Options)}
-    preset_changes |= {key: changes.pop(key) for key in list(changes) if key not in fields}
-    preset, _ = presets.resolve("auto", 16, **preset_changes)
-    options = Options(
-        preset=preset,
-        aug="ada",
-        p=0.0,
-        target=0.6,
-        augpipe="bgc",
-        ada_kimg=1,
-        mirror=True,
-        tick_kimg=0.032,
-        snap=1,
-        seed=3,
-    )
-    return dataclasses.replace(options, **changes)
+SMALL = {
+    "kimg": 0.064,
+    "batch": 8,
+    "channel_base": 128,
+    "channel_max": 8,
+    "z_dim": 8,
+    "w_dim": 8,
+    "mapping_layers": 1,
+    "ada_kimg": 1,
+    "mirror": True,
+    "tick_kimg": 0.032,
+    "snap": 1,
+    "keep": 0,
+}
+
+
+def make_options(seed=3, **changes):
+    """Return the plan of a tiny run.
+
+    Args:
+        seed: of the run.
+        changes: options, or values of the preset that are none.
+    """
+    given = SMALL | changes
+    options = TrainOptions(**{k: x for k, x in given.items() if k in TrainOptions.model_fields})
+    plan, _ = planning.make(options, 16, seed=seed)
+    of_preset = {k: x for k, x in given.items() if k not in TrainOptions.model_fields}
+    return dataclasses.replace(plan, preset=dataclasses.replace(plan.preset, **of_preset))
 
 
 TRAIN = {

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from stylegan2.augment import PRESETS, AdaController, AugmentPipe, reflecting_matrix
+from stylegan2.augment import AdaController, AugmentPipe, reflecting_matrix
 from stylegan2.draws import Draws
+from stylegan2.pipes import PIPES
 
 
 def images(num=2, channels=3, height=24, width=24, dtype=torch.float32):
@@ -16,7 +17,7 @@ def seeded(seed=0):
     return Draws(torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PIPES)
 def test_presets_keep_shape_and_draw_from_their_seed(name):
     pipe, x = AugmentPipe.preset(name), images(height=32, width=26)
     y = pipe(x, draws=seeded())

@@ -10,8 +10,10 @@ from sklearn.neighbors import NearestNeighbors
 from facedata import files
 from facedata.packed import Pack
 from facekit.errors import DataError
-from stylegan2 import cli, evaluate, features, memorization, metrics, vectors
+from stylegan2 import evaluate, features, memorization, metrics, vectors
+from stylegan2.extractors import EXTRACTORS
 from stylegan2.features import EfficientNetLite0
+from stylegan2.options import MetricsOptions
 
 FIGURES = ("frechet", "kid", "precision", "recall", "density", "coverage")
 
@@ -280,7 +282,9 @@ def test_damaged_files_are_made_again(images, tmp_path, damage):
     assert [real_features(images, tmp_path / "train") for _ in range(2)] == [20, 0]
 
 
-def test_a_stopped_extraction_leaves_nothing(images, tmp_path):
+def test_a_stopped_extraction_leaves_nothing(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "ROUND", 8)
+
     class Stopping(MeanColors):
         def forward(self, images):
             if self.num_seen:
@@ -376,9 +380,22 @@ def test_files_that_are_not_inception_are_refused(tmp_path, kind):
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
 
-def test_packaged_weights_take_no_file(tmp_path):
-    with pytest.raises(DataError, match="efficientnet_lite0 brings its own"):
-        features.load_extractor("efficientnet_lite0", tmp_path / "weights.pt", "cpu")
+def test_packaged_weights_take_no_file():
+    with pytest.raises(DataError, match="weights: efficientnet_lite0 brings its own"):
+        MetricsOptions.read({"weights": "weights.pt"}, "gan_metrics")
+
+
+def test_features_do_not_depend_on_how_many_images_are_held():
+    images = np.random.default_rng(0).integers(256, size=[70, 16, 16, 3], dtype=np.uint8)
+    extractor = features.load_extractor("efficientnet_lite0", None, "cpu")
+
+    def found(batch):
+        groups = (images[i : i + batch] for i in range(0, len(images), batch))
+        return np.concatenate(list(features.extract(extractor, groups, 70, "images", "cpu")))
+
+    expected = found(64)
+    for batch in (7, 70):
+        np.testing.assert_array_equal(found(batch), expected)
 
 
 @pytest.fixture
@@ -387,7 +404,7 @@ def arguments(setting, tmp_path):
 
 
 def test_command_names_the_figures_after_the_features(arguments, tmp_path):
-    assert list(features.EXTRACTORS) == cli.EXTRACTORS
+    assert list(EXTRACTORS) == ["efficientnet_lite0", "inception"]
     result = invoke(**arguments)
     assert result.exit_code == 0, result.output
     found = files.read_json(arguments["metrics"])

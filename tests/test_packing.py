@@ -297,12 +297,16 @@ def test_wrong_words_are_refused(tmp_path):
             ["--source", tmp_path / "a.npy", "--dest", tmp_path / "x.zip", "--resolution", 8],
             "keeps",
         ),
-        (["--source", source, "--dest", dest, "--attribute", "row"], "take another name"),
-        (["--source", source, "--dest", dest, "--resolution", 24], "squares of 8, 16, 32"),
         (["--source", source, "--dest", dest], "1 of 24x24 px; networks make squares"),
         (["--source", tmp_path / "a.json", "--dest", dest], "not a readable ZIP archive"),
     ]:
         assert text in refused(*words)
+    for words, text in [
+        (["--attribute", "row"], "'--attribute': a pack has a column row; take another name"),
+        (["--resolution", 24], "'--resolution': 24: networks make squares of 8, 16, 32"),
+    ]:
+        result = invoke("--source", source, "--dest", dest, *words)
+        assert result.exit_code == 2 and text in result.stderr
     (tmp_path / "empty").mkdir()
     assert "no images" in refused("--source", tmp_path / "empty", "--dest", dest)
 

@@ -15,7 +15,7 @@ def test_presets_are_the_reference_configurations():
         options, args = row["options"], row["args"]
         overrides = {key: options[key] for key in ("kimg", "batch") if key in options}
         if "gamma" in options:
-            overrides["r1_gamma"] = options["gamma"]
+            overrides["gamma"] = options["gamma"]
         if options.get("fp32") or "resume" in options:
             continue  # not an option here
         if args["batch_gpu"] * args["num_gpus"] > args["batch_size"]:
@@ -58,11 +58,11 @@ def test_presets_are_the_reference_configurations():
         }
         if "batch" not in options:  # here a batch that is given changes these too
             found |= {"group": preset.mbstd_group, "ema_kimg": preset.ema_kimg}
-            found |= {"r1_gamma": preset.r1_gamma}
+            found |= {"gamma": preset.gamma}
             expected |= {
                 "group": args["D_kwargs"]["epilogue_kwargs"]["mbstd_group_size"],
                 "ema_kimg": args["ema_kimg"],
-                "r1_gamma": args["loss_kwargs"]["r1_gamma"],
+                "gamma": args["loss_kwargs"]["r1_gamma"],
             }
         assert found == expected, row["desc"]
         compared += 1
@@ -71,18 +71,18 @@ def test_presets_are_the_reference_configurations():
 
 def test_auto_derives_from_the_batch_given():
     preset, derived = presets.resolve("auto", 32, batch=16)
-    assert preset.r1_gamma == pytest.approx(0.0002 * 32 * 32 / 16)
+    assert preset.gamma == pytest.approx(0.0002 * 32 * 32 / 16)
     assert preset.ema_kimg == 5
     assert preset.mbstd_group == 4
     assert derived == [
-        "r1_gamma 0.0128 derived from batch 16",
+        "gamma 0.0128 derived from batch 16",
         "ema_kimg 5 derived from batch 16",
     ]
 
 
 def test_what_is_given_is_not_derived():
-    preset, derived = presets.resolve("auto", 32, batch=16, r1_gamma=0.1, ema_kimg="auto")
-    assert preset.r1_gamma == 0.1
+    preset, derived = presets.resolve("auto", 32, batch=16, gamma=0.1, ema_kimg="auto")
+    assert preset.gamma == 0.1
     assert derived == ["ema_kimg 5 derived from batch 16"]
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from gan_runs import CPU, make_options, make_pack
 
-from stylegan2 import checkpoint, cli, evaluate, features, running, select, training
+from stylegan2 import checkpoint, evaluate, features, running, select, training
+from stylegan2.options import TrainOptions
 
 
 class Fixed:
@@ -27,7 +28,8 @@ class Fixed:
         return self.values[len(self.networks) - 1]
 
 
-OPTIONS = {"kimg": 0.064, "tick_kimg": 0.016, "metric": "figure", "metric_images": 4}
+METRIC = "frechet_efficientnet_lite0"
+OPTIONS = {"kimg": 0.064, "tick_kimg": 0.016, "metric": METRIC, "metric_images": 4}
 
 
 def test_the_best_network_is_kept(tmp_path, caplog):
@@ -74,9 +76,10 @@ def test_the_figure_is_that_of_the_command(tmp_path):
     pack = make_pack()
     run = training.Training(pack, make_options(), CPU)
     extractor = features.load_extractor("efficientnet_lite0", None, CPU)
-    measure = select.Measure(pack, extractor, 12, 3, tmp_path / "train")
+    options = TrainOptions(metric=METRIC, metric_images=12)
+    measure = select.make_measure(pack, options, 3, tmp_path / "train", CPU)
     value = measure(run.G_ema)
-    assert measure.name == cli.FRECHET == "frechet_efficientnet_lite0"
+    assert measure.name == METRIC
     assert measure(run.G_ema) == value  # the same latents
     whole, _ = evaluate.compare(
         run.G_ema, run.about, pack, extractor, 12, 12, 0, tmp_path / "train"

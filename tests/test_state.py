@@ -15,10 +15,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from gan_runs import CPU, TRAIN, make_options, make_pack, write_pack
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from facekit.errors import DataError
 from stylegan2 import cli, presets, running, state, training
 from stylegan2.data import EndlessOrder
+from stylegan2.options import TrainOptions
 
 OPTIONS = {"kimg": 0.24, "tick_kimg": 0.04, "ada_kimg": 0.2}  # 30 iterations, 6 ticks
 
@@ -100,8 +103,8 @@ def stopped(tmp_path, monkeypatch):
 
 
 def test_other_options_or_images_are_refused_by_name(stopped):
-    options = make_options(**OPTIONS, r1_gamma=3.0, mirror=False)
-    with pytest.raises(DataError, match=r"mirror was True, is False; r1_gamma was .*, is 3\.0"):
+    options = make_options(**OPTIONS, gamma=3.0, mirror=False)
+    with pytest.raises(DataError, match=r"gamma was .*, is 3\.0; mirror was True, is False"):
         running.train(make_pack(), options, stopped, CPU)
     with pytest.raises(DataError, match=r"images was \w{32}, is \w{32}\. .*--allow-changes"):
         running.train(make_pack(seed=1), make_options(**OPTIONS), stopped, CPU)
@@ -165,10 +168,26 @@ def test_an_order_goes_on():
 
 
 def test_settings_name_every_option():
-    run = training.Training(make_pack(), make_options(), CPU)
-    names = {field.name for field in dataclasses.fields(training.Options)} - {"preset"}
+    names = {*TrainOptions.model_fields} - {"keep", "cfg", "network"}
     names |= {field.name for field in dataclasses.fields(presets.Preset)}
-    assert state.settings(run).keys() == names | {"images"}
+    assert state.settings(make_options(), "digest").keys() == names | {"seed", "images"}
+
+
+def test_what_cannot_change_the_result_blocks_no_resume(whole, stopped):
+    path = running.train(make_pack(), make_options(**OPTIONS, keep=1), stopped, CPU)
+    assert path.read_bytes() == (whole / path.name).read_bytes()
+    assert len(list(stopped.glob("network-snapshot-*"))) == 1
+
+
+def test_a_state_of_an_older_version_is_refused_with_what_to_do(stopped):
+    path = state.latest(stopped)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()[state.KEY])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    header["format"] = "stylegan2-state-1"
+    save_file(tensors, path, metadata={state.KEY: json.dumps(header)})
+    with pytest.raises(DataError, match=r"format stylegan2-state-1, .* to begin anew"):
+        running.train(make_pack(), make_options(**OPTIONS), stopped, CPU)
 
 
 @pytest.mark.slow
@@ -222,10 +241,10 @@ def test_the_command_refuses_changes_unless_they_are_allowed(tmp_path, monkeypat
     stop_at(monkeypatch, 3, crash)
     assert isinstance(invoke().exception, RuntimeError)
     refused = invoke(gamma=1)
-    assert refused.exit_code == 1 and "r1_gamma was 0.0064, is 1.0." in refused.stderr
+    assert refused.exit_code == 1 and "gamma was 0.0064, is 1.0." in refused.stderr
     allowed = invoke("--allow-changes", gamma=1)
     assert allowed.exit_code == 0, allowed.output
-    assert "changed since: r1_gamma was 0.0064, is 1.0" in allowed.stderr
+    assert "changed since: gamma was 0.0064, is 1.0" in allowed.stderr
 
 
 def test_a_state_holds_no_alias_of_the_run(tmp_path):

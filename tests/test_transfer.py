@@ -147,7 +147,7 @@ def test_the_command_takes_sizes_and_tells(tmp_path, snapshot):
         assert text in result.stderr
     options = json.loads((tmp_path / "gan" / "training_options.json").read_text())
     assert options["preset"]["ema_rampup"] is None and options["freezed"] == 1
-    assert options["preset"]["channel_base"] == 128 and options["ada_kimg"] == 100
+    assert options["preset"]["channel_base"] == 128 and options["preset"]["ada_kimg"] == 100
 
 
 def test_a_stopped_run_goes_on_with_its_own_weights(tmp_path, snapshot, monkeypatch):
@@ -171,4 +171,4 @@ def test_a_stopped_run_goes_on_with_its_own_weights(tmp_path, snapshot, monkeypa
 
 def test_the_command_refuses_a_file_that_is_not_there(tmp_path):
     result = invoke(tmp_path, resume=tmp_path / "missing.pkl")
-    assert result.exit_code == 2 and "does not exist" in result.stderr
+    assert result.exit_code == 1 and "missing.pkl: No such file" in result.stderr
