@@ -1,9 +1,6 @@
 # Evenface: from a folder of face thumbnails to a verdict on synthetic faces of the rare classes.
 
 
-configfile: "config/config.yaml"
-
-
 # Software of all rules: built from ./Dockerfile; used with --sdm apptainer alone, else the environment's own.
 container: "evenface.sif"
 
@@ -16,11 +13,6 @@ wildcard_constraints:
 
 
 include: "workflow/rules/common.smk"
-
-
-check_settings()
-
-
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/curate.smk"
 include: "workflow/rules/split.smk"
@@ -38,4 +30,4 @@ rule all:
 
 
 onsuccess:
-    print(verdicts())
+    print(RUN.verdicts())

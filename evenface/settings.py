@@ -11,7 +11,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, create_model, model_validator
 
 from classifiers import options as classifiers_options
-from classifiers.options import HeadOptions, TrainOptions, check_backbone
+from classifiers.arms import ArmName, is_synthetic
+from classifiers.options import TrainOptions, check_backbone
 from evenface.places import DEMO_CONFIG
 from facedata import options as facedata_options
 from facedata.adapters import ADAPTERS, Adapter
@@ -74,19 +75,12 @@ class ClassifySettings(TrainOptions):
     )
 
 
-class Verdict(Options):
-    """What arms are judged by."""
-
-    head: kinds.Attribute = option(help="One of the task's heads.")
-    measure: classifiers_options.Measure = option("macro_f1", "Figure of that head.")
-
-
 class Task(Options):
     """What one classifier predicts."""
 
     name: kinds.Name = option(help="Name of the folder below classifiers/.")
-    verdict: Verdict = option(help="What arms are judged by.")
-    heads: Annotated[tuple[HeadOptions, ...], Field(min_length=1)] = option(help="One output each.")
+    verdict: classifiers_options.VerdictOptions = option(help="What arms are judged by.")
+    heads: classifiers_options.Heads = option(help="One output each.")
 
 
 def _ingest() -> type[Options]:
@@ -133,8 +127,8 @@ class Settings(Options):
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = option(
         help="What is predicted; every task is run with every arm and seed."
     )
-    arms: Annotated[tuple[classifiers_options.ArmName, ...], Field(min_length=1), kinds.Differ] = (
-        option(("real",), classifiers_options.ARMS_HELP)
+    arms: Annotated[tuple[ArmName, ...], Field(min_length=1), kinds.Differ] = option(
+        ("real",), classifiers_options.ARMS_HELP
     )
     seeds: Annotated[tuple[kinds.Seed, ...], Field(min_length=1), kinds.Differ] = option(
         (0,), "Each arm is trained once a seed."
@@ -278,7 +272,7 @@ def _check_arms(settings: Settings) -> None:
         raise DataError(
             f"compare.baseline: {baseline} is no arm of the run, found {', '.join(arms)}"
         )
-    synthetic = next((arm for arm in arms if classifiers_options.is_synthetic(arm)), None)
+    synthetic = next((arm for arm in arms if is_synthetic(arm)), None)
     if synthetic is None:
         return
     if "real" not in arms:
@@ -340,7 +334,7 @@ def sources(
         settings: what the layers come to.
         layers: configs by name, each laid over the ones before it.
     """
-    yield from _sources(settings, "", {name: layer for name, layer in layers.items()})
+    yield from _sources(settings, "", dict(layers))
 
 
 def _sources(options: Options, prefix: str, layers: dict[str, Any]) -> Iterator:

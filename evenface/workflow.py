@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from classifiers import options as classifiers_options
+from classifiers.arms import is_synthetic
 from evenface import digest, settings
 from evenface.settings import Settings
 from facedata import options as facedata_options
@@ -136,7 +137,7 @@ class Run:
 
     def synth_inputs(self, wildcards: Any) -> dict[str, str]:
         """Synthetic images, for the arms that learn from them."""
-        if not classifiers_options.is_synthetic(wildcards.arm):
+        if not is_synthetic(wildcards.arm):
             return {}
         return {
             "synth_images": self.synth("images.npy"),
@@ -247,7 +248,7 @@ def file_option(flag: str, name: str) -> Callable:
 
 def synth_options(wildcards: Any, input: Any) -> str:
     """Options with the synthetic images, for the arms that learn from them."""
-    if not classifiers_options.is_synthetic(wildcards.arm):
+    if not is_synthetic(wildcards.arm):
         return ""
     return (
         f"--synth-images {input.synth_images} --synth-samples {input.synth_samples}"

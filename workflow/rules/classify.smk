@@ -1,6 +1,6 @@
 rule classify:
     input:
-        unpack(synth_inputs),
+        unpack(RUN.synth_inputs),
         images=results("images/classifier.npy"),
         curated=results("curated.parquet"),
         splits=results("splits.parquet"),
@@ -20,46 +20,23 @@ rule classify:
         gpu=1,
     params:
         outdir=folder_of("model"),
-        heads=heads,
+        heads=RUN.heads,
         synth=synth_options,
         fold=fold_option,
-        geometry=setting("geometries/classifier"),
-        backbone=setting("classify/backbone"),
-        weights=setting("classify/weights"),
-        epochs=setting("classify/epochs"),
-        batch=setting("classify/batch"),
-        lr=setting("classify/lr"),
-        weight_decay=setting("classify/weight_decay"),
-        label_smoothing=setting("classify/label_smoothing"),
-        loss=setting("classify/loss"),
-        head=setting("classify/head"),
-        view=setting("classify/view"),
-        sampler=setting("classify/sampler"),
-        augment=setting("classify/augment"),
-        optimizer=setting("classify/optimizer"),
-        schedule=setting("classify/schedule"),
-        ema=setting("classify/ema"),
-        freeze=setting("classify/freeze"),
-        select=setting("classify/select"),
-        precision=setting("classify/precision"),
-        code=code_digest("classifiers train"),
+        geometry=RUN.geometry(),
+        options=options("classify"),
+        code=code("classifiers train"),
     shell:
         "classifiers train --images {input.images} --curated {input.curated}"
         " --splits {input.splits} --faces {input.faces} --heads {params.heads:q}"
-        " --loss {params.loss:q} --arm {wildcards.arm} {params.synth} {params.fold}"
-        " --geometry {params.geometry:q} --backbone {params.backbone} --head {params.head:q}"
-        " --view {params.view:q} --sampler {params.sampler} --augment {params.augment:q}"
-        " --weights {params.weights:q} --epochs {params.epochs} --batch {params.batch}"
-        " --lr {params.lr} --weight-decay {params.weight_decay}"
-        " --label-smoothing {params.label_smoothing} --precision {params.precision}"
-        " --optimizer {params.optimizer:q} --schedule {params.schedule:q} --ema {params.ema}"
-        " --freeze {params.freeze} --select {params.select:q}"
-        " --threads {threads} --seed {wildcards.seed} --outdir {params.outdir} 2> {log}"
+        " --arm {wildcards.arm} {params.synth} {params.fold} --geometry {params.geometry:q}"
+        " {params.options} --threads {threads} --seed {wildcards.seed} --outdir {params.outdir}"
+        " 2> {log}"
 
 
 rule evaluate:
     input:
-        models=seed_models(),
+        models=RUN.seed_models(),
         images=results("images/classifier.npy"),
         curated=results("curated.parquet"),
         splits=results("splits.parquet"),
@@ -84,28 +61,21 @@ rule evaluate:
         gpu=1,
     params:
         outdir=folder_of("metrics"),
-        batch=setting("evaluate/batch"),
-        tta=setting("evaluate/tta"),
-        threshold=setting("evaluate/threshold"),
-        small_group=setting("evaluate/small_group"),
-        confidence=setting("evaluate/confidence"),
-        num_bootstrap=setting("evaluate/num_bootstrap"),
-        seed=setting("seed"),
-        code=code_digest("classifiers evaluate"),
+        options=options("evaluate"),
+        harmless=harmless("evaluate"),
+        seed=RUN.settings.seed,
+        code=code("classifiers evaluate"),
     shell:
         "classifiers evaluate $(printf -- '--model %s ' {input.models}) --images {input.images}"
-        " --curated {input.curated} --splits {input.splits} --split test --batch {params.batch}"
-        " --tta {params.tta} --threshold {params.threshold} --small-group {params.small_group}"
-        " --confidence {params.confidence} --num-bootstrap {params.num_bootstrap}"
-        " --seed {params.seed}"
-        " --threads {threads} --outdir {params.outdir} 2> {log}"
+        " --curated {input.curated} --splits {input.splits} --split test --outdir {params.outdir}"
+        " {params.options} {params.harmless} --seed {params.seed} --threads {threads} 2> {log}"
 
 
 # All seeds of an arm as one: what the mean of their probabilities is worth.
 rule ensemble:
     input:
-        predictions=seed_files("test_predictions.parquet"),
-        val_predictions=seed_files("val_predictions.parquet"),
+        predictions=RUN.seed_files("test_predictions.parquet"),
+        val_predictions=RUN.seed_files("val_predictions.parquet"),
         curated=results("curated.parquet"),
     output:
         metrics=results("classifiers/{task}/{arm}/ensemble/metrics.json"),
@@ -117,17 +87,12 @@ rule ensemble:
         results("logs/ensemble/{task}/{arm}.log"),
     params:
         outdir=folder_of("metrics"),
-        heads=heads,
-        threshold=setting("evaluate/threshold"),
-        small_group=setting("evaluate/small_group"),
-        confidence=setting("evaluate/confidence"),
-        num_bootstrap=setting("evaluate/num_bootstrap"),
-        seed=setting("seed"),
-        code=code_digest("classifiers ensemble"),
+        heads=RUN.heads,
+        options=options("ensemble"),
+        seed=RUN.settings.seed,
+        code=code("classifiers ensemble"),
     shell:
         "classifiers ensemble $(printf -- '--predictions %s ' {input.predictions})"
         " $(printf -- '--val-predictions %s ' {input.val_predictions})"
-        " --curated {input.curated} --heads {params.heads:q} --threshold {params.threshold}"
-        " --small-group {params.small_group} --confidence {params.confidence}"
-        " --num-bootstrap {params.num_bootstrap} --seed {params.seed}"
-        " --outdir {params.outdir} 2> {log}"
+        " --curated {input.curated} --heads {params.heads:q} --outdir {params.outdir}"
+        " {params.options} --seed {params.seed} 2> {log}"

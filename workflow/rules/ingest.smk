@@ -1,6 +1,6 @@
 rule ingest:
     input:
-        tables=label_tables(),
+        tables=RUN.tables(),
     output:
         index=results("index.parquet"),
         rejected=results("rejected.csv"),
@@ -9,11 +9,11 @@ rule ingest:
         results("logs/ingest.log"),
     threads: 8
     params:
-        adapter=setting("ingest/adapter"),
-        root=dataset_root(),
-        settings=json.dumps(adapter_settings()),
-        seed=setting("seed"),
-        code=code_digest("facedata ingest"),
+        adapter=RUN.settings.ingest.adapter,
+        root=RUN.root(),
+        settings=RUN.ingest_settings(),
+        seed=RUN.settings.seed,
+        code=code("facedata ingest"),
     shell:
         "facedata ingest --adapter {params.adapter} --root {params.root:q}"
         " --settings {params.settings:q} --seed {params.seed} --index {output.index}"
@@ -32,10 +32,10 @@ rule inspect:
         results("logs/inspect.log"),
     threads: 8
     params:
-        root=dataset_root(),
-        geometries=setting("geometries"),
+        root=RUN.root(),
+        geometries=RUN.geometries(),
         images=folder_of("gan"),
-        code=code_digest("facedata inspect"),
+        code=code("facedata inspect"),
     shell:
         "facedata inspect --index {input.index} --root {params.root:q}"
         " --geometries {params.geometries:q} --workers {threads}"
@@ -54,18 +54,12 @@ rule faces:
     resources:
         gpu=1,
     params:
-        min_probability=setting("faces/min_probability"),
-        min_face_share=setting("faces/min_face_share"),
-        several_probability=setting("faces/several_probability"),
-        several_share=setting("faces/several_share"),
-        batch=setting("faces/batch"),
-        code=code_digest("facedata faces"),
+        options=options("faces"),
+        harmless=harmless("faces"),
+        code=code("facedata faces"),
     shell:
         "facedata faces --inspection {input.inspection} --images {input.images}"
-        " --min-probability {params.min_probability} --min-face-share {params.min_face_share}"
-        " --several-probability {params.several_probability}"
-        " --several-share {params.several_share} --batch {params.batch} --threads {threads}"
-        " --faces {output.faces} 2> {log}"
+        " --faces {output.faces} {params.options} {params.harmless} --threads {threads} 2> {log}"
 
 
 rule dedup:
@@ -79,14 +73,10 @@ rule dedup:
         results("logs/dedup.log"),
     threads: 8
     params:
-        max_distance=setting("dedup/max_distance"),
-        max_difference=setting("dedup/max_difference"),
-        tolerance=setting("dedup/tolerance"),
-        derived=derived_attributes(),
-        code=code_digest("facedata dedup"),
+        options=options("dedup"),
+        derived=RUN.derived(),
+        code=code("facedata dedup"),
     shell:
         "facedata dedup --index {input.index} --inspection {input.inspection}"
-        " --thumbs {input.thumbs} --max-distance {params.max_distance}"
-        " --max-difference {params.max_difference} --tolerance {params.tolerance:q}"
-        " --derived {params.derived:q} --workers {threads}"
-        " --duplicates {output.duplicates} 2> {log}"
+        " --thumbs {input.thumbs} --duplicates {output.duplicates} {params.options}"
+        " --derived {params.derived:q} --workers {threads} 2> {log}"

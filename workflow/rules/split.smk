@@ -8,18 +8,13 @@ rule split:
     log:
         results("logs/split.log"),
     params:
-        train=setting("split/train"),
-        stratify=setting("split/stratify"),
-        balance=setting("split/balance"),
-        official=setting("split/official"),
-        folds=setting("split/folds"),
-        seed=setting("seed"),
-        code=code_digest("facedata split"),
+        options=options("split"),
+        seed=RUN.settings.seed,
+        code=code("facedata split"),
     shell:
         "facedata split --curated {input.curated} --inspection {input.inspection}"
-        " --train {params.train} --stratify {params.stratify:q}"
-        " --balance {params.balance} --official {params.official} --folds {params.folds} --seed {params.seed}"
-        " --splits {output.splits} --check {output.check} 2> {log}"
+        " --splits {output.splits} --check {output.check} {params.options}"
+        " --seed {params.seed} 2> {log}"
 
 
 rule eda:
@@ -42,9 +37,9 @@ rule eda:
     log:
         results("logs/eda.log"),
     params:
-        derived=derived_attributes(),
+        derived=RUN.derived(),
         outdir=folder_of("summary"),
-        code=code_digest("facedata eda"),
+        code=code("facedata eda"),
     shell:
         "facedata eda --index {input.index} --inspection {input.inspection} --faces {input.faces}"
         " --duplicates {input.duplicates} --curated {input.curated} --dropped {input.dropped}"
@@ -65,21 +60,17 @@ rule pack:
     log:
         results("logs/pack.log"),
     params:
-        condition=setting("gan/condition"),
-        code=code_digest("facedata pack"),
+        split="train",
+        options=options("pack"),
+        code=code("facedata pack"),
     shell:
         "facedata pack --curated {input.curated} --splits {input.splits}"
-        " --inspection {input.inspection} --images {input.images} --split train"
-        " --condition {params.condition:q} --pack {output.images} 2> {log}"
+        " --inspection {input.inspection} --images {input.images} --split {params.split}"
+        " --pack {output.images} {params.options} 2> {log}"
 
 
 # Images that the GAN never sees: how near are they to those of train?
-rule pack_val:
-    input:
-        curated=results("curated.parquet"),
-        splits=results("splits.parquet"),
-        inspection=results("inspection.parquet"),
-        images=results("images/gan.npy"),
+use rule pack as pack_val with:
     output:
         images=results("packs/val.npy"),
         table=results("packs/val.parquet"),
@@ -87,12 +78,9 @@ rule pack_val:
     log:
         results("logs/pack_val.log"),
     params:
-        condition=setting("gan/condition"),
-        code=code_digest("facedata pack"),
-    shell:
-        "facedata pack --curated {input.curated} --splits {input.splits}"
-        " --inspection {input.inspection} --images {input.images} --split val"
-        " --condition {params.condition:q} --pack {output.images} 2> {log}"
+        split="val",
+        options=options("pack"),
+        code=code("facedata pack"),
 
 
 rule deficits:
@@ -105,8 +93,8 @@ rule deficits:
     log:
         results("logs/deficits.log"),
     params:
-        minority_below=setting("synth/minority_below"),
-        code=code_digest("facedata deficits"),
+        options=options("deficits"),
+        code=code("facedata deficits"),
     shell:
-        "facedata deficits --pack {input.pack} --minority-below {params.minority_below}"
-        " --deficits {output.deficits} 2> {log}"
+        "facedata deficits --pack {input.pack} --deficits {output.deficits} {params.options}"
+        " 2> {log}"

@@ -1,6 +1,6 @@
 rule synth:
     input:
-        network=gan("network-final.safetensors"),
+        network=gan("network-chosen.safetensors"),
         deficits=results("deficits.csv"),
     output:
         images=synth("images.npy"),
@@ -12,21 +12,19 @@ rule synth:
     resources:
         gpu=1,
     params:
-        oversample=setting("synth/oversample"),
-        trunc=setting("synth/trunc"),
-        batch=setting("synth/batch"),
-        seed=setting("seed"),
-        code=code_digest("stylegan2 synth"),
+        options=options("synth"),
+        harmless=harmless("synth"),
+        seed=RUN.settings.seed,
+        code=code("stylegan2 synth"),
     shell:
         "stylegan2 synth --network {input.network} --deficits {input.deficits}"
-        " --oversample {params.oversample} --trunc {params.trunc} --batch {params.batch}"
-        " --threads {threads} --seed {params.seed} --images {output.images}"
-        " --samples {output.candidates} 2> {log}"
+        " --images {output.images} --samples {output.candidates} {params.options}"
+        " {params.harmless} --threads {threads} --seed {params.seed} 2> {log}"
 
 
 rule filter:
     input:
-        teacher=teacher(),
+        teacher=RUN.teacher(),
         candidates=synth("candidates.parquet"),
         images=synth("images.npy"),
         meta=synth("images.json"),
@@ -42,13 +40,11 @@ rule filter:
     resources:
         gpu=1,
     params:
-        min_probability=setting("synth/min_probability"),
-        max_similarity=setting("synth/max_similarity"),
-        batch=setting("evaluate/batch"),
-        code=code_digest("classifiers filter"),
+        options=options("filter"),
+        harmless=harmless("filter"),
+        code=code("classifiers filter"),
     shell:
         "classifiers filter --teacher {input.teacher} --candidates {input.candidates}"
         " --images {input.images} --train-images {input.train_images} --curated {input.curated}"
-        " --splits {input.splits} --deficits {input.deficits}"
-        " --min-probability {params.min_probability} --max-similarity {params.max_similarity}"
-        " --batch {params.batch} --threads {threads} --samples {output.samples} 2> {log}"
+        " --splits {input.splits} --deficits {input.deficits} --samples {output.samples}"
+        " {params.options} {params.harmless} --threads {threads} 2> {log}"

@@ -1,0 +1,189 @@
+"""What is written from the classes of options: schema, table of settings, reference of commands.
+
+`python -m evenface.reference` writes all of it anew; a test fails where it is not current.
+"""
+
+import importlib
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic.fields import FieldInfo
+
+from evenface.places import PIPELINE
+from evenface.settings import Settings, demo_config
+from facedata.files import write_text
+from facekit.options import Options, about, items_of, options_of, words_of
+
+SCHEMA = PIPELINE / "config/schema.json"
+SETTINGS = PIPELINE / "config/README.md"
+COMMANDS = PIPELINE / "docs/commands.md"
+BEGIN, END = "<!-- settings: python -m evenface.reference -->", "<!-- end of settings -->"
+GROUPS = ("evenface", "facedata", "stylegan2", "classifiers")
+OURS = ("title", "harmless", "flag", "unit", "required")  # what editors have no use for
+
+
+def schema() -> str:
+    """Return the JSON schema of a config, for editors; every key may lack, as files are laid over.
+
+    The check itself is that of the classes, which also know one setting from another.
+    """
+    found = _plain(Settings.model_json_schema())
+    found = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **found,
+        "title": "Settings of Evenface",
+    }
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(node: Any) -> Any:
+    """Return a schema without what is ours, and without what pydantic adds for itself."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {}
+    for key, value in node.items():
+        if key in ("properties", "$defs"):
+            found[key] = {name: _plain(child) for name, child in value.items()}
+        elif key == "default":
+            found[key] = value
+        elif key not in OURS:
+            found[key] = _plain(value)
+    return found
+
+
+def settings_table() -> str:
+    """Return the settings as a Markdown table: key, default, the demo's value, range, meaning."""
+    demo = demo_config()
+    lines = ["| setting | default | in the demo | allowed | what it is |", "| --- " * 5 + "|"]
+    lines += _rows(Settings, demo, "")
+    return "\n".join(lines) + "\n"
+
+
+def _rows(cls: type[Options], demo: Any, prefix: str) -> Iterator[str]:
+    for name, field in cls.model_fields.items():
+        key = f"{prefix}{name}"
+        own = demo.get(name) if isinstance(demo, dict) else None
+        inner = options_of(field.annotation)
+        if inner is not None:
+            if inner.__doc__ and not prefix:
+                yield f"| **`{key}`** | | | | {_cell(_first_line(inner))} |"
+            yield from _rows(inner, own, f"{key}.")
+            continue
+        default = "" if field.is_required() else f"`{flow(_default(field))}`"
+        item = options_of(items_of(field.annotation))
+        shown = "" if own is None or item is not None else f"`{flow(own)}`"
+        shown = "" if shown == default else shown
+        words = _cell(words_of(cls, name)[0]) if item is None else "list of objects"
+        cells = [f"`{key}`", _cell(default), _cell(shown), words, _cell(_meaning(field))]
+        yield f"| {' | '.join(cells)} |"
+        if item is not None:
+            yield from _rows(item, None, f"{key}[].")
+
+
+def _meaning(field: FieldInfo) -> str:
+    unit = about(field, "unit")
+    return (field.description or "") + (f" [{unit}]" if unit else "")
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.get_default(call_default_factory=True)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _first_line(thing: Any) -> str:
+    return (inspect.getdoc(thing) or "").split("\n")[0]
+
+
+def flow(value: Any) -> str:
+    """Return a value as one line of YAML."""
+    if isinstance(value, Options):
+        value = value.plain()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(flow(item) for item in value) + "]"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def settings_page(text: str) -> str:
+    """Return config/README.md with the table made anew."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{settings_table()}\n{END}{after}"
+
+
+def commands_page() -> str:
+    """Return the reference of all commands and their options, as Markdown."""
+    parts = [
+        "# Commands\n\nWritten by `python -m evenface.reference` from the commands themselves; each"
+        " also has `--help`.\n"
+    ]
+    for package in GROUPS:
+        group = importlib.import_module(f"{package}.cli").main
+        parts.append(f"## `{package}`\n\n{_first_line(group.callback)}\n")
+        for name, command in sorted(group.commands.items()):
+            parts.append(_command(package, name, command))
+    return "\n".join(parts)
+
+
+def _command(package: str, name: str, command: click.Command) -> str:
+    ctx = click.Context(command, info_name=f"{package} {name}")
+    text = inspect.cleandoc(command.help or "")
+    words, _, example = text.partition("\b\n")
+    lines = [f"### `{package} {name}`\n", words.strip() + "\n"]
+    if example:
+        lines.append(f"```sh\n{example.strip()}\n```\n")
+    lines += ["| option | takes | default | what it is |", "| --- " * 4 + "|"]
+    for param in command.params:
+        if isinstance(param, click.Option):
+            names = "/".join([*param.opts[-1:], *param.secondary_opts[-1:]])
+            takes = "" if param.is_flag else param.make_metavar(ctx)
+            help_text = param.help or ""
+        else:
+            names, takes, help_text = param.make_metavar(ctx), "", "Argument."
+        default = _default_text(param)
+        lines.append(f"| `{names}` | {_cell(takes)} | {_cell(default)} | {_cell(help_text)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default_text(param: click.Parameter) -> str:
+    if param.required:
+        return "needed"
+    if isinstance(param, click.Option) and isinstance(param.show_default, str):
+        return param.show_default
+    default = param.to_info_dict().get("default")
+    if default is None or callable(default) or param.multiple:
+        return ""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return f"`{default}`"
+
+
+def pages() -> dict[Path, str]:
+    """Return everything that is written from the classes, by its file."""
+    return {
+        SCHEMA: schema(),
+        SETTINGS: settings_page(SETTINGS.read_text(encoding="utf-8")),
+        COMMANDS: commands_page(),
+    }
+
+
+def main() -> None:
+    """Write everything anew that is not current."""
+    for path, text in pages().items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_text(text, path)
+            print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

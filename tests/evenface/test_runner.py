@@ -1,0 +1,61 @@
+"""The roof's command: Snakemake with our Snakefile and profile, from anywhere."""
+
+import sys
+
+from click.testing import CliRunner
+
+from evenface import places, runner
+from evenface.cli import main
+
+START = [sys.executable, "-m", "snakemake"]
+
+
+def test_what_is_not_said_has_values():
+    assert runner.command(["-n"]) == [
+        *START,
+        *("--snakefile", str(places.SNAKEFILE)),
+        *("--workflow-profile", str(places.PROFILE)),
+        *("--cores", "all", "-n"),
+    ]
+
+
+def test_what_is_said_wins():
+    for said in (["--cores", "2"], ["-c2"], ["--cores=2"], ["--executor", "slurm"]):
+        command = runner.command(said)
+        assert command[-len(said) :] == said
+        assert "all" not in command
+    assert runner.command(["-s", "mine.smk"]).count("--snakefile") == 0
+    assert "--workflow-profile" not in runner.command(["--profile=mine"])
+
+
+def test_options_that_look_alike_are_no_cores():
+    assert "all" in runner.command(["--configfile", "x.yaml"])
+    assert "all" in runner.command(["--config", "seed=1"])
+
+
+def test_the_pipeline_is_where_the_places_say():
+    assert places.SNAKEFILE.is_file()
+    assert places.DEMO_CONFIG.is_file()
+    assert (places.PROFILE / "config.yaml").is_file()
+
+
+def test_settings_say_where_values_are_from(tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("split: {train: 0.5}\n")
+    done = CliRunner().invoke(main, ["settings", "split", "--configfile", str(config)])
+    assert done.exit_code == 0, done.output
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in done.output.splitlines()}
+    assert lines["split.train"] == f"0.5 ({config})"
+    assert lines["split.stratify"] == "[hair_color, glasses] (config.yaml)"
+    assert lines["split.official"] == "keep (default)"
+
+
+def test_one_setting_can_be_asked_for():
+    done = CliRunner().invoke(main, ["settings", "gan.cfg"])
+    assert done.output == "gan.cfg  cifar  (config.yaml)\n"
+
+
+def test_an_unknown_setting_is_one_line():
+    done = CliRunner().invoke(main, ["settings", "gan.cgf"])
+    assert done.exit_code == 1
+    assert done.output.startswith("error: gan.cgf: no such setting")

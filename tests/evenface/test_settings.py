@@ -1,0 +1,260 @@
+"""Settings are checked before any work: one line that names the key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evenface import reference
+from evenface.settings import demo_config, laid_over, read
+from facekit.errors import DataError
+
+ROOT = Path(__file__).parents[2]
+
+
+def config_of(name, tmp_path):
+    """Return a preset whose data set exists."""
+    found = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    return found | ({"dataset_root": str(tmp_path)} if found.get("dataset_root") else {})
+
+
+def test_default_settings_pass():
+    assert read({}).dataset == "avatars"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
+def test_every_config_passes(name, tmp_path):
+    read(config_of(name, tmp_path))
+
+
+@pytest.mark.parametrize("path", reference.pages(), ids=lambda path: path.name)
+def test_what_is_written_from_the_classes_is_current(path):
+    """If not: `python -m evenface.reference`."""
+    assert path.read_text(encoding="utf-8") == reference.pages()[path]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
+def test_editors_find_no_fault_in_the_configs(name):
+    import json
+
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(json.loads(reference.schema()))
+    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    assert [error.message for error in validator.iter_errors(config)] == []
+
+
+def test_editors_find_what_is_misspelt():
+    import json
+
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(json.loads(reference.schema()))
+    found = [error.message for error in validator.iter_errors({"gan": {"gama": 1}, "seed": -1})]
+    assert len(found) == 2 and "gama" in found[0] + found[1]
+
+
+TABLE = {
+    "file": "labels.csv",
+    "attributes": [
+        {"name": "sex", "column": "s", "kind": "categorical", "classes": ["f", "m"]},
+        {"name": "age", "column": "a", "kind": "numeric", "min": 0, "max": 120},
+    ],
+    "derived": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("update", "expected"),
+    [
+        ({"splitt": {}}, "config: splitt: unknown key; did you mean split?"),
+        ({"gan": {"gama": 1}}, "config: gan.gama: unknown key; did you mean gamma?"),
+        ({"split": {"train": 1.5}}, "config: split.train: 1.5 is"),
+        ({"split": {"train": "most"}}, "config: split.train: 'most' is not number > 0 < 1"),
+        ({"gan": {"gamma": "little"}}, "config: gan.gamma: 'little' is not 'auto' or number >= 0"),
+        ({"gan": {"kimg": 0}}, "config: gan.kimg: 0 is"),
+        ({"gan": {"mirror": "maybe"}}, "config: gan.mirror: 'maybe' is not true or false"),
+        ({"dedup": {"tolerance": {"age": 5}}}, "config: dedup.tolerance: "),
+        ({"dedup": {"tolerance": {"glasses": 5}}}, "config: dedup.tolerance: glasses is not"),
+        ({"seed": True}, "config: seed: true is no number"),
+        ({"seed": 10**30}, "config: seed: 1000000000000000000000000000000 is not integer >= 0"),
+        ({"gan": {"lr": float("nan")}}, "config: gan.lr: nan is not 'auto' or number > 0"),
+        ({"gan": {"kimg": float("inf")}}, "config: gan.kimg: inf is not 'auto' or number > 0"),
+        ({"gan": {"batch_gpu": 5}}, "config: gan.batch_gpu: 5 does not divide batch 16"),
+        ({"gan": {"patience": 2, "metric": "none"}}, "config: gan.patience: 2 measurements, but"),
+        ({"dataset": "a\n"}, "config: dataset: 'a\\n' is not text like"),
+        ({"arms": ["real", "focal+ldam"]}, "config: arms[1]: arm 'focal+ldam': two parts change"),
+        ({"classify": {"backbone": "resnet5000"}}, "config: classify.backbone: "),
+        ({"classify": {"view": {"crop": [500, 500]}}}, "config: classify.view.crop: [500, 500] is"),
+        (
+            {"classify": {"head": {"samples": 4}}},
+            "config: classify.head.samples: 4, but no",
+        ),
+        (
+            {"classify": {"augment": {"erase": {"min_area": 0.5}}}},
+            "config: classify.augment.erase.min_area: 0.5 is more than max_area 0.33",
+        ),
+        ({"dataset": "../elsewhere"}, "config: dataset: '../elsewhere' is not text like"),
+        ({"arms": ["real", "synth@2"]}, "config: arms[1]: arm 'synth@2': expected"),
+        ({"arms": []}, "config: arms: []"),
+        ({"arms": ["weighted_sampler"]}, "config: compare.baseline: real is no arm of the run"),
+        (
+            {"arms": ["weighted_loss", "synth@1.0"], "compare": {"baseline": "weighted_loss"}},
+            "config: arms: synth@1.0 needs real",
+        ),
+        ({"gan": {"condition": []}}, "config: gan.condition: empty, but synth@1.0 needs"),
+        (
+            {"gan": {"condition": ["headwear"]}},
+            "config: tasks[0].heads: none predicts headwear (gan.condition)",
+        ),
+        ({"gan": {"condition": ["hairs"]}}, "config: gan.condition: no attribute hairs, found"),
+        ({"split": {"stratify": ["nose"]}}, "config: split.stratify: no attribute nose"),
+        ({"labels": {"attributes": ["nose"]}}, "config: labels.attributes: no attribute nose"),
+        (
+            {"labels": {"attributes": "some"}},
+            "config: labels.attributes: 'some' is not 'all' or",
+        ),
+        ({"split": {"stratify": "nose"}}, "config: split.stratify: 'nose' is not 'all' or list"),
+        (
+            {"geometries": {"gan": {"height": 48, "width": 48}}},
+            "config: geometries.gan: 48x48 is not square with a power of two",
+        ),
+        (
+            {"geometries": {"gan": {"height": 16, "width": 16}}, "gan": {"augpipe": "bgcf"}},
+            "config: gan.augpipe: bgcf needs 22 pixels",
+        ),
+        (
+            {"gan": {"channel_base": 8}},
+            "config: gan.channel_base: 8 leaves no channel at 32 pixels",
+        ),
+        (
+            {"ingest": {"adapter": "table", "table": TABLE}},
+            "config: dataset_root: null, but the adapter table needs",
+        ),
+        (
+            {"dataset_root": "x", "ingest": {"adapter": "table"}},
+            "config: ingest.table: attributes: empty",
+        ),
+        (
+            {
+                "dataset_root": "x",
+                "ingest": {
+                    "adapter": "table",
+                    "table": TABLE
+                    | {
+                        "derived": [
+                            {"name": "g", "source": "age", "bins": [60, 30], "classes": list("abc")}
+                        ]
+                    },
+                },
+            },
+            "config: ingest.table.derived[0].bins: [60.0, 30.0] do not rise",
+        ),
+        (
+            {
+                "dataset_root": "x",
+                "ingest": {
+                    "adapter": "table",
+                    "table": TABLE | {"derived": [{"name": "g", "sources": ["sex", "age"]}]},
+                },
+            },
+            "config: ingest.table.derived[0].sources: 'age' is no categorical attribute of",
+        ),
+        (
+            {
+                "dataset_root": "x",
+                "ingest": {
+                    "adapter": "table",
+                    "table": TABLE
+                    | {
+                        "derived": [
+                            {"name": "g", "source": "age", "bins": [30], "classes": list("abc")}
+                        ]
+                    },
+                },
+            },
+            "config: ingest.table.derived[0].classes: 3 for 1 edges, expected 2",
+        ),
+    ],
+)
+def test_wrong_settings_are_named_in_one_line(update, expected, tmp_path):
+    if update.get("dataset_root"):
+        update = update | {"dataset_root": str(tmp_path)}
+    with pytest.raises(DataError) as caught:
+        read(update)
+    assert str(caught.value).startswith(expected)
+    assert "\n" not in str(caught.value)
+
+
+def test_verdict_must_name_a_head():
+    tasks = demo_config()["tasks"]
+    tasks[0]["verdict"]["head"] = "nose"
+    with pytest.raises(DataError, match=r"config: tasks\[0\]\.verdict\.head: nose is no head"):
+        read({"tasks": tasks})
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("classify: {lr: 1e-3}", "classify.lr", 0.001),
+        ("seed: 1.0", "seed", 1),
+        ("seeds: ['0']", "seeds", (0,)),  # as --config 'seeds=[0]' has it
+        ("split: {train: '0.8'}", "split.train", 0.8),
+        ("gan: {mirror: 'no'}", "gan.mirror", False),
+        ("gan: {channel_base: auto, batch: auto, kimg: auto}", "gan.kimg", "auto"),
+        ("dataset_root: 'null'", "dataset_root", None),
+        ("arms: [real, synth@1]", "arms", ("real", "synth@1")),
+    ],
+)
+def test_plain_meanings_are_taken(text, key, value):
+    found = read(yaml.safe_load(text))
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert found == value and type(found) is type(value)
+
+
+def test_recall_is_a_measure():
+    tasks = demo_config()["tasks"]
+    tasks[0]["verdict"]["measure"] = "recall"
+    assert read({"tasks": tasks}).tasks[0].verdict.measure == "recall"
+
+
+def test_classes_that_yaml_turned_into_numbers_are_texts(tmp_path):
+    table = {"attributes": [{"name": "a", "column": "a", "kind": "categorical", "classes": [0, 1]}]}
+    update = {
+        "dataset_root": str(tmp_path),
+        "ingest": {"adapter": "table", "table": table},
+        "split": {"stratify": ["a"]},
+        "gan": {"condition": ["a"]},
+        "tasks": [
+            {
+                "name": "t",
+                "verdict": {"head": "a"},
+                "heads": [{"name": "a", "attributes": ["a"]}],
+            }
+        ],
+    }
+    assert read(update).adapter.class_lists() == {"a": ["0", "1"]}
+    table["attributes"][0]["classes"] = [False, True]
+    with pytest.raises(DataError, match=r'classes\[0\]: yes and no .* write \["no", "yes"\]'):
+        read(update)
+
+
+def test_laying_over_leaves_both_as_they_are():
+    base, update = {"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}}
+    assert laid_over(base, update) == {"a": {"b": 1, "c": [2]}}
+    assert base == {"a": {"b": 1, "c": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [", "not YAML"), ("- 1", "expected settings by name"), ("", "expected settings")],
+)
+def test_a_file_that_is_no_config_is_one_line(text, message, tmp_path):
+    from evenface.settings import read_config
+
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_config(path)
+    assert "\n" not in str(caught.value)
