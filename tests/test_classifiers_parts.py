@@ -26,11 +26,14 @@ from classifiers.heads import (
     split_outputs,
 )
 from classifiers.options import (
+    FiguresOptions,
     HeadOptions,
     LayerOptions,
     LossOptions,
+    SelectOptions,
     TaskOptions,
     TrainOptions,
+    VerdictOptions,
     check_backbone,
 )
 from classifiers.order import draw_order, split_batches
@@ -40,6 +43,7 @@ from classifiers.samplers.weighted import sampling_weights
 from classifiers.training import epoch_ends, resolve_precision, score
 from facedata.weights import packaged_state_dict
 from facekit.errors import DataError
+from facekit.options import words_of
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 AGE = Head("age", ("age",), "numeric", 1.0, mean=40.0, std=10.0)
@@ -329,6 +333,16 @@ def test_batches_differ_by_one_image_at_most():
 )
 def test_epochs_end_at_their_share_of_the_batches(num_batches, epochs, ends):
     assert epoch_ends(num_batches, epochs) == ends
+
+
+def test_every_measure_is_a_choice_wherever_one_is_named():
+    of_all = ["accuracy", "balanced_accuracy", "macro_f1", "weighted_f1"]
+    for cls, name, choices in (
+        (VerdictOptions, "measure", sorted([*of_all, "recall"])),
+        (SelectOptions, "measure", of_all),
+        (FiguresOptions, "threshold", ["none", *of_all]),
+    ):
+        assert words_of(cls, name)[1] == choices
 
 
 # --- Backbones

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from facekit import options as kinds
 from facekit.command_options import options
 from facekit.errors import DataError
-from facekit.options import Options, option
+from facekit.options import Options, option, with_parts
 
 FITS = ["pad", "crop"]
 
@@ -198,3 +198,24 @@ def test_what_cannot_change_a_result_is_known():
     assert kinds.changes_result(Outer.model_fields["train"])
     found = Outer().effective()
     assert "count" not in found and found["inner"] == {"p": 1.0, "low": 0.1, "high": 0.3}
+
+
+def test_a_changed_copy_is_checked_like_the_first():
+    inner = Inner()
+    assert inner.but(low=0.2) == Inner(low=0.2)
+    assert inner == Inner()
+    with pytest.raises(ValueError, match=r"low: 0\.5 is more than high 0\.3"):
+        inner.but(low=0.5)
+
+
+def test_classes_that_are_found_become_fields():
+    @with_parts([("inner", Inner), ("own", Own)])
+    class Whole(Options):
+        """Made of parts."""
+
+        kind: Annotated[str, kinds.Choice(FITS)] = option("pad", "What becomes of the rest.")
+
+    assert list(Whole.model_fields) == ["kind", "inner", "own"]
+    assert Whole.read({"inner": {"p": 0.5}}, "config").inner == Inner(p=0.5)
+    with pytest.raises(DataError, match=r"config: own\.size: 'x' is not integer"):
+        Whole.read({"own": {"size": "x"}}, "config")
