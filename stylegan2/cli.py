@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,10 @@ from stylegan2.options import (
     SynthOptions,
     TrainOptions,
 )
+
+if TYPE_CHECKING:
+    from stylegan2.checkpoint import About
+    from stylegan2.networks import Generator
 
 network_option = click.option(
     "--network", type=command.IN_FILE, required=True, help="Generator of `stylegan2 train`."
@@ -39,6 +44,15 @@ def seed_option(of: str, default: int = 0) -> Callable:
     return click.option(
         "--seed", type=command.SEED, default=default, show_default=True, help=f"Seed of {of}."
     )
+
+
+def _load(network: Path, threads: int, device: str) -> tuple["Generator", "About"]:
+    """Make this machine ready; return a generator on its device, and what its file says."""
+    from facedata import machine
+    from stylegan2 import checkpoint
+
+    machine.tune(threads)
+    return checkpoint.load_generator(network, machine.find_device(device))
 
 
 @click.group(cls=command.Group)
@@ -169,18 +183,16 @@ def metrics(
     stylegan2 metrics --network network-final.safetensors --data train.npy \\
         --num-images 10000 --seed 0 --metrics metrics.json --pairs pairs.png
     """
-    from facedata import files, machine, packed
-    from stylegan2 import checkpoint, evaluate, features, grid
+    from facedata import files, packed
+    from stylegan2 import evaluate, features, grid
 
-    machine.tune(threads)
-    where = machine.find_device(device)
-    generator, about = checkpoint.load_generator(network, where)
+    generator, about = _load(network, threads, device)
     weights = None if options.weights is None else Path(options.weights)
     result, sheet = evaluate.compare(
         generator,
         about,
         packed.read_pack(data),
-        features.load_extractor(options.extractor, weights, where),
+        features.load_extractor(options.extractor, weights, next(generator.parameters()).device),
         num_images=options.num_images,
         batch=options.batch,
         seed=seed,
@@ -233,11 +245,10 @@ def synth(
     stylegan2 synth --network network-final.safetensors --deficits deficits.csv \\
         --oversample 1.5 --trunc 0.8 --seed 0 --images synth.npy --samples samples.parquet
     """
-    from facedata import machine, tables
-    from stylegan2 import checkpoint, drawing
+    from facedata import tables
+    from stylegan2 import drawing
 
-    machine.tune(threads)
-    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    generator, about = _load(network, threads, device)
     lacking = tables.read(deficits, ["class", "name", "deficit"])
     table = drawing.write_candidates(generator, about, lacking, options, seed=seed, path=images)
     tables.write(table, samples)
@@ -269,14 +280,12 @@ def generate(
     stylegan2 generate --network network-final.safetensors --seeds 0-7,42 \\
         --class red --trunc 0.7 --grid --outdir faces
     """
-    from facedata import machine
     from facekit.errors import DataError
-    from stylegan2 import checkpoint, drawing
+    from stylegan2 import drawing
 
     if (options.seeds is None) == (projected_w is None):
         raise DataError("expected one of --seeds and --projected-w")
-    machine.tune(threads)
-    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    generator, about = _load(network, threads, device)
     if projected_w is None:
         found = drawing.of_seeds(generator, about, options)
     else:
@@ -300,11 +309,9 @@ def mix(network: Path, outdir: Path, options: MixOptions, threads: int, device: 
     stylegan2 mix --network network-final.safetensors --rows 85,100 --cols 55,821 \\
         --styles 0-3 --class red --col-class black --outdir mixed
     """
-    from facedata import machine
-    from stylegan2 import checkpoint, drawing
+    from stylegan2 import drawing
 
-    machine.tune(threads)
-    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    generator, about = _load(network, threads, device)
     drawing.write_mixed(drawing.mix(generator, about, options), outdir)
 
 
@@ -343,14 +350,12 @@ def interpolate(
     stylegan2 interpolate --network network-final.safetensors --seeds 0-5 \\
         --class red --trunc 0.7 --video loop.gif
     """
-    from facedata import machine
-    from stylegan2 import checkpoint, drawing
+    from stylegan2 import drawing
     from stylegan2 import video as moving
 
     moving.check_path(video)
     keyframes = drawing.keyframes(options.seeds, class_names)
-    machine.tune(threads)
-    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    generator, about = _load(network, threads, device)
     moving.write(drawing.interpolate(generator, about, keyframes, options), video, options.fps)
 
 
@@ -395,14 +400,12 @@ def project(
     stylegan2 project --network network-final.safetensors --target photo.jpg \\
         --class red --outdir projected
     """
-    from facedata import machine
-    from stylegan2 import checkpoint, projecting
+    from stylegan2 import projecting
     from stylegan2 import video as moving
 
     if video is not None:
         moving.check_path(video)
-    machine.tune(threads)
-    generator, about = checkpoint.load_generator(network, machine.find_device(device))
+    generator, about = _load(network, threads, device)
     found = projecting.find(generator, about, target, options, seed=seed, vgg=vgg)
     projecting.write(found, outdir)
     if video is not None:
@@ -537,30 +540,11 @@ def doctor(rebuild: bool, times: bool, threads: int, device: str) -> None:
     stylegan2 doctor
     stylegan2 doctor --rebuild --no-times
     """
-    import sys
-
-    from rich.console import Console
-
     from facedata import machine
     from stylegan2 import doctor
 
     machine.tune(threads)
-    devices = doctor.devices(device)
-    # In a file or pipe each row stays on one line.
-    width = None if sys.stdout.isatty() else 1000
-    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
-    console.print(doctor.surroundings())
-    console.print(doctor.device_table(devices, times))
-    kinds = dict.fromkeys(each.type for each in devices)
-    builds = {kind: doctor.prepare(kind, rebuild) for kind in kinds}
-    console.print(doctor.build_table(list(builds.values())))
-    findings = [
-        finding
-        for each in devices
-        for finding in doctor.examine(each, builds[each.type].is_usable, times)
-    ]
-    console.print(doctor.finding_table(findings))
-    doctor.check(findings)
+    doctor.report(doctor.devices(device), rebuild, times)
 
 
 if __name__ == "__main__":

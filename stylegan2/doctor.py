@@ -3,11 +3,13 @@
 import math
 import platform
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from rich.table import Column, Table
 from torch import Tensor
 from torch.utils import benchmark
@@ -352,3 +354,31 @@ def check(findings: Sequence[Finding]) -> None:
             f"compiled operators compute something else: {named}; up to {LIMIT:.0e} is rounding."
             f" Set {build.SWITCH_VARIABLE}=composed, and report this with all that is above"
         )
+
+
+def report(found: Sequence[torch.device], rebuild: bool, use_times: bool) -> None:
+    """Print what devices run on, and how the compiled operators do there.
+
+    Args:
+        found: the devices.
+        rebuild: compile again, also what failed before.
+        use_times: time what there is.
+
+    Raises:
+        DataError: results that differ.
+    """
+    # In a file or pipe each row stays on one line.
+    width = None if sys.stdout.isatty() else 1000
+    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+    console.print(surroundings())
+    console.print(device_table(found, use_times))
+    kinds = dict.fromkeys(each.type for each in found)
+    builds = {kind: prepare(kind, rebuild) for kind in kinds}
+    console.print(build_table(list(builds.values())))
+    findings = [
+        finding
+        for each in found
+        for finding in examine(each, builds[each.type].is_usable, use_times)
+    ]
+    console.print(finding_table(findings))
+    check(findings)

@@ -91,8 +91,9 @@ class TrainOptions(Options):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.batch != AUTO and self.batch_gpu != AUTO and self.batch % self.batch_gpu:
-            raise ValueError(f"batch_gpu: {self.batch_gpu} does not divide batch {self.batch}")
+        batch, own = self.batch, self.batch_gpu
+        if isinstance(batch, int) and isinstance(own, int) and batch % own:
+            raise ValueError(f"batch_gpu: {own} does not divide batch {batch}")
         if self.metric is None and self.patience:
             raise ValueError(f"patience: {self.patience} measurements, but metric is none")
         if self.metric is None and self.network == "best":

@@ -72,6 +72,7 @@ def make_measure(
     pack: Pack, options: TrainOptions, seed: int, cache: Path, device: torch.device
 ) -> Measure:
     """Return what measures a run's snapshots by the figure that its options name."""
+    assert options.metric is not None
     return SNAPSHOT_METRICS[options.metric](pack, options.metric_images, seed, cache, device)
 
 

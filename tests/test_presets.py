@@ -5,6 +5,7 @@ from conftest import GOLDEN_DIR
 
 from facekit.errors import DataError
 from stylegan2 import presets
+from stylegan2.options import TrainOptions
 
 
 def test_presets_are_the_reference_configurations():
@@ -104,3 +105,19 @@ def test_group_divides_the_round():
 def test_what_cannot_be_is_refused(name, num_gpus, overrides, text):
     with pytest.raises(DataError, match=text):
         presets.resolve(name, 64, num_gpus, **overrides)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"batch": 8, "batch_gpu": 3}, "gan: batch_gpu: 3 does not divide batch 8"),
+        ({"patience": 2}, "gan: patience: 2 measurements, but metric is none"),
+        ({"lr": float("nan")}, "gan: lr: nan is not 'auto' or number > 0"),
+        ({"augpipe": "abc"}, "gan: augpipe: 'abc' is not one of blit, geom"),
+        ({"target": 2}, "gan: target: 2 is not number >= -1 <= 1"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(values, text):
+    with pytest.raises(DataError) as caught:
+        TrainOptions.read(values, "gan")
+    assert str(caught.value).startswith(text)
