@@ -27,7 +27,7 @@ fast: .venv/installed
 
 dag: .venv/installed
 	mkdir -p results
-	snakemake --rulegraph dot --quiet | python -m facedata.draw results/dag.svg
+	snakemake --rulegraph dot --quiet | python -m evenface.dag results/dag.svg
 
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -34,11 +34,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from classifiers import augment, backbones, training
-from classifiers.heads import Head
+from classifiers.images import augment
+from classifiers.models import backbones
+from classifiers.models.heads import Head
 from classifiers.options import TrainOptions
-from facedata import avatars, machine
-from facedata.workers import num_cores
+from classifiers.train import loop
+from facedata.ingest import avatars
+from facekit.compute import machine
+from facekit.compute.workers import num_cores
 
 OPTIONS = TrainOptions()
 HEIGHT, WIDTH = 128, 96
@@ -128,9 +131,9 @@ def measure_ours(work: Work) -> Rates:
     )
     view = augment.View.of(options.view, HEIGHT, WIDTH)
     model = backbones.build_classifier(work.backbone, "none", HEADS, view, 0, options.head)
-    run = training.Training(
+    run = loop.Training(
         model,
-        training.Examples.of(images, labels, HEADS),
+        loop.Examples.of(images, labels, HEADS),
         {head.name: options.loss for head in HEADS},
         len(images),
         options,

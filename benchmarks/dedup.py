@@ -26,7 +26,8 @@ from dirty import duplicate_rows
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from facedata import command, hamming, tables
+from facedata.duplicates import hamming
+from facekit import commands, tables
 
 CONFIG = Path(__file__).parents[1] / "config/aaf.yaml"
 SIZES = (100_000, 1_000_000)
@@ -166,9 +167,9 @@ def compare(faces: Path, truth: Path | None, cores: int) -> None:
 
 
 @click.command()
-@click.option("--faces", type=command.IN_DIR, help="Folder with labels.csv and images/.")
-@click.option("--truth", type=command.IN_DIR, help="The same with truth.csv of planted copies.")
-@click.option("--cores", type=command.NUM_WORKERS, default=2, show_default=True)
+@click.option("--faces", type=commands.IN_DIR, help="Folder with labels.csv and images/.")
+@click.option("--truth", type=commands.IN_DIR, help="The same with truth.csv of planted copies.")
+@click.option("--cores", type=commands.NUM_WORKERS, default=2, show_default=True)
 def main(faces: Path | None, truth: Path | None, cores: int) -> None:
     """Measure the search for near hashes; with --faces also whole runs, beside imagededup."""
     measure_hashes(cores)

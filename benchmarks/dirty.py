@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from facedata import command, tables
+from facekit import commands, tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results/aaf_dirty")
@@ -104,8 +104,8 @@ def label_rows(
 
 
 @click.command()
-@click.argument("data", type=command.IN_DIR)
-@click.option("--cores", type=command.NUM_WORKERS, default=2, show_default=True)
+@click.argument("data", type=commands.IN_DIR)
+@click.option("--cores", type=commands.NUM_WORKERS, default=2, show_default=True)
 def main(data: Path, cores: int) -> None:
     """Run the pipeline on DATA (a folder with labels.csv and truth.csv) and print the table."""
     run_pipeline(data, cores)

@@ -25,14 +25,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from facedata import machine
-from facedata.packed import Pack
-from facedata.workers import num_cores
-from stylegan2 import presets, reporting, sampling, training
+from facedata.packs.storage import Pack
+from facekit.compute import machine
+from facekit.compute.workers import num_cores
+from stylegan2.draw import sampling
+from stylegan2.models import presets
 from stylegan2.ops import native
 from stylegan2.ops.convolve import quick_convolutions
 from stylegan2.options import TrainOptions
-from stylegan2.plan import Plan
+from stylegan2.train import loop, reporting
+from stylegan2.train.plan import Plan
 
 CONFIGURATIONS = {32: (2048, 128), 64: (4096, 128), 128: (8192, 256)}  # channel base, channel max
 BATCH = 16
@@ -61,14 +63,14 @@ def peak(repeats: int) -> float:
 
 def build(
     preset: presets.Preset, resolution: int, device: torch.device, precision: str = "auto"
-) -> training.Training:
+) -> loop.Training:
     """Return a run on images of noise."""
     options = TrainOptions(aug="fixed", p=P, precision=precision)
     shape = [64, resolution, resolution, 3]
     images = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
     box = (0, 0, resolution, resolution)
     pack = Pack(images, pd.DataFrame({"class": np.zeros(64, int)}), [], [], box)
-    return training.Training(pack, Plan(options, preset, seed=0), device)
+    return loop.Training(pack, Plan(options, preset, seed=0), device)
 
 
 class Convolutions(TorchDispatchMode):
@@ -87,29 +89,29 @@ class Convolutions(TorchDispatchMode):
         return out
 
 
-def steps(run: training.Training) -> dict[str, Callable[[], object]]:
+def steps(run: loop.Training) -> dict[str, Callable[[], object]]:
     """Return what is measured: generating one batch, and the steps of an iteration."""
     seeds = np.arange(run.options.preset.batch)
-    batch = training.draw_batch(run)
+    batch = loop.draw_batch(run)
     return {
         "generate": lambda: list(sampling.images(run.G_ema, seeds, None, batch=len(seeds))),
         **{each.name: functools.partial(step, run, each, batch) for each in run.phases},
-        "rest": lambda: (training.draw_batch(run), training.average(run)),
+        "rest": lambda: (loop.draw_batch(run), loop.average(run)),
     }
 
 
-def step(run: training.Training, phase: training.Phase, batch: training.Batch) -> None:
+def step(run: loop.Training, phase: loop.Phase, batch: loop.Batch) -> None:
     """Take a step as the training loop does."""
     with quick_convolutions():
-        training.step(run, phase, batch)
+        loop.step(run, phase, batch)
 
 
-def of_an_iteration(run: training.Training, each: dict[str, float]) -> float:
+def of_an_iteration(run: loop.Training, each: dict[str, float]) -> float:
     """Return what an iteration takes on average, of what its steps take."""
     return each["rest"] + sum(each[phase.name] / phase.interval for phase in run.phases)
 
 
-def measure(run: training.Training, repeats: int) -> dict[str, float]:
+def measure(run: loop.Training, repeats: int) -> dict[str, float]:
     """Return images a second of generation and training, and seconds of each step."""
     size = run.options.preset.batch
     taken = {name: seconds(each, repeats) for name, each in steps(run).items()}
@@ -120,7 +122,7 @@ def measure(run: training.Training, repeats: int) -> dict[str, float]:
     }
 
 
-def convolutions(run: training.Training) -> tuple[float, float]:
+def convolutions(run: loop.Training) -> tuple[float, float]:
     """Return GFLOP of the convolutions of an image, generated and trained with."""
     done = {}
     for name, each in steps(run).items():

@@ -11,10 +11,10 @@ import click
 import torch
 from gan_cpu import build, measure
 
-from facedata import machine
-from facedata.build import BuildError, load
+from facekit.compute import machine
+from facekit.compute.build import BuildError, load
 from facekit.errors import DataError
-from stylegan2 import presets
+from stylegan2.models import presets
 from stylegan2.ops import native
 
 PUBLISHED = "12.8 to 13.7 sec/kimg at 128 px on one V100, says the original"

@@ -26,8 +26,8 @@ import numpy as np
 import yaml
 from PIL import Image, ImageDraw, ImageFilter
 
-from facedata.adapters.celeba import CELEBA_ATTRIBUTES
-from facedata.workers import num_cores, ordered_map
+from facedata.ingest.adapters.celeba import CELEBA_ATTRIBUTES
+from facekit.compute.workers import num_cores, ordered_map
 
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 178, 218

@@ -21,8 +21,9 @@ import click
 import numpy as np
 import pandas as pd
 
-from facedata import files, split, tables
 from facedata.options import Stratify
+from facedata.splits import split
+from facekit import files, tables
 
 FOLDS = 5
 NUM_PEOPLE = 10_177

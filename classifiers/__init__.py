@@ -19,21 +19,19 @@ from typing import Any
 
 # By name, the module that it comes from.
 _OFFERED = {
-    "CompareOptions": "options",
     "CrossvalOptions": "options",
     "EvaluateOptions": "options",
     "FiguresOptions": "options",
     "FilterOptions": "options",
     "PredictOptions": "options",
-    "compare_files": "compare",
-    "evaluate_mean": "ensemble",
-    "evaluate_models": "ensemble",
-    "export_model": "export",
-    "filter_candidates": "filter",
-    "load_classifier": "checkpoint",
-    "predict_files": "predict",
-    "predict_out_of_fold": "crossval",
-    "save_classifier": "checkpoint",
+    "evaluate_mean": "predict.ensemble",
+    "evaluate_models": "predict.ensemble",
+    "export_model": "models.export",
+    "filter_candidates": "evaluate.filter",
+    "load_classifier": "models.checkpoint",
+    "predict_files": "predict.predict",
+    "predict_out_of_fold": "train.crossval",
+    "save_classifier": "models.checkpoint",
 }
 
 __all__ = list(_OFFERED)

@@ -19,14 +19,22 @@ from classifiers.options import (
     VerdictOptions,
     check_backbone,
 )
-from facedata import command
-from facedata.command import DEVICE, IN_FILE, JSON, NUM_WORKERS, OUT_DIR, OUT_FILE, SEED, options
-from facekit import command_options
+from facekit import command_options, commands
+from facekit.commands import (
+    DEVICE,
+    IN_FILE,
+    JSON,
+    NUM_WORKERS,
+    OUT_DIR,
+    OUT_FILE,
+    SEED,
+    options,
+)
 
 log = logging.getLogger(__name__)
 
 
-@click.group(cls=command.Group)
+@click.group(cls=commands.Group)
 @click.version_option(package_name="evenface")
 def main() -> None:
     """Train, evaluate and compare attribute classifiers."""
@@ -62,7 +70,7 @@ COMPUTE = options(
 @click.option("--seed", type=SEED, required=True, help="Of weights, order and augmentation.")
 @click.option("--allow-changes", is_flag=True, help="Go on although options differ.")
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: model, history, predictions.")
-@command.recorded("outdir", name="run.json")
+@commands.recorded("outdir", name="run.json")
 def train(
     images: Path,
     curated: Path,
@@ -102,10 +110,11 @@ def train(
         --loss '{"focal": {"gamma": 3}}' --epochs 8 --threads 2 --seed 0 \\
         --outdir focal/seed0
     """
-    from classifiers import fit, sets, training
     from classifiers.arms import read_arm
-    from classifiers.data import read_geometry
-    from facedata import distributed, machine
+    from classifiers.images import sets
+    from classifiers.images.data import read_geometry
+    from classifiers.train import fit, loop
+    from facekit.compute import distributed, machine
 
     machine.tune(threads)
     with distributed.joined(machine.find_device(device)) as (group, own_device):
@@ -114,7 +123,7 @@ def train(
         the_arm, size = read_arm(arm), read_geometry(geometry)
         check_backbone(options.backbone)
         options.view.check(size.height, size.width)
-        losses = training.losses_of(options, task.heads, the_arm)
+        losses = loop.losses_of(options, task.heads, the_arm)
         options = options.but(sampler=the_arm.sampler(options.sampler))
         paths = sets.Paths(images, curated, splits, synth_images, synth_samples, deficits)
         data = sets.read_sets(paths, task.heads, the_arm, size, fold)
@@ -137,7 +146,7 @@ def train(
 @click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
 @COMPUTE
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, tables, figures.")
-@command.recorded("outdir", name="metrics.run.json")
+@commands.recorded("outdir", name="metrics.run.json")
 def evaluate(
     model: tuple[Path, ...],
     images: Path,
@@ -162,8 +171,8 @@ def evaluate(
         --tta flip --threshold macro_f1 --small-group 20 --confidence 0.95 \\
         --num-bootstrap 1000 --seed 0 --threads 2 --outdir both
     """
-    from classifiers import ensemble
-    from facedata import machine
+    from classifiers.predict import ensemble
+    from facekit.compute import machine
 
     machine.tune(threads)
     the_device = machine.find_device(device)
@@ -185,7 +194,7 @@ def evaluate(
 @command_options.options(FiguresOptions)
 @click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
 @click.option("--outdir", type=OUT_DIR, required=True, help="Output: metrics, tables, figures.")
-@command.recorded("outdir", name="run.json")
+@commands.recorded("outdir", name="run.json")
 def ensemble(
     predictions: tuple[Path, ...],
     val_predictions: tuple[Path, ...],
@@ -208,7 +217,7 @@ def ensemble(
         --threshold macro_f1 --small-group 20 --confidence 0.95 \\
         --num-bootstrap 1000 --seed 0 --outdir both
     """
-    from classifiers import ensemble
+    from classifiers.predict import ensemble
 
     found = ensemble.evaluate_mean(predictions, val_predictions, curated, task.heads, options, seed)
     found.write(outdir)
@@ -225,7 +234,7 @@ def ensemble(
 @command_options.options(FilterOptions)
 @COMPUTE
 @click.option("--samples", type=OUT_FILE, required=True, help="Output: candidates, accepted, why.")
-@command.recorded("samples")
+@commands.recorded("samples")
 def filter(
     teacher: Path,
     candidates: Path,
@@ -248,8 +257,9 @@ def filter(
         --splits splits.parquet --deficits deficits.csv --min-probability 0.5 \\
         --max-similarity 0.5 --batch 256 --threads 2 --samples samples.parquet
     """
-    from classifiers import filter
-    from facedata import machine, tables
+    from classifiers.evaluate import filter
+    from facekit import tables
+    from facekit.compute import machine
 
     machine.tune(threads)
     paths = filter.Paths(teacher, candidates, images, train_images, curated, splits, deficits)
@@ -263,7 +273,7 @@ def filter(
 @COMPUTE
 @click.option("--seed", type=SEED, required=True, help="Of weights, order and augmentation.")
 @click.option("--predictions", type=OUT_FILE, required=True, help="Output: out-of-fold.")
-@command.recorded("predictions")
+@commands.recorded("predictions")
 def crossval(
     images: Path,
     screened: Path,
@@ -282,8 +292,9 @@ def crossval(
         --batch 64 --lr 0.0015 --weight-decay 0.05 --label-smoothing 0.05 \\
         --precision auto --threads 2 --seed 0 --predictions out_of_fold.parquet
     """
-    from classifiers import crossval
-    from facedata import machine, tables
+    from classifiers.train import crossval
+    from facekit import tables
+    from facekit.compute import machine
 
     machine.tune(threads)
     the_device = machine.find_device(device)
@@ -305,7 +316,7 @@ def crossval(
 @click.option("--csv", "csv_path", type=OUT_FILE, required=True, help="Output: a row an arm.")
 @click.option("--svg", "svg_path", type=OUT_FILE, required=True, help="Output: the figure.")
 @click.option("--verdict", type=OUT_FILE, required=True, help="Output: one sentence.")
-@command.recorded("json_path")
+@commands.recorded("json_path")
 def compare(
     curated: Path,
     predictions: tuple[Path, ...],
@@ -330,8 +341,8 @@ def compare(
         --num-bootstrap 1000 --seed 0 --json hair.json --csv hair.csv \\
         --svg hair.svg --verdict hair.txt
     """
-    from classifiers import compare
-    from facedata import files, tables
+    from evenface.experiment import compare
+    from facekit import files, tables
 
     found = compare.compare_files(
         predictions, curated, task, heads.heads, judged.head, judged.measure, options, seed
@@ -355,9 +366,9 @@ def compare(
 @click.option("--out", type=OUT_FILE, required=True, help="Output: .csv, .parquet or text.")
 @click.option("--sheet", type=OUT_FILE, help="Output: a picture of the first faces with text.")
 @command_options.options(PredictOptions)
-@command.ALL_THREADS
+@commands.ALL_THREADS
 @DEVICE
-@command.recorded("out")
+@commands.recorded("out")
 def predict(
     model: tuple[Path, ...],
     images: str,
@@ -376,8 +387,9 @@ def predict(
     classifiers predict --model model.safetensors --images photos --align \\
         --tta flip --out predictions.csv --sheet sheet.png
     """
-    from classifiers import labelled_faces, predict
-    from facedata import machine
+    from classifiers.images import labelled_faces
+    from classifiers.predict import predict
+    from facekit.compute import machine
 
     machine.tune(threads)
     num_shown = labelled_faces.MAX_SHOWN if sheet else 0
@@ -396,7 +408,7 @@ def predict(
     show_default="beside --out, .md",
     help="Output: model card, with what lies beside the model (run.json, metrics.json).",
 )
-@command.recorded("out")
+@commands.recorded("out")
 def export(model: Path, out: Path, card: Path | None) -> None:
     """Write a classifier as ONNX, checked against the original, and its model card.
 
@@ -406,6 +418,6 @@ def export(model: Path, out: Path, card: Path | None) -> None:
     \b
     classifiers export --model model.safetensors --out model.onnx
     """
-    from classifiers import export
+    from classifiers.models import export
 
     export.export_model(model, out, card or out.with_suffix(".md"))

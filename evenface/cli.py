@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from facedata import command
+from facekit import commands
 
 
-@click.group(cls=command.Group)
+@click.group(cls=commands.Group)
 @click.version_option(package_name="evenface")
 def main() -> None:
     """Tell whether synthetic faces of rare classes make a classifier better, and by how much."""
@@ -44,7 +44,7 @@ def run(arguments: tuple[str, ...]) -> None:
 @click.option(
     "--configfile",
     "paths",
-    type=command.IN_FILE,
+    type=commands.IN_FILE,
     multiple=True,
     help="Config that is laid over the demo's; several are laid over each other in this order.",
 )

@@ -28,9 +28,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("facekit", "facedata", "stylegan2", "classifiers", "evenface")
 # What changes no result: how a run is called, shown and recorded.
 WITHOUT_EFFECT = {
-    *("facekit.command", "facekit.command_options", "facekit.commands", "facekit.errors"),
-    *("facekit.options", "facekit.progress", "facekit.registry", "facekit.runs"),
-    *("facekit.showing", "facedata.command", "facedata.progress", "facedata.runs"),
+    *("facekit.command_options", "facekit.commands", "facekit.errors", "facekit.options"),
+    *("facekit.progress", "facekit.registry", "facekit.runs", "facekit.showing"),
 }
 REGISTRY = "facekit.registry"
 LOGGERS, LEVELS = {"log", "logger"}, {"debug", "info", "warning", "error", "exception"}

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from evenface.places import PIPELINE
 from evenface.settings import Settings, demo_config
-from facedata.files import write_text
+from facekit.files import write_text
 from facekit.options import Options, about, items_of, options_of, words_of
 
 SCHEMA = PIPELINE / "config/schema.json"

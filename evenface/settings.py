@@ -15,9 +15,9 @@ from classifiers.arms import ArmName, is_synthetic
 from classifiers.options import TrainOptions, check_backbone
 from evenface.places import DEMO_CONFIG
 from facedata import options as facedata_options
-from facedata.adapters import ADAPTERS, Adapter
+from facedata.ingest.adapters import ADAPTERS, Adapter
+from facedata.ingest.reserved import check_names
 from facedata.options import Geometry
-from facedata.reserved import check_names
 from facekit import options as kinds
 from facekit.errors import DataError
 from facekit.options import Options, option, shown

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from facedata import adapters, command
+from facedata.ingest import adapters
 from facedata.options import (
     CurateCommandOptions,
     DedupOptions,
@@ -18,10 +18,11 @@ from facedata.options import (
     ScreenOptions,
     SplitOptions,
 )
+from facekit import commands
 from facekit.command_options import options
 
 
-@click.group(cls=command.Group)
+@click.group(cls=commands.Group)
 @click.version_option(package_name="evenface")
 def main() -> None:
     """Explore, clean, split and pack face thumbnails."""
@@ -29,12 +30,12 @@ def main() -> None:
 
 def in_file(flag: str, help: str, *names: str, required: bool = True) -> Callable:
     """Return an option for a file to read."""
-    return click.option(flag, *names, type=command.IN_FILE, required=required, help=help)
+    return click.option(flag, *names, type=commands.IN_FILE, required=required, help=help)
 
 
 def out_file(flag: str, help: str, *names: str) -> Callable:
     """Return an option for a file to write."""
-    return click.option(flag, *names, type=command.OUT_FILE, required=True, help=f"Output: {help}")
+    return click.option(flag, *names, type=commands.OUT_FILE, required=True, help=f"Output: {help}")
 
 
 INDEX = in_file("--index", "One row an image.")
@@ -54,14 +55,14 @@ SPLITS = in_file("--splits", "Split of each image.")
 PACK = in_file("--pack", "Pack of the train split (.npy).")
 DERIVED = click.option(
     "--derived",
-    type=command.JSON,
+    type=commands.JSON,
     default="[]",
     help="Attributes made of others (by bins or jointly): they follow their sources.",
 )
 DATASET = click.option("--dataset", required=True, help="Name of the data set, for the title.")
-SEED = click.option("--seed", type=command.SEED, required=True, help="Seed of all that is drawn.")
+SEED = click.option("--seed", type=commands.SEED, required=True, help="Seed of all that is drawn.")
 WORKERS = click.option(
-    "--workers", type=command.NUM_WORKERS, required=True, help="Processes or threads."
+    "--workers", type=commands.NUM_WORKERS, required=True, help="Processes or threads."
 )
 
 
@@ -69,10 +70,10 @@ WORKERS = click.option(
 @click.option(
     "--adapter", type=click.Choice(list(adapters.ADAPTERS)), required=True, help="Layout."
 )
-@click.option("--root", type=command.OUT_DIR, required=True, help="Folder of the data set.")
+@click.option("--root", type=commands.OUT_DIR, required=True, help="Folder of the data set.")
 @click.option(
     "--settings",
-    type=command.JSON,
+    type=commands.JSON,
     default="{}",
     help="Settings of the adapter, as an object; what it lacks has its default.",
 )
@@ -80,7 +81,7 @@ WORKERS = click.option(
 @out_file("--index", "one row an image.")
 @out_file("--rejected", "what is not in it.")
 @out_file("--notes", "values repaired.")
-@command.recorded("index")
+@commands.recorded("index")
 def ingest(
     adapter: str,
     root: Path,
@@ -97,9 +98,10 @@ def ingest(
         --settings '{"attribute": "hair_color", "classes": ["red", "brown"]}' \\
         --seed 0 --index index.parquet --rejected rejected.csv --notes notes.csv
     """
-    from facedata import ingest, tables
+    from facedata.ingest import dataset
+    from facekit import tables
 
-    found = ingest.ingest(adapter, root, settings, seed)
+    found = dataset.ingest(adapter, root, settings, seed)
     tables.write(found.rejected, rejected)
     tables.write(found.notes, notes)
     tables.write(found.index, index)
@@ -107,12 +109,12 @@ def ingest(
 
 @main.command()
 @INDEX
-@click.option("--root", type=command.IN_DIR, required=True, help="Folder of the data set.")
+@click.option("--root", type=commands.IN_DIR, required=True, help="Folder of the data set.")
 @options(InspectOptions)
 @WORKERS
 @out_file("--inspection", "facts of each.")
-@click.option("--images", type=command.OUT_DIR, required=True, help="Output: packed thumbnails.")
-@command.recorded("inspection")
+@click.option("--images", type=commands.OUT_DIR, required=True, help="Output: packed thumbnails.")
+@commands.recorded("inspection")
 def inspect(
     index: Path, root: Path, options: InspectOptions, workers: int, inspection: Path, images: Path
 ) -> None:
@@ -123,9 +125,10 @@ def inspect(
         --geometries '{"classifier": {"height": 128, "width": 128, "fit": "pad"}}' \\
         --inspection inspection.parquet --images images
     """
-    from facedata import columns, inspect
+    from facedata.inspection import inspect
+    from facekit import arrow
 
-    table = columns.read(index, ["image_id", "path"])
+    table = arrow.read(index, ["image_id", "path"])
     inspect.inspect(table, root, options.geometries, workers, images, inspection)
 
 
@@ -133,10 +136,10 @@ def inspect(
 @INSPECTION
 @IMAGES
 @options(FacesOptions)
-@click.option("--threads", type=command.NUM_WORKERS, required=True, help="Threads on the CPU.")
-@command.DEVICE
+@click.option("--threads", type=commands.NUM_WORKERS, required=True, help="Threads on the CPU.")
+@commands.DEVICE
 @out_file("--faces", "face of each image.")
-@command.recorded("faces")
+@commands.recorded("faces")
 def faces(
     inspection: Path, images: Path, options: FacesOptions, threads: int, device: str, faces: Path
 ) -> None:
@@ -147,13 +150,15 @@ def faces(
         --min-probability 0.9 --min-face-share 0.33 --several-probability 0.97 \\
         --several-share 0.5 --batch 32 --threads 2 --faces faces.parquet
     """
-    from facedata import faces as detection
-    from facedata import machine, packed, tables
+    from facedata.inspection import faces as detection
+    from facedata.packs import storage
+    from facekit import tables
+    from facekit.compute import machine
 
     machine.tune(threads)
     table = tables.read(inspection, ["image_id", "row"]).dropna(subset="row")
     found = detection.detect_faces(
-        packed.read_images(images),
+        storage.read_images(images),
         table["row"].to_numpy(dtype="int64"),
         options,
         machine.find_device(device),
@@ -170,7 +175,7 @@ def faces(
 @DERIVED
 @WORKERS
 @out_file("--duplicates", "pairs.")
-@command.recorded("duplicates")
+@commands.recorded("duplicates")
 def dedup(
     index: Path,
     inspection: Path,
@@ -187,7 +192,8 @@ def dedup(
         --thumbs images/thumbs.npy --max-distance 12 --max-difference 0.2 \\
         --tolerance '{"age": 5}' --workers 8 --duplicates duplicates.parquet
     """
-    from facedata import arrays, dedup, tables
+    from facedata.duplicates import dedup
+    from facekit import arrays, tables
 
     table = tables.read(index, ["image_id"])
     hashes = ["image_id", "row", "pixel_hash", "phash", "phash_mirror"]
@@ -208,7 +214,7 @@ def dedup(
 @DERIVED
 @SEED
 @out_file("--screened", "what passes.")
-@command.recorded("screened")
+@commands.recorded("screened")
 def screen(
     index: Path,
     rejected: Path,
@@ -230,7 +236,9 @@ def screen(
         --stratify '["hair_color"]' --balance joint --folds 5 --seed 0 \\
         --screened screened.parquet
     """
-    from facedata import curate, split, tables
+    from facedata.curation import curate
+    from facedata.splits import split
+    from facekit import tables
 
     found = curate.read_findings(index, rejected, inspection, faces, duplicates)
     table = curate.screen(found, options, derived)
@@ -251,7 +259,7 @@ def screen(
 @out_file("--curated", "what stays.")
 @out_file("--dropped", "the rest, and why.")
 @out_file("--decisions", "one row each.")
-@command.recorded("curated")
+@commands.recorded("curated")
 def curate(
     index: Path,
     rejected: Path,
@@ -277,7 +285,8 @@ def curate(
         --max-score 0.2 --curation curation.csv --curated curated.parquet \\
         --dropped dropped.csv --decisions decisions.parquet
     """
-    from facedata import curate, tables
+    from facedata.curation import curate
+    from facekit import tables
 
     found = curate.read_findings(index, rejected, inspection, faces, duplicates, issues)
     review = curate.Review()
@@ -298,7 +307,7 @@ def curate(
 @SEED
 @out_file("--splits", "split and fold.")
 @out_file("--check", "shares and tests.")
-@command.recorded("splits")
+@commands.recorded("splits")
 def split(
     curated: Path, inspection: Path, options: SplitOptions, seed: int, splits: Path, check: Path
 ) -> None:
@@ -309,7 +318,8 @@ def split(
         --train 0.7 --stratify '["hair_color"]' --balance joint --official keep \\
         --folds 5 --seed 0 --splits splits.parquet --check split_check.json
     """
-    from facedata import files, split, tables
+    from facedata.splits import split
+    from facekit import files, tables
 
     table = tables.read(curated, ["image_id", "group", "official_split", "cluster"])
     facts = tables.read(inspection, ["image_id", "pixel_hash"])
@@ -330,8 +340,8 @@ def split(
 @in_file("--dropped", "The others, and why.")
 @DERIVED
 @IMAGES
-@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: a folder.")
-@command.recorded("outdir", "run.json")
+@click.option("--outdir", type=commands.OUT_DIR, required=True, help="Output: a folder.")
+@commands.recorded("outdir", "run.json")
 def eda(
     index: Path,
     inspection: Path,
@@ -352,7 +362,9 @@ def eda(
         --curated curated.parquet --splits splits.parquet --dropped dropped.csv \\
         --images images/classifier.npy --outdir eda
     """
-    from facedata import eda, packed, tables
+    from facedata.explore import eda
+    from facedata.packs import storage
+    from facekit import tables
 
     table = tables.read(index, ["image_id"])
     facts = tables.read(inspection, ["image_id", "row", "width", "height", *eda.MEASURES])
@@ -367,7 +379,7 @@ def eda(
         curated=kept,
         split=tables.rows_of(assigned, kept["image_id"], splits)["split"],
         dropped=tables.read(dropped, ["image_id", "table_row", "reason"]),
-        images=packed.read_images(images),
+        images=storage.read_images(images),
         joint=[item["name"] for item in derived if "sources" in item],
     )
     eda.explore(data, outdir)
@@ -383,7 +395,7 @@ def eda(
 )
 @options(PackOptions)
 @out_file("--pack", "the pack (.npy).")
-@command.recorded("pack")
+@commands.recorded("pack")
 def pack(
     curated: Path,
     splits: Path,
@@ -400,8 +412,10 @@ def pack(
         --inspection inspection.parquet --images images/gan.npy --split train \\
         --condition '["hair_color"]' --pack train.npy
     """
-    from facedata import geometry, packed, tables
-    from facedata import pack as packing
+    from facedata.packs import storage
+    from facedata.packs import subset as packing
+    from facekit import tables
+    from facekit.pictures import geometry
 
     table = tables.read(curated, ["image_id", "row"])
     boxes = geometry.box_columns(images.stem)
@@ -410,7 +424,7 @@ def pack(
     assigned = tables.rows_of(tables.read(splits, ["image_id", "split"]), table["image_id"], splits)
     packing.pack_split(
         pack,
-        packed.read_images(images),
+        storage.read_images(images),
         table,
         assigned,
         facts[boxes].to_numpy(dtype="int64"),
@@ -422,23 +436,23 @@ def pack(
 @main.command()
 @PACK
 @out_file("--zip", "the archive.", "archive")
-@command.recorded("archive")
+@commands.recorded("archive")
 def export_zip(pack: Path, archive: Path) -> None:
     """Write a pack as the ZIP archive that other StyleGAN tools train on.
 
     \b
     facedata export-zip --pack train.npy --zip train.zip
     """
-    from facedata import export_zip, packed
+    from facedata.packs import export_zip, storage
 
-    export_zip.export_zip(packed.read_pack(pack), archive)
+    export_zip.export_zip(storage.read_pack(pack), archive)
 
 
 @main.command()
 @PACK
 @options(DeficitsOptions)
 @out_file("--deficits", "one row a class.")
-@command.recorded("deficits")
+@commands.recorded("deficits")
 def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
     """Count what each minority class lacks to be as large as the largest class.
 
@@ -446,10 +460,11 @@ def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
     facedata deficits --pack train.npy --minority-below 0.5 \\
         --deficits deficits.csv
     """
-    from facedata import deficits as counting
-    from facedata import packed, tables
+    from facedata.packs import deficits as counting
+    from facedata.packs import storage
+    from facekit import tables
 
-    tables.write(counting.find_deficits(packed.read_pack(pack), options), deficits)
+    tables.write(counting.find_deficits(storage.read_pack(pack), options), deficits)
 
 
 @main.command()
@@ -457,7 +472,7 @@ def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
 @in_file("--predictions", "Out of fold.")
 @DERIVED
 @out_file("--label-issues", "worst first.")
-@command.recorded("label_issues")
+@commands.recorded("label_issues")
 def labels(
     screened: Path, predictions: Path, derived: list[dict[str, Any]], label_issues: Path
 ) -> None:
@@ -467,7 +482,8 @@ def labels(
     facedata labels --screened screened.parquet --predictions out_of_fold.parquet \\
         --derived '[]' --label-issues label_issues.csv
     """
-    from facedata import labels, tables
+    from facedata.curation import labels
+    from facekit import tables
 
     table = tables.read(screened, ["image_id"])
     found = tables.read(predictions, ["image_id"])
@@ -491,7 +507,7 @@ def labels(
 )
 @options(ReviewOptions)
 @out_file("--page", "the page (HTML).")
-@command.recorded("page")
+@commands.recorded("page")
 def review(
     index: Path,
     inspection: Path,
@@ -516,7 +532,8 @@ def review(
         --label-issues label_issues.csv --dataset photos --saved-as curation.csv \\
         --max-images 500 --page review.html
     """
-    from facedata import files, review
+    from facedata.curation import review
+    from facekit import files
 
     data = review.read_data(
         *(index, inspection, images, faces, duplicates, decisions),
@@ -526,11 +543,11 @@ def review(
 
 
 @main.command()
-@click.option("--results", type=command.IN_DIR, required=True, help="Folder of the run.")
+@click.option("--results", type=commands.IN_DIR, required=True, help="Folder of the run.")
 @DATASET
-@click.option("--tasks", type=command.JSON, required=True, help="Tasks: a list of {name, heads}.")
+@click.option("--tasks", type=commands.JSON, required=True, help="Tasks: a list of {name, heads}.")
 @out_file("--page", "the page (HTML).")
-@command.recorded("page", name="report.run.json")  # index.run.json is that of ingest
+@commands.recorded("page", name="report.run.json")  # index.run.json is that of ingest
 def report(results: Path, dataset: str, tasks: list[dict[str, Any]], page: Path) -> None:
     """Write one self-contained page: verdict, data, generator, classifiers, provenance.
 
@@ -539,6 +556,7 @@ def report(results: Path, dataset: str, tasks: list[dict[str, Any]], page: Path)
         --tasks '[{"name": "hair", "heads": [{"name": "hair_color"}]}]' \\
         --page index.html
     """
-    from facedata import files, report
+    from evenface.page import report
+    from facekit import files
 
     files.write_text(report.make_page(results, dataset, tasks), page)

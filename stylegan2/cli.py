@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facedata import command
+from facekit import commands
 from facekit.command_options import options
 from stylegan2.options import (
     GenerateOptions,
@@ -21,14 +21,14 @@ from stylegan2.options import (
 )
 
 if TYPE_CHECKING:
-    from stylegan2.checkpoint import About
-    from stylegan2.networks import Generator
+    from stylegan2.models.checkpoint import About
+    from stylegan2.models.networks import Generator
 
 network_option = click.option(
-    "--network", type=command.IN_FILE, required=True, help="Generator of `stylegan2 train`."
+    "--network", type=commands.IN_FILE, required=True, help="Generator of `stylegan2 train`."
 )
 data_option = click.option(
-    "--data", type=command.IN_FILE, required=True, help="Images of `facedata pack`."
+    "--data", type=commands.IN_FILE, required=True, help="Images of `facedata pack`."
 )
 device_option = click.option(
     "--device",
@@ -42,20 +42,20 @@ device_option = click.option(
 def seed_option(of: str, default: int = 0) -> Callable:
     """Return the option --seed of a command."""
     return click.option(
-        "--seed", type=command.SEED, default=default, show_default=True, help=f"Seed of {of}."
+        "--seed", type=commands.SEED, default=default, show_default=True, help=f"Seed of {of}."
     )
 
 
 def _load(network: Path, threads: int, device: str) -> tuple["Generator", "About"]:
     """Make this machine ready; return a generator on its device, and what its file says."""
-    from facedata import machine
-    from stylegan2 import checkpoint
+    from facekit.compute import machine
+    from stylegan2.models import checkpoint
 
     machine.tune(threads)
     return checkpoint.load_generator(network, machine.find_device(device))
 
 
-@click.group(cls=command.Group)
+@click.group(cls=commands.Group)
 @click.version_option(package_name="evenface")
 def main() -> None:
     """Train StyleGAN2-ADA and draw faces from it."""
@@ -63,7 +63,7 @@ def main() -> None:
 
 @main.command()
 @data_option
-@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: the run's folder.")
+@click.option("--outdir", type=commands.OUT_DIR, required=True, help="Output: the run's folder.")
 @options(TrainOptions)
 @click.option(
     "--cond/--no-cond",
@@ -71,7 +71,7 @@ def main() -> None:
     show_default=True,
     help="Train a network that is told the class, if the pack has classes.",
 )
-@command.ALL_THREADS
+@commands.ALL_THREADS
 @seed_option("everything random")
 @click.option(
     "--allow-changes",
@@ -107,61 +107,63 @@ def train(
     """
     import logging
 
-    from facedata import distributed, machine, packed, runs
-    from stylegan2 import plan as planning
-    from stylegan2 import running, select, transfer
+    from facedata.packs import storage
+    from facekit import runs
+    from facekit.compute import distributed, machine
+    from stylegan2.train import plan as planning
+    from stylegan2.train import select, session, transfer
 
     machine.tune(threads)
     with distributed.joined(machine.find_device(device)) as (group, own_device):
         if not group.is_lead:
             logging.getLogger().setLevel(logging.WARNING)
-        pack = packed.read_pack(data) if cond else packed.read_pack(data).without_classes()
+        pack = storage.read_pack(data) if cond else storage.read_pack(data).without_classes()
         source = None if options.resume is None else transfer.read(Path(options.resume))
         plan, lines = planning.make(
             options, pack.images.shape[2], num_gpus=group.size, seed=seed, source=source
         )
         for line in lines:
             logging.info("%s: %s", options.cfg, line)
-        if running.is_finished(pack, plan, outdir):
+        if session.is_finished(pack, plan, outdir):
             if group.is_lead:
-                running.choose(options, outdir)
+                session.choose(options, outdir)
             logging.info("%s: this run is finished, nothing is left to do", outdir)
             return
-        values = command.flat({**ctx.params, "options": options})
+        values = commands.flat({**ctx.params, "options": options})
         record = runs.record(outdir / "run.json", values) if group.is_lead else nullcontext()
         with record:
             measure = None
             if options.metric is not None and group.is_lead:
                 cache = data.parent / data.stem
                 measure = select.make_measure(pack, options, seed, cache, own_device)
-            running.train(pack, plan, outdir, own_device, allow_changes, group, source, measure)
+            session.train(pack, plan, outdir, own_device, allow_changes, group, source, measure)
 
 
 @main.command()
 @network_option
 @data_option
-@click.option("--metrics", type=command.OUT_FILE, required=True, help="Output: JSON.")
+@click.option("--metrics", type=commands.OUT_FILE, required=True, help="Output: JSON.")
 @options(MetricsOptions)
 @click.option(
     "--held-out",
-    type=command.IN_FILE,
+    type=commands.IN_FILE,
     help="Pack of images not trained on, which tells how near strangers are to training images;"
     " by default one half of --data against the other.",
 )
 @click.option(
     "--pairs",
-    type=command.OUT_FILE,
+    type=commands.OUT_FILE,
     help="Output: PNG of the generated images closest to training images, if given.",
 )
 @click.option(
     "--cache",
-    type=command.OUT_DIR,
+    type=commands.OUT_DIR,
     help="Folder that keeps the features of real images; by default that of each pack.",
 )
-@command.ALL_THREADS
+@commands.ALL_THREADS
 @seed_option("the latents")
 @device_option
-@command.recorded("metrics")
+@commands.recorded("metrics")
 def metrics(
     network: Path,
     data: Path,
@@ -183,21 +185,23 @@ def metrics(
     stylegan2 metrics --network network-final.safetensors --data train.npy \\
         --num-images 10000 --seed 0 --metrics metrics.json --pairs pairs.png
     """
-    from facedata import files, packed
-    from stylegan2 import evaluate, features, grid
+    from facedata.packs import storage
+    from facekit import files
+    from stylegan2.draw import grid
+    from stylegan2.metrics import evaluate, features
 
     generator, about = _load(network, threads, device)
     weights = None if options.weights is None else Path(options.weights)
     result, sheet = evaluate.compare(
         generator,
         about,
-        packed.read_pack(data),
+        storage.read_pack(data),
         features.load_extractor(options.extractor, weights, next(generator.parameters()).device),
         num_images=options.num_images,
         batch=options.batch,
         seed=seed,
         cache=(cache or data.parent) / data.stem,
-        held_out=packed.read_pack(held_out) if held_out else None,
+        held_out=storage.read_pack(held_out) if held_out else None,
         held_out_cache=(cache or held_out.parent) / held_out.stem if held_out else None,
     )
     if pairs is not None:
@@ -208,25 +212,25 @@ def metrics(
 @main.command()
 @network_option
 @click.option(
-    "--deficits", type=command.IN_FILE, required=True, help="Table of `facedata deficits`."
+    "--deficits", type=commands.IN_FILE, required=True, help="Table of `facedata deficits`."
 )
 @options(SynthOptions)
 @click.option(
     "--images",
-    type=command.OUT_FILE,
+    type=commands.OUT_FILE,
     required=True,
     help="Output: uint8 [N, R, R, 3] (.npy), and beside it a .json with the content box.",
 )
 @click.option(
     "--samples",
-    type=command.OUT_FILE,
+    type=commands.OUT_FILE,
     required=True,
     help="Output: row, class, its attributes, seed, psi.",
 )
-@command.ALL_THREADS
+@commands.ALL_THREADS
 @seed_option("which each image's is made")
 @device_option
-@command.recorded("images")
+@commands.recorded("images")
 def synth(
     network: Path,
     deficits: Path,
@@ -245,8 +249,8 @@ def synth(
     stylegan2 synth --network network-final.safetensors --deficits deficits.csv \\
         --oversample 1.5 --trunc 0.8 --seed 0 --images synth.npy --samples samples.parquet
     """
-    from facedata import tables
-    from stylegan2 import drawing
+    from facekit import tables
+    from stylegan2.draw import drawing
 
     generator, about = _load(network, threads, device)
     lacking = tables.read(deficits, ["class", "name", "deficit"])
@@ -258,14 +262,14 @@ def synth(
 @network_option
 @click.option(
     "--projected-w",
-    type=command.IN_FILE,
+    type=commands.IN_FILE,
     help="Styles of `stylegan2 project` (.npz), with their noise, instead of seeds.",
 )
-@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: seed0000.png ...")
+@click.option("--outdir", type=commands.OUT_DIR, required=True, help="Output: seed0000.png ...")
 @options(GenerateOptions)
-@command.ALL_THREADS
+@commands.ALL_THREADS
 @device_option
-@command.recorded("outdir", name="run.json")
+@commands.recorded("outdir", name="run.json")
 def generate(
     network: Path,
     projected_w: Path | None,
@@ -281,7 +285,7 @@ def generate(
         --class red --trunc 0.7 --grid --outdir faces
     """
     from facekit.errors import DataError
-    from stylegan2 import drawing
+    from stylegan2.draw import drawing
 
     if (options.seeds is None) == (projected_w is None):
         raise DataError("expected one of --seeds and --projected-w")
@@ -295,11 +299,11 @@ def generate(
 
 @main.command()
 @network_option
-@click.option("--outdir", type=command.OUT_DIR, required=True, help="Output: 85-55.png, grid.png.")
+@click.option("--outdir", type=commands.OUT_DIR, required=True, help="Output: 85-55.png, grid.png.")
 @options(MixOptions)
-@command.ALL_THREADS
+@commands.ALL_THREADS
 @device_option
-@command.recorded("outdir", name="run.json")
+@commands.recorded("outdir", name="run.json")
 def mix(network: Path, outdir: Path, options: MixOptions, threads: int, device: str) -> None:
     """Mix styles: images of the row's seed with some layers of the column's.
 
@@ -309,7 +313,7 @@ def mix(network: Path, outdir: Path, options: MixOptions, threads: int, device: 
     stylegan2 mix --network network-final.safetensors --rows 85,100 --cols 55,821 \\
         --styles 0-3 --class red --col-class black --outdir mixed
     """
-    from stylegan2 import drawing
+    from stylegan2.draw import drawing
 
     generator, about = _load(network, threads, device)
     drawing.write_mixed(drawing.mix(generator, about, options), outdir)
@@ -319,7 +323,7 @@ def mix(network: Path, outdir: Path, options: MixOptions, threads: int, device: 
 @network_option
 @click.option(
     "--video",
-    type=command.OUT_FILE,
+    type=commands.OUT_FILE,
     required=True,
     help="Output: .gif, or .mp4 (needs `pip install av`).",
 )
@@ -330,9 +334,9 @@ def mix(network: Path, outdir: Path, options: MixOptions, threads: int, device: 
     help="Class of all keyframes, or once for each; conditional networks.",
 )
 @options(InterpolateOptions)
-@command.ALL_THREADS
+@commands.ALL_THREADS
 @device_option
-@command.recorded("video")
+@commands.recorded("video")
 def interpolate(
     network: Path,
     video: Path,
@@ -350,8 +354,8 @@ def interpolate(
     stylegan2 interpolate --network network-final.safetensors --seeds 0-5 \\
         --class red --trunc 0.7 --video loop.gif
     """
-    from stylegan2 import drawing
-    from stylegan2 import video as moving
+    from stylegan2.draw import drawing
+    from stylegan2.draw import video as moving
 
     moving.check_path(video)
     keyframes = drawing.keyframes(options.seeds, class_names)
@@ -361,25 +365,25 @@ def interpolate(
 
 @main.command()
 @network_option
-@click.option("--target", type=command.IN_FILE, required=True, help="Photograph of any size.")
+@click.option("--target", type=commands.IN_FILE, required=True, help="Photograph of any size.")
 @click.option(
     "--outdir",
-    type=command.OUT_DIR,
+    type=commands.OUT_DIR,
     required=True,
     help="Output: target.png, proj.png, projected_w.npz, project.json.",
 )
 @options(ProjectOptions)
 @click.option(
     "--vgg",
-    type=command.IN_FILE,
+    type=commands.IN_FILE,
     help="TorchScript VGG16 that measures LPIPS; without it, features that come with the package"
     " are compared.",
 )
-@click.option("--video", type=command.OUT_FILE, help="Output: the search as .gif or .mp4.")
-@command.ALL_THREADS
+@click.option("--video", type=commands.OUT_FILE, help="Output: the search as .gif or .mp4.")
+@commands.ALL_THREADS
 @seed_option("the search's noise", default=303)
 @device_option
-@command.recorded("outdir", name="run.json")
+@commands.recorded("outdir", name="run.json")
 def project(
     network: Path,
     target: Path,
@@ -400,8 +404,8 @@ def project(
     stylegan2 project --network network-final.safetensors --target photo.jpg \\
         --class red --outdir projected
     """
-    from stylegan2 import projecting
-    from stylegan2 import video as moving
+    from stylegan2.draw import projecting
+    from stylegan2.draw import video as moving
 
     if video is not None:
         moving.check_path(video)
@@ -421,7 +425,7 @@ def project(
 )
 @click.option(
     "--dest",
-    type=command.OUT_FILE,
+    type=commands.OUT_FILE,
     required=True,
     help="Output: a pack (.npy, and beside it .parquet and .json), or a .zip for StyleGAN tools.",
 )
@@ -439,8 +443,8 @@ def pack(source: Path, dest: Path, options: PackOptions, dry_run: bool) -> None:
     stylegan2 pack --source photos --labels folders --attribute hair --dest photos.npy -n
     stylegan2 pack --source faces.npy --dest faces.zip
     """
-    from facedata import runs
-    from stylegan2 import conversion
+    from facekit import runs
+    from stylegan2.exchange import conversion
 
     values = {"source": source, "dest": dest, **options.plain()}
     with nullcontext() if dry_run else runs.record(runs.run_path(dest), values):
@@ -448,11 +452,11 @@ def pack(source: Path, dest: Path, options: PackOptions, dry_run: bool) -> None:
 
 
 @main.command("import-official")
-@click.argument("pickle", type=command.IN_FILE)
+@click.argument("pickle", type=commands.IN_FILE)
 @click.option(
-    "--network", type=command.OUT_FILE, required=True, help="Output: generator (.safetensors)."
+    "--network", type=commands.OUT_FILE, required=True, help="Output: generator (.safetensors)."
 )
-@command.recorded("network")
+@commands.recorded("network")
 def import_official(pickle: Path, network: Path) -> None:
     """Read a snapshot (.pkl) of the original StyleGAN2-ADA; write its averaged generator.
 
@@ -463,7 +467,8 @@ def import_official(pickle: Path, network: Path) -> None:
     """
     import logging
 
-    from stylegan2 import checkpoint, official
+    from stylegan2.exchange import official
+    from stylegan2.models import checkpoint
 
     generator, about = official.read_generator(pickle)
     checkpoint.save_generator(generator, about, network)
@@ -476,17 +481,17 @@ def import_official(pickle: Path, network: Path) -> None:
 @network_option
 @click.option(
     "--state-dict",
-    type=command.OUT_FILE,
+    type=commands.OUT_FILE,
     help="Output: all tensors by the original's names (.safetensors); arguments beside it (.json).",
 )
 @click.option(
     "--onnx",
-    type=command.OUT_FILE,
+    type=commands.OUT_FILE,
     help="Output: synthesis network, ws [N, num_ws, w_dim] -> img [N, C, R, R].",
 )
 @click.option(
     "--onnx-mapping",
-    type=command.OUT_FILE,
+    type=commands.OUT_FILE,
     help="Output: mapping network, z [N, z_dim], c [N, c_dim] if conditional, psi -> ws.",
 )
 def export(
@@ -503,10 +508,10 @@ def export(
     """
     import logging
 
-    from facedata import runs
+    from facekit import runs
     from facekit.errors import DataError
-    from stylegan2 import checkpoint
-    from stylegan2 import export as exporting
+    from stylegan2.exchange import export as exporting
+    from stylegan2.models import checkpoint
 
     outputs = [path for path in (state_dict, onnx, onnx_mapping) if path is not None]
     if not outputs:
@@ -523,7 +528,7 @@ def export(
 @main.command()
 @click.option("--rebuild", is_flag=True, help="Compile again, also what failed before.")
 @click.option("--times/--no-times", default=True, help="Time what there is.", show_default=True)
-@command.ALL_THREADS
+@commands.ALL_THREADS
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -540,8 +545,8 @@ def doctor(rebuild: bool, times: bool, threads: int, device: str) -> None:
     stylegan2 doctor
     stylegan2 doctor --rebuild --no-times
     """
-    from facedata import machine
-    from stylegan2 import doctor
+    from facekit.compute import machine
+    from stylegan2.ops import doctor
 
     machine.tune(threads)
     doctor.report(doctor.devices(device), rebuild, times)

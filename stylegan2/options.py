@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from facekit import options as kinds
 from facekit.options import AUTO, Choice, Options, OrNone, option
-from stylegan2 import presets
-from stylegan2.extractors import EXTRACTORS
-from stylegan2.pipes import PIPES
-from stylegan2.snapshot_metrics import SNAPSHOT_METRICS
+from stylegan2.metrics.extractors import EXTRACTORS
+from stylegan2.models import presets
+from stylegan2.models.pipes import PIPES
+from stylegan2.train.snapshot_metrics import SNAPSHOT_METRICS
 
 # Columns of a pack's table that no attribute can be called like.
 PACK_COLUMNS = ("row", "image_id", "class", "path", "width", "height", "format", "mode")

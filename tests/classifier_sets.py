@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from click.testing import CliRunner
 
-from classifiers.augment import View
 from classifiers.cli import main
-from facedata import files, tables
+from classifiers.images.augment import View
+from classifiers.options import HeadOptions
+from facekit import files, tables
 
 HEIGHT, WIDTH = 32, 24
 COLORS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -17,6 +18,7 @@ HEADS = [
     {"name": "color", "attributes": ["color"], "kind": "categorical", "weight": 1.0},
     {"name": "bright", "attributes": ["bright"], "kind": "categorical", "weight": 0.5},
 ]
+HEAD_OPTIONS = [HeadOptions.model_validate(one) for one in HEADS]
 LOSS = {
     "kind": "cross_entropy",
     "numeric": "smooth_l1",

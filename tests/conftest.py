@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 import torch
 
-from facedata import build
-from stylegan2.draws import Draws
+from facekit.compute import build
+from stylegan2.models.draws import Draws
 from stylegan2.ops import convolve, native
 
 DEVICE_VARIABLE = "EVENFACE_TEST_DEVICE"

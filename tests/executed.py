@@ -95,7 +95,7 @@ def module_of(filename):
 
 
 def missed(command, recorder, code=None):
-    """Return what ran and is no part of the command's digest, `stylegan2.grid: tile` and so on."""
+    """Return what ran and is no part of the command's digest: `stylegan2.draw.grid: tile`."""
     code = code or Code(ROOT)
     parts = code.parts(command)
     whole = {part.module for part in parts if part.kind in ("statements", "main")}

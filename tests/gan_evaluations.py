@@ -5,11 +5,12 @@ import pandas as pd
 import torch
 from click.testing import CliRunner
 
-from facedata import packed
-from facedata.packed import Pack
-from stylegan2 import checkpoint, cli
-from stylegan2.checkpoint import About
-from stylegan2.networks import Generator
+from facedata.packs import storage
+from facedata.packs.storage import Pack
+from stylegan2 import cli
+from stylegan2.models import checkpoint
+from stylegan2.models.checkpoint import About
+from stylegan2.models.networks import Generator
 
 
 def make_setting():
@@ -55,7 +56,7 @@ def write_setting(setting, tmp_path):
     network, about, pack = setting
     checkpoint.save_generator(network, about, tmp_path / "network.safetensors")
     table = pack.table.assign(hair=[["red", "black"][label] for label in pack.labels])
-    packed.write_pack(
+    storage.write_pack(
         tmp_path / "packs" / "train.npy", pack.images, table, ["hair"], pack.classes, [0, 0, 16, 16]
     )
     return {

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from facedata import packed
-from stylegan2 import plan as planning
+from facedata.packs import storage
 from stylegan2.options import TrainOptions
+from stylegan2.train import plan as planning
 
 CPU = torch.device("cpu")
 
@@ -26,14 +26,14 @@ def make_pack(num=24, classes=("red", "black", "grey"), size=16, seed=0):
     if classes:
         table["hair"] = pd.Categorical([classes[i] for i in labels], categories=classes)
     names = [[name] for name in classes]
-    return packed.Pack(images.astype(np.uint8), table, attributes, names, (2, 0, size - 2, size))
+    return storage.Pack(images.astype(np.uint8), table, attributes, names, (2, 0, size - 2, size))
 
 
 def write_pack(folder):
     """Write the pack to a folder; return its path."""
     pack = make_pack()
     path = folder / "train.npy"
-    packed.write_pack(
+    storage.write_pack(
         path, pack.images, pack.table, pack.attributes, pack.classes, pack.content_box
     )
     return path

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facedata.adapters.celeba import CELEBA_ATTRIBUTES
+from facedata.ingest.adapters.celeba import CELEBA_ATTRIBUTES
 
 
 def picture(seed, width=24, height=32, kind="PNG"):

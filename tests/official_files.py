@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stylegan2.networks import Discriminator, Generator
+from stylegan2.models.networks import Discriminator, Generator
 
 SOURCE = "raise SystemExit('the source of a pickle was executed')"
 

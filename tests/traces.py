@@ -2,7 +2,7 @@
 
 `write_trace` follows the description of the original's iteration step by step: schedule, Adam,
 average and ADA are written out here, with floats and loops, and share nothing with
-`stylegan2.training`. Networks and losses are the library's; other reference numbers hold those.
+`stylegan2.train.loop`. Networks and losses are the library's; other reference numbers hold those.
 
 `compare_trace` takes what a file's own settings say: conditional or not, any intervals of the
 regularisers (or none: main and regulariser in one phase), any weights, any augmentations.
@@ -16,12 +16,12 @@ import pytest
 import torch
 from gan_runs import CPU, make_options, make_pack
 
-from stylegan2 import training
-from stylegan2.augment import AdaController, AugmentPipe
-from stylegan2.draws import Draws
-from stylegan2.loss import Loss
-from stylegan2.networks import Discriminator, Generator
-from stylegan2.training import Training
+from stylegan2.models.augment import AdaController, AugmentPipe
+from stylegan2.models.draws import Draws
+from stylegan2.models.networks import Discriminator, Generator
+from stylegan2.train import loop
+from stylegan2.train.loop import Training
+from stylegan2.train.loss import Loss
 
 
 def settings_of(meta):
@@ -98,10 +98,8 @@ def compare_trace(golden, monkeypatch):
     for phase in run.phases:
         phase.optimizer.param_groups[0]["eps"] = settings["eps"] / num_rounds
     betas = []
-    ema_beta = training.ema_beta
-    monkeypatch.setattr(
-        training, "ema_beta", lambda *args: betas.append(ema_beta(*args)) or betas[-1]
-    )
+    ema_beta = loop.ema_beta
+    monkeypatch.setattr(loop, "ema_beta", lambda *args: betas.append(ema_beta(*args)) or betas[-1])
 
     for i in range(settings["iterations"]):
         it = f"it{i}"
@@ -110,15 +108,15 @@ def compare_trace(golden, monkeypatch):
             is_due = i % phase.interval == 0
             if "phases_run" in settings:
                 assert is_due == (f"{it}/{phase.name}" in settings["phases_run"])
-            training.step(run, phase, batch, golden.draws(f"{it}/{phase.name}/"))
+            loop.step(run, phase, batch, golden.draws(f"{it}/{phase.name}/"))
             if is_due and f"{it}/{phase.name}/grad_norms" in golden:
                 compare_gradients(golden, it, phase, num_rounds)
-        training.average(run)
+        loop.average(run)
         if f"{it}/ema_beta" in golden:
             assert betas[-1] == pytest.approx(float(golden[f"{it}/ema_beta"]), rel=1e-5)
         run.cur_nimg += settings["batch_size"]
         run.iteration += 1
-        training.adjust_ada(run)
+        loop.adjust_ada(run)
         compare_scalars(golden, it, run)
         if i in settings["saved_states_after"]:
             compare_weights(golden, it, run)
@@ -146,7 +144,7 @@ def training_of(settings, monkeypatch):
             settings["batch_size"],
             settings["augment_p_init"],  # and p has no upper bound, as in the original
         )
-    monkeypatch.setattr(training, "BETAS", tuple(settings["betas"]))
+    monkeypatch.setattr(loop, "BETAS", tuple(settings["betas"]))
     run.phases = []
     for letter, network in (("G", run.G), ("D", run.D)):
         interval = settings[f"{letter}_reg_interval"]
@@ -154,10 +152,10 @@ def training_of(settings, monkeypatch):
             parameters = [x for x in network.parameters() if x.requires_grad]
             betas = tuple(float(beta) for beta in settings["betas"])
             optimizer = torch.optim.Adam(parameters, lr=settings["lr"], betas=betas)
-            run.phases.append(training.Phase(f"{letter}both", network, optimizer, 1))
+            run.phases.append(loop.Phase(f"{letter}both", network, optimizer, 1))
         else:
-            monkeypatch.setitem(training.INTERVALS, letter, interval)
-            run.phases += training.phases(letter, network, settings["lr"])
+            monkeypatch.setitem(loop.INTERVALS, letter, interval)
+            run.phases += loop.phases(letter, network, settings["lr"])
     return run
 
 
@@ -168,7 +166,7 @@ def batch_of(golden, it, run):
     nothing = torch.zeros([len(real_img), 0])  # labels of an unconditional trace may be left out
     real_c = golden.tensor(f"{it}/real_c")
     gen_c = golden.tensor(f"{it}/gen_c")
-    return training.Batch(
+    return loop.Batch(
         real_img=real_img,
         real_c=nothing if real_c is None else real_c.float(),
         gen_z=dict(zip(names, gen_z, strict=True)),

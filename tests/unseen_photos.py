@@ -7,7 +7,7 @@ import numpy as np
 from layouts import write
 from PIL import Image
 
-from facedata import decode
+from facekit.pictures import decode
 
 ORIENTATION = 0x0112  # EXIF
 # What undoes each orientation, applied when a photo is stored.

@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 @CLASS_MEASURES.register("recall")
 def recall(confusion: np.ndarray) -> np.ndarray:
     """Return each class's recall [..., K]; NaN without true images."""
-    from classifiers.confusions import recalls
+    from classifiers.evaluate.confusions import recalls
 
     return recalls(confusion)

@@ -15,7 +15,7 @@ def accuracy(confusion: np.ndarray) -> np.ndarray:
     """Return the share of images [...] whose class is right."""
     import numpy as np
 
-    from classifiers.confusions import share
+    from classifiers.evaluate.confusions import share
 
     return share(np.einsum("...kk->...", confusion), confusion.sum(axis=(-2, -1)))
 
@@ -23,7 +23,7 @@ def accuracy(confusion: np.ndarray) -> np.ndarray:
 @MEASURES.register("balanced_accuracy")
 def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
     """Return the mean recall [...] over the classes that have true images."""
-    from classifiers.confusions import mean_known, recalls
+    from classifiers.evaluate.confusions import mean_known, recalls
 
     return mean_known(recalls(confusion))
 
@@ -31,7 +31,7 @@ def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
 @MEASURES.register("macro_f1")
 def macro_f1(confusion: np.ndarray) -> np.ndarray:
     """Return the mean F1 [...] over the classes that have true images."""
-    from classifiers.confusions import f1_scores, mean_known
+    from classifiers.evaluate.confusions import f1_scores, mean_known
 
     return mean_known(f1_scores(confusion))
 
@@ -41,7 +41,7 @@ def weighted_f1(confusion: np.ndarray) -> np.ndarray:
     """Return the mean F1 [...] over all images, each with the F1 of its class."""
     import numpy as np
 
-    from classifiers.confusions import f1_scores, share
+    from classifiers.evaluate.confusions import f1_scores, share
 
     support = confusion.sum(axis=-1)
     scores = np.where(support > 0, f1_scores(confusion), 0)

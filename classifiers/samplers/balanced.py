@@ -38,7 +38,7 @@ def balanced_order(
     """
     import numpy as np
 
-    from classifiers.order import passes
+    from classifiers.images.order import passes
 
     members = [np.flatnonzero(target == k) for k in range(num_classes)]
     members = [one for one in members if len(one)]

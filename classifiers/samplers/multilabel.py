@@ -20,7 +20,7 @@ def multilabel_order(
     targets: Sequence[tuple[np.ndarray, int]], num_shown: int, seed: int
 ) -> np.ndarray:
     """Draw with replacement, by weights that even out the classes of all heads at once."""
-    from classifiers.order import draw_order
+    from classifiers.images.order import draw_order
 
     return draw_order(len(targets[0][0]), num_shown, seed, multilabel_weights(targets))
 
@@ -43,7 +43,7 @@ def multilabel_weights(targets: Sequence[tuple[np.ndarray, int]]) -> np.ndarray:
     """
     import numpy as np
 
-    from classifiers.heads import MISSING
+    from classifiers.models.heads import MISSING
 
     num_images = len(targets[0][0])
     weights = np.ones(num_images)

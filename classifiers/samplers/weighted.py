@@ -16,7 +16,7 @@ def weighted_order(
     targets: Sequence[tuple[np.ndarray, int]], num_shown: int, seed: int
 ) -> np.ndarray:
     """Draw with replacement, each class of the first head equally often."""
-    from classifiers.order import draw_order
+    from classifiers.images.order import draw_order
 
     target, num_classes = targets[0]
     return draw_order(len(target), num_shown, seed, sampling_weights(target, num_classes))
@@ -34,7 +34,7 @@ def sampling_weights(target: np.ndarray, num_classes: int) -> np.ndarray:
     """
     import numpy as np
 
-    from classifiers.heads import MISSING
+    from classifiers.models.heads import MISSING
 
     known = target != MISSING
     counts = np.bincount(target[known], minlength=num_classes)

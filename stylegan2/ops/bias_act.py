@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylegan2.checks import check_choice, check_shape
 from stylegan2.ops import native
+from stylegan2.ops.checks import check_choice, check_shape
 
 
 @dataclass(frozen=True)

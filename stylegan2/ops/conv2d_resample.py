@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
-from stylegan2.checks import check_positive, check_shape
+from stylegan2.ops.checks import check_positive, check_shape
 from stylegan2.ops.convolve import convolve
 from stylegan2.ops.upfirdn2d import (
     add_padding,

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from stylegan2.checks import check_shape
 from stylegan2.ops.bias_act import bias_act
+from stylegan2.ops.checks import check_shape
 from stylegan2.ops.conv2d_resample import conv2d_resample
 from stylegan2.ops.modulate import modulate
 

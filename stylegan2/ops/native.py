@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from facedata import build
+from facekit.compute import build
 
 NAMESPACE = "stylegan2"
 SOURCES = {

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylegan2.checks import check_positive, check_shape
 from stylegan2.ops import native
+from stylegan2.ops.checks import check_positive, check_shape
 
 SEPARABLE_TAPS = 8  # 1-D filters of at least so many taps stay 1-D
 

@@ -1,0 +1,1 @@
+"""How good predictions are, for whom, and how sure that is."""

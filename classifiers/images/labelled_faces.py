@@ -1,0 +1,89 @@
+"""A picture sheet: thumbnails of photographs with what was predicted of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from classifiers.models.heads import Head
+from classifiers.predict.predict import Predictions
+from facekit import files
+
+COLUMNS = 8
+MAX_SHOWN = 240  # thumbnails on a sheet
+TILE_WIDTH = 150  # px
+MAX_HEIGHT = 160  # px, of a thumbnail; larger ones are scaled down, small ones enlarged
+MAX_LINES = 8  # of text
+LINE = 14  # px
+DARK, GRAY, RED = "#222222", "#777777", "#c02020"
+
+
+def write_sheet(predictions: Predictions, path: Path) -> None:
+    """Write the sheet of the thumbnails that were kept of predictions, PNG."""
+    picture = draw_sheet(predictions.heads, predictions.table, predictions.shown)
+    with files.replacing(path) as part:
+        Image.fromarray(picture).save(part, format="PNG")
+
+
+def draw_sheet(
+    heads: Sequence[Head], table: pd.DataFrame, shown: Sequence[np.ndarray | None]
+) -> np.ndarray:
+    """Return the sheet, uint8 [H, W, 3].
+
+    Args:
+        heads: of the model.
+        table: of `predict.Predictions`; its first rows are shown.
+        shown: their thumbnails, uint8 [height, width, 3]; None where there is none.
+    """
+    rows = table.head(len(shown)).to_dict("records")
+    texts = [_lines(heads, row) for row in rows]
+    height = MAX_HEIGHT + LINE * (1 + max(map(len, texts))) + 6
+    num_lines = -(-len(rows) // COLUMNS)
+    canvas = Image.new("RGB", (min(len(rows), COLUMNS) * TILE_WIDTH, num_lines * height), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
+    for place, (row, lines, thumbnail) in enumerate(zip(rows, texts, shown, strict=True)):
+        left, top = place % COLUMNS * TILE_WIDTH + 3, place // COLUMNS * height + 3
+        if thumbnail is not None:
+            canvas.paste(_fit(thumbnail), (left, top))
+        top += MAX_HEIGHT
+        number = f" ({row['face']})" if not pd.isna(row["face"]) and row["face"] > 1 else ""
+        name = row["file"] + number
+        color = RED if thumbnail is None else DARK
+        for line, (text, fill) in enumerate([(name, GRAY), *((text, color) for text in lines)]):
+            draw.text((left, top + LINE * line), _shorten(text, font), fill=fill, font=font)
+    return np.asarray(canvas)
+
+
+def _lines(heads: Sequence[Head], row: Mapping[str, Any]) -> list[str]:
+    """Return what is written of a row: of heads with no and yes, those that are yes alone."""
+    if not pd.isna(row["problem"]):
+        return [row["problem"]]
+    lines = []
+    for head in heads:
+        value = row[head.name]
+        if head.kind == "numeric":
+            lines.append(f"{head.name} {value:.3g}")
+        elif head.classes != ("no", "yes"):
+            lines.append(f"{value} {row[f'{head.name}:{value}']:.0%}")
+        elif value == "yes":
+            lines.append(f"{head.name} {row[f'{head.name}:yes']:.0%}")
+    if len(lines) > MAX_LINES:
+        lines[MAX_LINES - 1 :] = [f"and {len(lines) - MAX_LINES + 1} more"]
+    return lines
+
+
+def _fit(thumbnail: np.ndarray) -> Image.Image:
+    height, width = thumbnail.shape[:2]
+    scale = min(MAX_HEIGHT / height, (TILE_WIDTH - 6) / width)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return Image.fromarray(thumbnail).resize(size, Image.Resampling.LANCZOS)
+
+
+def _shorten(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    """Return the end of a text that is too long for a tile."""
+    while font.getlength(text) > TILE_WIDTH - 6:
+        text = f"…{text[2:]}"
+    return text

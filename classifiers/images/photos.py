@@ -1,0 +1,109 @@
+"""Photographs of any size and format as thumbnails that a classifier was trained on."""
+
+import glob
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facedata.ingest.adapters.reading import is_image
+from facedata.inspection.align import FaceFinder, cut_face
+from facedata.options import Geometry
+from facekit import archives
+from facekit.errors import DataError
+from facekit.pictures import decode
+from facekit.pictures.geometry import fit_images
+from facekit.pictures.resample import Pictures
+
+log = logging.getLogger(__name__)
+
+NO_FACE = "no face found"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """What a photograph shows to a classifier.
+
+    Attributes:
+        thumbnails: uint8 [n, height, width, 3] of the classifier's geometry, one a face.
+        boxes: of the faces in pixels of the upright photo, x0, y0, x1, y1, float64 [n, 4]; None
+            where no faces were looked for.
+        problem: why there is no thumbnail; None where there is one.
+    """
+
+    thumbnails: np.ndarray
+    boxes: np.ndarray | None = None
+    problem: str | None = None
+
+
+def find_photos(images: str) -> dict[str, str]:
+    """Return the path of each photo by the name that it goes by in tables, sorted by name.
+
+    Args:
+        images: a folder or ZIP archive, whose files with a suffix of pictures are taken, those in
+            folders below it too; a file; or a glob, in which `**` stands for any folders.
+
+    Raises:
+        DataError: there are none.
+    """
+    path = Path(images).expanduser()
+    if path.is_dir():
+        names = [one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_file()]
+        found = _pictures(images, names, f"{path}/")
+    elif path.suffix.lower() == ".zip" and path.is_file():
+        found = _pictures(images, archives.names(path), f"{path}/")
+    elif path.is_file():
+        found = {images: str(path)}
+    else:
+        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207  an absolute one, too
+        found = {one: one for one in matches if Path(one).is_file()}
+    if not found:
+        raise DataError(f"{images}: no picture there; expected a folder, a file or a glob")
+    return dict(sorted(found.items()))
+
+
+def _pictures(images: str, names: list[str], prefix: str) -> dict[str, str]:
+    """Return the path of each file that has a picture's suffix, by its name."""
+    found = {name: prefix + name for name in names if is_image(name)}
+    if len(found) < len(names):
+        log.info("%s: %d files are no pictures by their names", images, len(names) - len(found))
+    return found
+
+
+def whole_photo(path: str, geometry: Geometry) -> Photo:
+    """Return a photo fitted whole, as training thumbnails were."""
+    pixels = _decode(path)
+    if isinstance(pixels, str):
+        return _without(geometry, pixels)
+    return Photo(fit_images(Pictures([pixels]), geometry)[0])
+
+
+def aligned_faces(path: str, geometry: Geometry, framing: np.ndarray, finder: FaceFinder) -> Photo:
+    """Return a photo's faces as they lie in training thumbnails.
+
+    Args:
+        path: of the photo.
+        geometry: of the thumbnails.
+        framing: how faces lie in them, [5, 2]; see `facedata.inspection.align`.
+        finder: of faces.
+    """
+    pixels = _decode(path)
+    if isinstance(pixels, str):
+        return _without(geometry, pixels)
+    boxes, points = finder.find(pixels)
+    if not len(boxes):
+        return _without(geometry, NO_FACE)
+    return Photo(np.stack([cut_face(pixels, one, framing, geometry) for one in points]), boxes)
+
+
+def _decode(path: str) -> np.ndarray | str:
+    """Return a photo's pixels, uint8 [H, W, 4], or why there are none."""
+    try:
+        return decode.decode(decode.read(path), {})
+    except decode.Unusable as reason:
+        return f"not decodable: {reason}"
+
+
+def _without(geometry: Geometry, problem: str) -> Photo:
+    return Photo(np.zeros((0, geometry.height, geometry.width, 3), np.uint8), None, problem)

@@ -1,0 +1,94 @@
+"""Synthetic images: which of them an arm takes, refitted to the classifier's geometry."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from facedata.options import Geometry
+from facedata.packs.storage import read_images
+from facekit import files, tables
+from facekit.errors import DataError
+from facekit.pictures.geometry import Box, refit
+
+log = logging.getLogger(__name__)
+
+
+class SyntheticImages:
+    """Generated images cut to their content box and fitted into a classifier's geometry."""
+
+    def __init__(
+        self, images: np.ndarray, rows: Sequence[int], box: Box, geometry: Geometry
+    ) -> None:
+        self.images, self.rows = images, np.asarray(rows, dtype=np.int64)
+        self.box, self.geometry = box, geometry
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the images of these numbers, uint8 [n, height, width, 3]."""
+        return refit(self.images[self.rows[numbers]], self.box, self.geometry)
+
+
+def open_synthetic(path: Path, table: pd.DataFrame, geometry: Geometry) -> SyntheticImages:
+    """Open the generated images that a table's `row` names; their box lies in `images.json`.
+
+    Raises:
+        DataError: not packed images, no content box, or fewer images than the table names.
+    """
+    images = read_images(path)
+    meta_path = path.with_suffix(".json")
+    meta = files.read_json(meta_path)
+    rows = table["row"].to_numpy(dtype=np.int64)
+    if not isinstance(meta, dict) or "content_box" not in meta:
+        raise DataError(f"{meta_path}: found {meta}, expected an object with content_box")
+    if len(rows) and not 0 <= rows.min() <= rows.max() < len(images):
+        raise DataError(f"{path}: has {len(images)} images, rows up to {rows.max()} are named")
+    try:
+        refit(images[:0], meta["content_box"], geometry)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{meta_path}: {error}") from None
+    return SyntheticImages(images, rows, tuple(meta["content_box"]), geometry)
+
+
+def read_deficits(path: Path) -> pd.Series:
+    """Return what each class lacks, int64, by class id; classes that lack nothing left out.
+
+    Raises:
+        DataError: a column is missing or holds no whole numbers.
+    """
+    table = tables.read(path, ["class", "deficit"])
+    try:
+        deficits = table.set_index(table["class"].astype("int64"))["deficit"].astype("int64")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: class and deficit must be whole numbers ({error})") from None
+    return deficits[deficits > 0]
+
+
+def by_rank(table: pd.DataFrame) -> pd.DataFrame:
+    """Return samples in order of acceptance: the surest of their class first."""
+    return table.sort_values(["teacher_probability", "row"], ascending=[False, True])
+
+
+def choose_samples(samples: pd.DataFrame, deficits: pd.Series, share: float) -> pd.DataFrame:
+    """Return the accepted samples that fill a share of each class's deficit, best first.
+
+    Args:
+        samples: samples.parquet.
+        deficits: of `read_deficits`.
+        share: of the deficit to fill, in (0, 1].
+
+    A class with too few accepted samples gives all that it has; the log says how many lack.
+    """
+    ranked = by_rank(samples[samples["accepted"]])
+    chosen = []
+    for one, deficit in deficits.items():
+        wanted = round(share * deficit)
+        found = ranked[ranked["class"] == one].head(wanted)
+        if len(found) < wanted:
+            log.warning("class %s: %d synthetic images of %d wanted", one, len(found), wanted)
+        chosen.append(found)
+    return pd.concat(chosen) if chosen else samples.iloc[:0]

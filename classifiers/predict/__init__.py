@@ -1,0 +1,1 @@
+"""What trained classifiers say of images."""

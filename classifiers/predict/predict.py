@@ -1,0 +1,239 @@
+"""Predict: what a classifier says of photographs, as a table and as the published text."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from classifiers.evaluate.calibration import Calibration, read_beside
+from classifiers.images.data import read_geometry, to_batch
+from classifiers.images.photos import Photo, aligned_faces, find_photos, whole_photo
+from classifiers.models.backbones import Classifier
+from classifiers.models.heads import Head, num_columns, split_outputs
+from classifiers.options import PredictOptions
+from classifiers.predict.ensemble import Model, load_models
+from classifiers.predict.inference import (
+    NUM_READERS,
+    Outputs,
+    look_outputs,
+    mean_outputs,
+    prediction_columns,
+)
+from facedata.ingest.adapters.celeba import CELEBA_ATTRIBUTES
+from facedata.inspection.align import FaceFinder
+from facekit import files, progress, tables
+from facekit.compute.workers import threaded_map
+from facekit.errors import DataError
+
+log = logging.getLogger(__name__)
+
+BOX = ("x0", "y0", "x1", "y1")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What was predicted of photographs.
+
+    Attributes:
+        heads: of the models.
+        table: one row a thumbnail, or a photo without any: `file`, `face` (from 1, the largest
+            first), those of `prediction_columns`, x0, y0, x1, y1 (the face in pixels of the upright
+            photo), `problem`; missing where there is nothing to say.
+        shown: thumbnails of the first rows, None where there is none.
+    """
+
+    heads: Sequence[Head]
+    table: pd.DataFrame
+    shown: list[np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of photographs.
+
+    Attributes:
+        classifiers: in evaluation mode, on `device`, with the same heads and geometry; the mean
+            of what they say counts.
+        tta: how often they look, see `inference.looks`.
+        calibrations: by head, as of `prediction_columns`.
+        batch: thumbnails at a time.
+        device: to compute on.
+    """
+
+    classifiers: Sequence[Classifier]
+    tta: str
+    calibrations: Mapping[str, Calibration]
+    batch: int
+    device: torch.device
+
+    @torch.inference_mode()
+    def outputs(self, thumbnails: Sequence[np.ndarray]) -> Outputs:
+        """Return the mean outputs for thumbnails, uint8 [height, width, 3] each."""
+        images = to_batch(np.stack(thumbnails), self.device)
+        return mean_outputs([look_outputs(one, images, self.tta) for one in self.classifiers])
+
+
+def predict_files(
+    models: Sequence[Path],
+    images: str,
+    options: PredictOptions,
+    device: torch.device,
+    num_shown: int = 0,
+) -> Predictions:
+    """Predict the photographs of a folder, ZIP archive or glob, each of them a row or several.
+
+    Args:
+        models: of `classifiers train`; of several the mean counts. What `classifiers evaluate` laid
+            beside them calibrates the probabilities.
+        images: the photos, see `photos.find_photos`.
+        options: how they are looked at.
+        device: to compute on.
+        num_shown: rows whose thumbnails are kept.
+
+    Raises:
+        DataError: there are no photos; models are none or do not fit together; none of their heads
+            is of CelebA though that format is wanted; or faces are to be aligned and the first
+            model does not say how.
+    """
+    loaded = load_models(models, device)
+    if options.format == "celeba":
+        celeba_heads(loaded[0].classifier.heads)
+    calibrations = read_beside(models)
+    log.info("calibrated by val: %s", ", ".join(calibrations) or "no head")
+    read, num_readers = _reader(models[0], loaded[0], options, device)
+    classifiers = [one.classifier for one in loaded]
+    ask = Ask(classifiers, options.tta, calibrations, options.batch, device)
+    found = predict_photos(ask, find_photos(images), read, num_shown, num_readers)
+    log.info("%d rows of %d photos", len(found.table), found.table["file"].nunique())
+    for problem, count in found.table["problem"].value_counts().items():
+        log.info("%s: %d", problem, count)
+    return found
+
+
+def _reader(
+    path: Path, model: Model, options: PredictOptions, device: torch.device
+) -> tuple[Callable[[str], Photo], int]:
+    """Return what reads a photo as thumbnails for a model, and how many threads may do so."""
+    geometry = read_geometry(model.meta["geometry"])
+    if not options.align:
+        return partial(whole_photo, geometry=geometry), NUM_READERS
+    framing = model.meta.get("framing")
+    if framing is None:
+        raise DataError(
+            f"{path}: does not say how faces lie in its training images (there were hardly"
+            " any, or it was trained without --faces); predict without --align"
+        )
+    finder = FaceFinder(options.min_probability, device)
+    read = partial(aligned_faces, geometry=geometry, framing=np.array(framing), finder=finder)
+    return read, 1  # the finder has threads of its own
+
+
+def write_predictions(predictions: Predictions, form: str, path: Path) -> None:
+    """Write what was predicted: a table, or with the form `celeba` the published text."""
+    if form == "celeba":
+        lines = celeba_lines(predictions.heads, predictions.table)
+        files.write_text("".join(f"{line}\n" for line in lines), path)
+    else:
+        tables.write(predictions.table, path)
+
+
+def predict_photos(
+    ask: Ask,
+    paths: Mapping[str, str],
+    read: Callable[[str], Photo],
+    num_shown: int,
+    num_readers: int,
+) -> Predictions:
+    """Predict photographs; no more than a batch of thumbnails is held, and those to be shown.
+
+    Args:
+        ask: what of them.
+        paths: of the photos by name.
+        read: from a path to thumbnails of the classifiers' geometry; see
+            `classifiers.images.photos`.
+        num_shown: rows whose thumbnails are kept.
+        num_readers: threads that read photos ahead.
+    """
+    rows: list[dict[str, Any]] = []
+    shown: list[np.ndarray | None] = []
+    waiting: list[np.ndarray] = []
+    heads = ask.classifiers[0].heads
+    parts = [split_outputs(heads, np.zeros((0, num_columns(heads))))]
+
+    photos = threaded_map(read, paths.values(), num_readers)
+    named = zip(paths, photos, strict=True)
+    for name, photo in progress.track(named, "photos", len(paths)):
+        rows += _rows(name, photo)
+        shown += list(photo.thumbnails) or [None]
+        del shown[num_shown:]
+        waiting += list(photo.thumbnails)
+        while len(waiting) >= ask.batch:
+            parts.append(ask.outputs(waiting[: ask.batch]))
+            del waiting[: ask.batch]
+    if waiting:
+        parts.append(ask.outputs(waiting))
+    outputs = {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
+    columns = prediction_columns(heads, outputs, ask.calibrations)
+    return Predictions(heads, _table(rows, pd.DataFrame(columns)), shown)
+
+
+def _rows(name: str, photo: Photo) -> list[dict[str, Any]]:
+    """Return a row for each thumbnail of a photo, or one that tells its problem."""
+    # A name of bytes that are no UTF-8 cannot be written into a table as it is.
+    name = name.encode("utf-8", "backslashreplace").decode()
+    if photo.problem is not None:
+        return [{"file": name, "problem": photo.problem}]
+    rows = [{"file": name, "face": number} for number in range(1, len(photo.thumbnails) + 1)]
+    if photo.boxes is not None:
+        for row, box in zip(rows, photo.boxes.round(1), strict=True):
+            row.update(zip(BOX, box, strict=True))
+    return rows
+
+
+def _table(rows: Sequence[Mapping[str, Any]], predicted: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of all rows, with what was predicted of those that have no problem."""
+    table = pd.DataFrame(list(rows), columns=["file", "face", *BOX, "problem"])
+    table = table.astype({"face": "Int64", "problem": "str", **dict.fromkeys(BOX, float)})
+    predicted = predicted.set_axis(table.index[table["problem"].isna()]).reindex(table.index)
+    return pd.concat([table[["file", "face"]], predicted, table[[*BOX, "problem"]]], axis=1)
+
+
+def celeba_heads(heads: Sequence[Head]) -> dict[str, Head]:
+    """Return the heads that predict attributes of CelebA by these, in CelebA's order.
+
+    Raises:
+        DataError: there is none with two classes.
+    """
+    by_attribute = {head.attributes[0]: head for head in heads if len(head.classes) == 2}
+    found = {name: by_attribute[name] for name in CELEBA_ATTRIBUTES if name in by_attribute}
+    if not found:
+        names = ", ".join(head.name for head in heads)
+        raise DataError(f"format celeba: none of CelebA's 40 attributes is predicted, but {names}")
+    return found
+
+
+def celeba_lines(heads: Sequence[Head], table: pd.DataFrame) -> list[str]:
+    """Return the published text: a line a photo, its name and 40 values in CelebA's order.
+
+    A value is 1 or -1; 0 where the model does not predict the attribute or the photo could not be
+    predicted. Of several faces the largest counts.
+
+    Args:
+        heads: of the model; see `celeba_heads`.
+        table: of `Predictions`.
+    """
+    first = table.drop_duplicates("file")
+    values = pd.DataFrame(0, index=first.index, columns=list(CELEBA_ATTRIBUTES))
+    for name, head in celeba_heads(heads).items():
+        signs = dict(zip(head.classes, (-1, 1), strict=True))
+        values[name] = first[head.name].astype(object).map(signs).fillna(0).astype(int)
+    return [
+        " ".join([file, *map(str, row)])
+        for file, row in zip(first["file"], values.to_numpy(), strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Training of classifiers: the loop, its optimiser, its state."""

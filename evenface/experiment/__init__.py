@@ -1,0 +1,1 @@
+"""What arms are worth beside each other."""

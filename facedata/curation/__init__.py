@@ -1,0 +1,1 @@
+"""Which images stay: flags, doubtful labels, and the reviewer's word."""

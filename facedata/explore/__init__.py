@@ -1,0 +1,1 @@
+"""What a data set holds: tables, plots, mosaics."""

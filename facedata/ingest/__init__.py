@@ -1,0 +1,1 @@
+"""From a data set as it was published to one row an image."""

@@ -1,0 +1,103 @@
+"""Attributes as adapters' settings declare them: names, classes, and how some follow from others.
+
+It imports nothing that is slow: settings are checked before every run and every job.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from facekit.options import Attribute, Attributes, Classes, IsText, Number, Options, option
+
+
+def normal(text: str) -> str:
+    """Return text without regard to case and to spaces around or repeated."""
+    return " ".join(str(text).split()).casefold()
+
+
+def joint_classes(class_lists: Sequence[Iterable[str]]) -> list[str]:
+    """Return the names of joint classes, joined by `/`; the last list's class changes fastest."""
+    return ["/".join(values) for values in itertools.product(*class_lists)]
+
+
+def _differ(classes: Sequence[str]) -> Any:
+    if len({normal(value) for value in classes}) < len(classes):
+        raise ValueError(f"{list(classes)} do not differ but for case or spaces")
+    return classes
+
+
+def _rise(bins: Sequence[float]) -> Any:
+    if any(low >= high for low, high in itertools.pairwise(bins)):
+        raise ValueError(f"{list(bins)} do not rise")
+    return bins
+
+
+# A new attribute; a digit may come first: 5_o_Clock_Shadow.
+NewAttribute = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$"), IsText]
+# Names of classes as people write them: spellings that differ in case alone are the same.
+Labels = Annotated[Classes, AfterValidator(_differ)]
+Bins = Annotated[tuple[Number, ...], Field(min_length=1), AfterValidator(_rise)]
+
+
+class Derived(Options):
+    """An attribute that follows from others: classes of a number by edges, or joint classes."""
+
+    name: NewAttribute = option(..., "Name of the new attribute.")
+    source: Attribute | None = option(None, "Numeric attribute that it is made from.")
+    bins: Bins | None = option(None, "Rising edges: [30, 60] gives < 30, 30 to < 60, >= 60.")
+    sources: Attributes | None = option(
+        None,
+        "Categorical attributes whose joint classes it has, the last one's class changing fastest.",
+    )
+    classes: Labels | None = option(
+        None,
+        "One more than edges; of joint classes one each, or none for names joined by /.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.sources is not None:
+            for key in ("source", "bins"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}: given beside sources; give source or sources")
+            if len(self.sources) < 2:
+                raise ValueError(f"sources: {list(self.sources)}, expected two or more")
+            return self
+        for key in ("source", "bins", "classes"):
+            if getattr(self, key) is None:
+                raise ValueError(f"{key}: missing; give source, bins and classes, or sources")
+        edges, classes = len(self.bins or ()), len(self.classes or ())
+        if classes != edges + 1:
+            raise ValueError(f"classes: {classes} for {edges} edges, expected {edges + 1}")
+        return self
+
+    def class_list(self, known: Mapping[str, list[str] | None]) -> list[str]:
+        """Return its classes.
+
+        Args:
+            known: the attributes before it and their classes; None: numeric.
+
+        Raises:
+            ValueError: it cannot follow from these; the message begins with the field's name.
+        """
+        if self.sources is None:
+            numeric = [name for name, values in known.items() if values is None]
+            if self.source not in numeric:
+                raise ValueError(f"source: {self.source!r} is no numeric attribute of {numeric}")
+            return list(self.classes or ())
+        categorical = {name: values for name, values in known.items() if values is not None}
+        for name in self.sources:
+            if name not in categorical:
+                raise ValueError(
+                    f"sources: {name!r} is no categorical attribute of {list(categorical)}"
+                )
+        joined = joint_classes([categorical[name] for name in self.sources])
+        if self.classes is not None and len(self.classes) != len(joined):
+            raise ValueError(f"classes: {len(self.classes)} for {len(joined)} combinations")
+        return list(self.classes or joined)
+
+    def described(self) -> dict[str, Any]:
+        """Return it as `facedata.ingest.derived` reads it."""
+        return self.model_dump(mode="json", exclude_none=True)

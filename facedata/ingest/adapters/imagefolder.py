@@ -1,0 +1,106 @@
+"""Adapter `imagefolder`: the class is the folder, `<class>/.../picture.png`.
+
+With an official split, folders train, val and test come first: `train/<class>/.../picture.png`.
+"""
+
+import logging
+from pathlib import Path
+
+from facedata.ingest.adapters import ADAPTERS, Adapter, Ingested
+from facedata.ingest.adapters.declared import Labels, NewAttribute, normal
+from facedata.ingest.adapters.reading import Files, Log, is_image, join, make_index
+from facekit.errors import DataError
+from facekit.options import option
+
+log = logging.getLogger(__name__)
+
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+@ADAPTERS.register("imagefolder")
+class ImageFolder(Adapter):
+    """Folders of pictures; the class is the folder."""
+
+    attribute: NewAttribute = option("label", "Name of what the folders tell.")
+    classes: Labels | None = option(
+        None,
+        "Names of the folders, in the order of all tables and plots; null for all, by the"
+        " alphabet.",
+    )
+    official_split: bool = option(
+        False, "Folders train, val and test hold the folders of the classes."
+    )
+
+    def class_lists(self) -> dict[str, list[str] | None]:
+        """Return the attribute; its classes are empty where the folders tell them."""
+        return {self.attribute: list(self.classes or ())}
+
+    def ingest(self, root: Path, seed: int) -> Ingested:
+        """Take every picture below a class's folder; reject those elsewhere.
+
+        Folders whose names begin with a dot are not looked into.
+
+        Raises:
+            DataError: there are no pictures in class folders.
+        """
+        import pandas as pd
+
+        files, found = Files(root), Log()
+        tops: dict[str, str | None] = {"": None}  # folder -> split
+        if self.official_split:
+            _reject_images(files, "", found, "beside train, val and test")
+            tops = {}
+            for name in _folders(files, ""):
+                if name.lower() in SPLITS:
+                    tops[name] = SPLITS[name.lower()]
+                else:
+                    _reject_below(files, name, found, "unknown_split", "not train, val or test")
+
+        pictures: list[tuple[str, str, str | None]] = []  # path, folder of the class, split
+        for top, split in tops.items():
+            _reject_images(files, top, found, "not in the folder of a class")
+            for name in _folders(files, top):
+                pictures += [(path, name, split) for path in files.images(join(top, name))]
+        names = sorted({name for _, name, _ in pictures})
+        classes = list(self.classes or names)
+        known = {normal(name): name for name in classes}
+        kept = []
+        for path, name, split in pictures:
+            if normal(name) in known:
+                kept.append((path, known[normal(name)], split))
+            else:
+                found.reject(path, None, "unknown_class", f"{name} is none of the classes")
+        if not kept:
+            layout = "train/<class>/" if self.official_split else "<class>/"
+            raise DataError(
+                f"{root}: no pictures in {layout}, expected one of {classes or 'any class'}"
+            )
+        empty = set(classes).difference(value for _, value, _ in kept)
+        if empty:
+            log.warning("no pictures of %s", ", ".join(sorted(empty)))
+
+        paths = [path for path, _, _ in kept]
+        index = make_index(
+            paths,
+            range(1, len(kept) + 1),
+            paths,
+            None,
+            [split for _, _, split in kept],
+            {self.attribute: pd.Categorical([value for _, value, _ in kept], list(classes))},
+        )
+        return Ingested(index, found.rejected_table(), found.notes_table())
+
+
+def _folders(files: Files, folder: str) -> list[str]:
+    return [name for name in files.folders(folder) if not name.startswith(".")]
+
+
+def _reject_images(files: Files, folder: str, found: Log, detail: str) -> None:
+    """Reject the images that lie in a folder itself."""
+    for name in sorted(filter(is_image, files.names(folder))):
+        found.reject(join(folder, name), None, "no_class", detail)
+
+
+def _reject_below(files: Files, folder: str, found: Log, reason: str, detail: str) -> None:
+    for path in files.images(folder):
+        found.reject(path, None, reason, detail)

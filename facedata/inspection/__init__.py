@@ -1,0 +1,1 @@
+"""What the pixels of each image say: facts, hashes, faces."""

@@ -1,0 +1,129 @@
+"""Alignment: faces of a photograph, turned, scaled and cut as the faces of a data set lie.
+
+A framing says how they lie: where the landmarks of faces are found in the data set's thumbnails.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+from facenet_pytorch import MTCNN
+from torch.nn import functional
+
+from facedata.inspection.faces import LANDMARKS, MIN_HEIGHT
+from facedata.options import Canvas
+from facekit.pictures.resample import Pictures, resize
+
+DETECT_SIDE = 640  # px; faces are looked for at this longer side of a photograph at most
+SMALLEST = 20  # px, of a face there
+MIN_FACES = 10  # fewer say nothing of how faces lie
+MIN_SCALE = 1 / 32  # pixels of a photograph that make one of a thumbnail; less shows only squares
+MARGIN = 3  # px around a thumbnail that bicubic interpolation looks at
+POINT_COLUMNS = [f"{point}_{axis}" for point in LANDMARKS for axis in "xy"]
+
+
+def measure_framing(faces: pd.DataFrame) -> list[list[float]] | None:
+    """Return how the faces of thumbnails lie: the median place of each landmark.
+
+    Args:
+        faces: of `faces.detect_faces`; rows without a face do not count.
+
+    Returns:
+        [x, y] of the five LANDMARKS in pixels; None where fewer than MIN_FACES, or in fewer than
+        half of the thumbnails, were found (drawings).
+    """
+    found = faces.loc[~faces["non_face"], POINT_COLUMNS]
+    if len(found) < max(MIN_FACES, len(faces) / 2):
+        return None
+    return np.round(found.median().to_numpy(dtype=float).reshape(-1, 2), 3).tolist()
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the turn, scale and shift that takes points to others with the least squared error.
+
+    Args:
+        source: [n, 2]; not all at one place.
+        target: [n, 2].
+
+    Returns:
+        float64 [2, 3]: a point (x, y) goes to `matrix @ (x, y, 1)`.
+
+    Source: Umeyama, IEEE TPAMI 13(4), 1991; in the plane, where complex numbers turn and scale.
+    """
+    source, target = (np.asarray(one, dtype=float) @ [1, 1j] for one in (source, target))
+    from_mean = source - source.mean()
+    factor = np.vdot(from_mean, target - target.mean()) / np.vdot(from_mean, from_mean)
+    shift = target.mean() - factor * source.mean()
+    return np.array(
+        [[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]]
+    )
+
+
+def cut_face(
+    photo: np.ndarray, points: np.ndarray, framing: np.ndarray, geometry: Canvas
+) -> np.ndarray:
+    """Return a face as it would lie in a thumbnail, uint8 [height, width, 3].
+
+    Args:
+        photo: uint8 [H, W, 4], as `Pictures` takes it.
+        points: landmarks of the face, [5, 2] in pixels of the photo.
+        framing: where they belong, [5, 2] in pixels of the thumbnail.
+        geometry: of the thumbnail. What lies outside of the photo repeats its border.
+    """
+    height, width = geometry.height, geometry.width
+    to_photo = similarity(framing, points)  # from a place in the thumbnail
+    scale = max(np.hypot(*to_photo[:, 0]), MIN_SCALE)
+
+    # Shrink or enlarge what the thumbnail will show to its scale, ...
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
+    limits = np.array(photo.shape[1::-1])
+    first = np.floor(corners.min(axis=0) - MARGIN * scale).clip(0, limits - 1).astype(int)
+    last = np.ceil(corners.max(axis=0) + MARGIN * scale).clip(first + 1, limits).astype(int)
+    size = np.maximum(np.rint((last - first) / scale), 1).astype(int)
+    part = Pictures([photo[first[1] : last[1], first[0] : last[0]]])
+    spans = [(0.0, float(length)) for length in last - first]
+    shrunk = resize(part, size[0], size[1], "RGB", *spans)[0]
+
+    # ... and turn it.
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    places = np.stack([x, y, np.ones_like(x)], axis=-1) @ to_photo.T  # [height, width, 2]
+    grid = 2 * (places - first) / (last - first) - 1  # in halves of the part's sides
+    turned = functional.grid_sample(
+        torch.from_numpy(shrunk).permute(2, 0, 1)[None].float(),
+        torch.from_numpy(grid)[None].float(),
+        mode="bicubic",
+        padding_mode="border",
+        align_corners=False,
+    )
+    return turned[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).numpy()
+
+
+class FaceFinder:
+    """Finds all faces of photographs of any size, by MTCNN (see `facedata.inspection.faces`)."""
+
+    def __init__(self, min_probability: float, device: torch.device) -> None:
+        """Load the detector; a face counts with `min_probability`, 0..1."""
+        self.min_probability = min_probability
+        self.detector = MTCNN(min_face_size=SMALLEST, device=device)
+
+    def find(self, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the faces of a photo, the largest first.
+
+        Args:
+            photo: uint8 [H, W, 4], as `Pictures` takes it.
+
+        Returns:
+            Boxes [n, 4] (x0, y0, x1, y1) and landmarks [n, 5, 2], float64, in pixels.
+        """
+        height, width = photo.shape[:2]
+        scale = min(DETECT_SIDE / max(height, width), max(1.0, MIN_HEIGHT / min(height, width)))
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        spans = (0.0, float(width)), (0.0, float(height))
+        shrunk = resize(Pictures([photo]), *size, "RGB", *spans)[0]
+        boxes, probabilities, points = self.detector.detect(shrunk, landmarks=True)
+        if boxes is None:
+            return np.zeros((0, 4)), np.zeros((0, len(LANDMARKS), 2))
+        boxes, points = (np.asarray(one, dtype=float) / scale for one in (boxes, points))
+        area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+        sure = np.asarray(probabilities, dtype=float) >= self.min_probability
+        order = [i for i in np.argsort(-area, kind="stable") if sure[i]]
+        return boxes[order], points[order]

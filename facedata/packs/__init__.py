@@ -1,0 +1,1 @@
+"""Packed images with their classes, as GANs read them."""

@@ -1,0 +1,89 @@
+"""Pack: the images of one split with their classes, for a GAN to learn from."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from facedata.options import PackOptions
+from facedata.packs import storage
+from facekit import tables
+from facekit.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def find_classes(labels: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return the joint classes that occur, in the order of the attributes' classes.
+
+    Args:
+        labels: category columns without missing values, one row an image.
+    """
+    codes = labels.apply(lambda values: values.cat.codes).drop_duplicates()
+    codes = codes.sort_values(list(codes))
+    return list(labels.loc[codes.index].astype(str).itertuples(index=False, name=None))
+
+
+def pack_split(
+    path: Path,
+    images: np.ndarray,
+    curated: pd.DataFrame,
+    splits: pd.DataFrame,
+    boxes: np.ndarray,
+    split: str,
+    options: PackOptions,
+) -> None:
+    """Write the pack of a split; images without a label of the condition are left out.
+
+    Class ids are those of train in every pack, so that packs of one run can be compared: joint
+    classes that occur in train, in the order of the attributes' classes.
+
+    Args:
+        path: of the pack, `.npy`.
+        images: packed images, uint8 [M, H, W, 3].
+        curated: images that stayed: image_id, row and attributes.
+        splits: split of the same images, in the same order.
+        boxes: content boxes (left, top, right, bottom) in pixels of the same images, int [N, 4].
+        split: train, val or test.
+        options: attributes that make the classes; none: unconditional, all images are of class 0.
+
+    Raises:
+        DataError: an attribute cannot make classes, or no image is left.
+    """
+    condition = list(options.condition)
+    for name in condition:
+        if name not in tables.attributes(curated):
+            found = ", ".join(tables.attributes(curated))
+            raise DataError(f"--condition: no attribute {name!r}, there are {found}")
+        if not isinstance(curated[name].dtype, pd.CategoricalDtype):
+            raise DataError(f"--condition: {name} is numeric; make classes of it by bins")
+
+    labels = curated[condition]
+    labelled = labels.notna().all(axis=1)
+    in_train = labelled & (splits["split"] == "train")
+    classes = find_classes(labels[in_train]) if condition else []
+    ids = {values: number for number, values in enumerate(classes)}
+    names = labels.astype(object).itertuples(index=False, name=None)
+    number = [ids.get(values) if condition else 0 for values in names]
+    table = curated.assign(**{"class": pd.array(number, dtype="Int64")})
+
+    chosen = splits["split"] == split
+    wanted = chosen & table["class"].notna()
+    if not wanted.any():
+        raise DataError(f"--split {split}: none of its {chosen.sum()} images has a class to pack")
+    if wanted.sum() < chosen.sum():
+        log.warning(
+            "%d of %d images have no class and are left out", (chosen & ~wanted).sum(), chosen.sum()
+        )
+    box = np.median(boxes[wanted.to_numpy()], axis=0).round().astype(int)
+    storage.write_pack(
+        path,
+        images,
+        table[wanted],
+        condition,
+        classes,
+        box,
+        rows=table.loc[wanted, "row"].to_numpy(dtype=np.int64),
+    )
+    log.info("%d images in %d classes", wanted.sum(), max(len(classes), 1))

@@ -1,0 +1,1 @@
+"""Which image is learned from, chosen by, and tested on."""

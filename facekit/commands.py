@@ -1,0 +1,149 @@
+"""What the three command groups share: option types, one-line errors, logging, run records."""
+
+import functools
+import json
+import logging
+import math
+import sys
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+
+from facekit import runs
+from facekit.errors import DataError
+from facekit.options import Options
+
+IN_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+IN_DIR = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
+OUT_FILE = click.Path(dir_okay=False, path_type=Path)
+OUT_DIR = click.Path(file_okay=False, path_type=Path)
+
+
+class Finite(click.FloatRange):
+    """A number that is neither nan nor infinite, in a range if one is given."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no finite number.", param, ctx)
+        return number
+
+
+SHARE = Finite(0, 1, min_open=True, max_open=True)
+SEED = click.IntRange(min=0)
+NUM_WORKERS = click.IntRange(min=1)
+
+
+def options(*decorators: Callable) -> Callable:
+    """Return one decorator that adds several options, in the order given."""
+    return lambda function: reduce(lambda f, decorate: decorate(f), reversed(decorators), function)
+
+
+DEVICE = click.option(
+    "--device", default="auto", show_default=True, help="auto (one GPU if any), cpu or cuda."
+)
+
+
+def _num_cores() -> int:
+    from facekit.compute.workers import num_cores
+
+    return num_cores()
+
+
+ALL_THREADS = click.option(
+    "--threads",
+    type=NUM_WORKERS,
+    default=_num_cores,
+    show_default="all cores",
+    help="Threads on the CPU; the last bits of a result depend on them.",
+)
+
+
+class Json(click.ParamType):
+    """An option whose text is JSON (a list or an object from the config)."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            found = json.loads(value)
+            json.dumps(found, allow_nan=False)  # nan and infinite numbers are no JSON
+        except ValueError as error:
+            self.fail(f"not JSON: {error}", param, ctx)
+        return found
+
+
+class Names(Json):
+    """A JSON list of names, or the word `all`."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "all" else super().convert(value, param, ctx)
+
+
+JSON = Json()
+NAMES = Names()
+
+
+class Group(click.Group):
+    """A command group that logs to stderr and turns DataError into one line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+        )
+        try:
+            return super().invoke(ctx)
+        except DataError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo("error: stopped by the user", err=True)
+            sys.exit(130)
+
+
+def recorded(option: str, name: str | None = None) -> Callable:
+    """Decorate a command so that a run record lies beside the output that `option` names.
+
+    Args:
+        option: parameter with the output's path; `splits.parquet` gives `splits.run.json`.
+        name: file name of the record in the output's folder instead, such as `run.json`
+            (for an option that names a folder: in that folder).
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def wrapper(**values: Any) -> Any:
+            output = Path(values[option])
+            if name is None:
+                path = runs.run_path(output)
+            else:
+                path = (output if _is_folder(option) else output.parent) / name
+            with runs.record(path, flat(values)):
+                return function(**values)
+
+        return wrapper
+
+    return decorate
+
+
+def _is_folder(option: str) -> bool:
+    """Tell whether an option of the command that runs names a folder, whatever its name is."""
+    params = click.get_current_context().command.params
+    kind = next(param.type for param in params if param.name == option)
+    return isinstance(kind, click.Path) and not kind.file_okay
+
+
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's values with those of its options beside the others."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= value.plain() if isinstance(value, Options) else {name: value}
+    return flat

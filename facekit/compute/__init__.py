@@ -1,0 +1,1 @@
+"""What tensors and processes are worked on: devices, threads, memory, compiled operators."""

@@ -1,0 +1,1 @@
+"""Pictures: decoded, brought to a size, and put into pages."""

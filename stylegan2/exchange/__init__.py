@@ -1,0 +1,1 @@
+"""From and to other programs: official pickles, archives, ONNX."""

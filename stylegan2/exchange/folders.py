@@ -1,0 +1,332 @@
+"""Packs from image folders and from the ZIP archives of StyleGAN tools.
+
+All is looked at before anything is written: `scan` finds images and labels and reads the headers,
+`summary` tells of them in a few lines, `write_pack` decodes.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from facedata.ingest.adapters import stylegan_zip
+from facedata.ingest.adapters.reading import Files
+from facedata.options import Canvas
+from facedata.packs import storage
+from facekit import archives, arrays
+from facekit.compute import workers
+from facekit.errors import DataError
+from facekit.pictures import decode
+from facekit.pictures.geometry import Box, content_box, fit_images
+from facekit.pictures.resample import Pictures
+from facekit.progress import track
+from stylegan2.options import MIN_SIDE
+
+CHUNK = 64  # images that a worker process gets at a time
+NUM_NAMED = 5  # files, sizes or modes that a line names
+MODES = {
+    "1": "become RGB",
+    "L": "gray, become RGB",
+    "LA": "gray with alpha, over white",
+    "P": "palette, become RGB",
+    "PA": "palette with alpha, over white",
+    "RGBA": "alpha, over white",
+    "CMYK": "become RGB",
+    "I;16": "16 bits, scaled to 8",
+}
+REASONS = {
+    "file_without_row": "images without a label",
+    "missing_file": "labels without their image",
+}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source holds.
+
+    Attributes:
+        source: folder or archive.
+        table: one row an image that is to be packed: image_id, path (as the system knows it),
+            class (number, 0 without labels), width, height, format, mode.
+        classes: names by number; empty without labels.
+        labels: where they are from, for people.
+        left_out: images and labels that are not packed: image_id, reason, detail.
+        unusable: files that are no pictures: image_id, reason.
+        box: content box (left, top, right, bottom) that the source tells of; None if it does not.
+    """
+
+    source: Path
+    table: pd.DataFrame
+    classes: list[str]
+    labels: str
+    left_out: pd.DataFrame
+    unusable: pd.DataFrame
+    box: Box | None
+
+
+def scan(source: Path, labels: str) -> Found:
+    """Look at all files of a source; no picture is decoded.
+
+    Args:
+        source: folder or .zip archive.
+        labels: auto (those of dataset.json if there is one), folders (the class is the first folder
+            in the source) or none.
+
+    Raises:
+        DataError: no images, or broken labels.
+    """
+    top = "" if source.is_dir() else source.name
+    files = Files(source if source.is_dir() else source.parent)
+    prefix = f"{top}/" if top else ""
+    names = [path.removeprefix(prefix) for path in files.images(top)]
+    if not names:
+        if top:
+            archives.names(source)  # tells what is wrong with it
+        raise DataError(f"{source}: no images, expected a folder or a .zip archive of them")
+    has_file = files.is_file(f"{prefix}{stylegan_zip.LABELS}")
+    content = _read_json(files.path(f"{prefix}{stylegan_zip.LABELS}")) if has_file else {}
+    left_out = pd.DataFrame({"image_id": [], "reason": [], "detail": []}, dtype="str")
+    classes: list[str] = []
+    numbers = np.zeros(len(names), np.int64)
+    origin = "none"
+    if labels == "folders":
+        parts = [name.split("/", 1)[0] if "/" in name else None for name in names]
+        if None in parts:
+            raise DataError(
+                f"{source}: {names[parts.index(None)]} lies in no folder; --labels folders needs"
+                " every image in the folder of its class"
+            )
+        classes = sorted(set(parts))
+        numbers = np.array([classes.index(part) for part in parts])
+        origin = "folders"
+    elif labels == "auto" and content.get("labels") is not None:
+        adapter = stylegan_zip.StyleganZip(file=top or ".", attribute="class")
+        read = adapter.ingest(Path(files.root), seed=0)
+        names = read.index["image_id"].tolist()
+        classes = list(read.index["class"].cat.categories)
+        numbers = read.index["class"].cat.codes.to_numpy(np.int64)
+        left_out = read.rejected[["image_id", "reason", "detail"]]
+        origin = stylegan_zip.LABELS
+
+    table = pd.DataFrame(
+        {
+            "image_id": pd.Series(names, dtype="str"),
+            "path": [files.path(f"{prefix}{name}") for name in names],
+            "class": numbers,
+        }
+    )
+    found = workers.ordered_map(_header, table["path"], workers.num_cores(), CHUNK)
+    headers = list(track(found, "headers", len(table)))
+    is_usable = np.array([isinstance(header, dict) for header in headers])
+    unusable = pd.DataFrame(
+        {
+            "image_id": table.loc[~is_usable, "image_id"],
+            "reason": [header for header in headers if isinstance(header, str)],
+        }
+    )
+    facts = pd.DataFrame(
+        [header for header in headers if isinstance(header, dict)],
+        columns=["width", "height", "format", "mode"],
+    )
+    table = pd.concat([table[is_usable].reset_index(drop=True), facts], axis=1)
+    return Found(source, table, classes, origin, left_out, unusable, _box(content))
+
+
+def _read_json(path: str) -> dict:
+    try:
+        content = json.loads(archives.read_bytes(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable as JSON ({error})") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _box(content: dict) -> Box | None:
+    box = content.get("content_box")
+    is_box = isinstance(box, list) and len(box) == 4 and all(type(side) is int for side in box)
+    return tuple(box) if is_box else None
+
+
+def _header(path: str) -> dict | str:
+    """Return the facts in a file's header, or why it is unusable."""
+    try:
+        return decode.header(decode.read(path), MIN_SIDE)
+    except decode.Unusable as problem:
+        return str(problem)
+
+
+def choose_resolution(found: Found, resolution: int | None) -> int:
+    """Return the pixels a side of the packed images.
+
+    Args:
+        found: what there is.
+        resolution: asked for, one that networks make; None takes that of the images, if they are
+            all squares of one size.
+
+    Raises:
+        DataError: no image is usable, or they are of several sizes or of none that networks make.
+    """
+    if not len(found.table):
+        raise DataError(f"{found.source}: no usable image: {_problems(found.unusable)}")
+    sizes = _counted(zip(found.table["width"], found.table["height"], strict=True))
+    if resolution is None:
+        side = int(found.table["width"].iloc[0])
+        if set(sizes) != {(side, side)} or side & (side - 1):
+            raise DataError(
+                f"{found.source}: images of {_sizes(sizes)} px; networks make squares of 8, 16, 32"
+                " ... px: say which by --resolution"
+            )
+        return side
+    return resolution
+
+
+def summary(found: Found, geometry: Canvas) -> list[str]:
+    """Return lines that tell what there is and what will become of it."""
+    table = found.table
+    side = geometry.width
+    lines = [f"{len(table)} images: {_list(_counted(table['format']))}"]
+    modes = _counted(table["mode"])
+    odd = {f"{mode} ({MODES.get(mode, 'become RGB')})": n for mode, n in modes.items()}
+    lines.append(f"colours: {_list({k: n for k, n in odd.items() if not k.startswith('RGB (')})}")
+    if set(modes) <= {"RGB"}:
+        lines[-1] = "colours: all RGB"
+    sizes = _counted(zip(table["width"], table["height"], strict=True))
+    longer = table[["width", "height"]].max(axis=1)
+    num_odd = int((table["width"] != table["height"]).sum())
+    fits = {"pad": "padded with black", "crop": "cut to the centre", "stretch": "stretched"}
+    lines.append(
+        f"sizes: {_sizes(sizes)} (px) -> {side}x{side} px;"
+        f" {int((longer < side).sum())} enlarged, {num_odd} not square, {fits[geometry.fit]}"
+    )
+    if found.classes:
+        counts = np.bincount(table["class"], minlength=len(found.classes))
+        by_class = dict(zip(found.classes, counts.tolist(), strict=True))
+        lines.append(f"classes ({found.labels}): {_list(by_class, 20)}")
+    else:
+        lines.append("classes: none")
+    if len(found.left_out):
+        for reason, rows in found.left_out.groupby("reason", sort=True):
+            lines.append(f"left out, {REASONS.get(reason, reason)}: {_named(rows['image_id'])}")
+    if len(found.unusable):
+        lines.append(f"unusable: {_problems(found.unusable)}")
+    return lines
+
+
+def _counted(values) -> dict:
+    """Return how often each value is there, the most frequent ones first."""
+    return dict(Counter(values).most_common())
+
+
+def _list(counts: dict, most: int = NUM_NAMED) -> str:
+    text = ", ".join(f"{n} {name}" for name, n in list(counts.items())[:most])
+    return text + (f" and {len(counts) - most} others" if len(counts) > most else "")
+
+
+def _sizes(counts: dict[tuple[int, int], int]) -> str:
+    return _list({f"of {width}x{height}": n for (width, height), n in counts.items()})
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return how many files, and the first ones' names."""
+    more = " ..." if len(names) > NUM_NAMED else ""
+    return f"{len(names)} ({', '.join(list(names)[:NUM_NAMED])}{more})"
+
+
+def _problems(unusable: pd.DataFrame) -> str:
+    pairs = zip(unusable["image_id"], unusable["reason"], strict=True)
+    return _named([f"{name}: {reason}" for name, reason in pairs])
+
+
+def check_usable(found: Found, skip: bool) -> None:
+    """Raise DataError naming the files that are no pictures, unless they are to be left out."""
+    if len(found.unusable) and not skip:
+        raise DataError(
+            f"{found.source}: {_problems(found.unusable)} of"
+            f" {len(found.table) + len(found.unusable)} files cannot be used; mend them, or leave"
+            " them out by --skip"
+        )
+    if not len(found.table):
+        raise DataError(f"{found.source}: no image is left to pack")
+
+
+def write_pack(
+    found: Found, geometry: Canvas, attribute: str, skip: bool, path: Path
+) -> pd.DataFrame:
+    """Decode all images and write them as a pack, atomically; return what was left out.
+
+    Args:
+        found: as `scan` found it.
+        geometry: to fit the images into.
+        attribute: name of what the classes tell.
+        skip: leave out files that turn out to be damaged.
+        path: the pack, .npy.
+
+    Returns:
+        image_id, reason, detail of each image and label that is not in the pack.
+
+    Raises:
+        DataError: a damaged file, unless skipped; or nothing is left.
+    """
+    table = found.table
+    fit = partial(_fit, geometry=geometry)
+    fitted = workers.ordered_map(fit, table["path"], workers.num_cores(), CHUNK)
+    problems: list[str | None] = []
+    with arrays.appending(path, [geometry.height, geometry.width, 3]) as append:
+        for image in track(fitted, "images", len(table)):
+            problems.append(image if isinstance(image, str) else None)
+            if problems[-1] is None:
+                append(image[None])
+        is_good = np.array([problem is None for problem in problems])
+        damaged = pd.DataFrame(
+            {
+                "image_id": table.loc[~is_good, "image_id"],
+                "reason": [problem for problem in problems if problem],
+            }
+        )
+        unusable = pd.concat([found.unusable, damaged])
+        kept = table[is_good].reset_index(drop=True)
+        check_usable(replace(found, table=kept, unusable=unusable), skip)
+        if len(damaged):
+            log.warning("left out, damaged: %s", _problems(damaged))
+        classes = [[name] for name in found.classes]
+        attributes = [attribute] if classes else []
+        if classes:
+            kept[attribute] = pd.Categorical.from_codes(kept["class"], found.classes)
+        storage.write_description(
+            path,
+            kept,
+            attributes,
+            classes,
+            _pack_box(found, kept, geometry),
+            [geometry.height, geometry.width],
+        )
+    return pd.concat([found.left_out, unusable.assign(detail="")], ignore_index=True)
+
+
+def _fit(path: str, geometry: Canvas) -> np.ndarray | str:
+    """Return a picture as it is packed, or why it is unusable."""
+    try:
+        picture = decode.decode(decode.read(path), {}, MIN_SIDE)
+    except decode.Unusable as problem:
+        return str(problem)
+    return fit_images(Pictures([picture]), geometry)[0][0]
+
+
+def _pack_box(found: Found, kept: pd.DataFrame, geometry: Canvas) -> Box:
+    """Return the content box: the source's if images stay as they are, else the median one."""
+    sizes = set(zip(kept["width"], kept["height"], strict=True))
+    side = geometry.width
+    if found.box is not None and sizes == {(side, side)}:
+        left, top, right, bottom = found.box
+        if 0 <= left < right <= side and 0 <= top < bottom <= side:
+            return found.box
+    sizes = zip(kept["width"], kept["height"], strict=True)
+    boxes = [content_box(int(width), int(height), geometry) for width, height in sizes]
+    return tuple(np.median(boxes, axis=0).round().astype(int).tolist())

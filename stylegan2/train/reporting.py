@@ -1,0 +1,183 @@
+"""What a run tells: log, stats.jsonl, TensorBoard, training_options.json."""
+
+import dataclasses
+import json
+import logging
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from facekit import files
+from stylegan2.train.loop import Training
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Writes a line a tick to the log and to stats.jsonl, and the figures for TensorBoard."""
+
+    def __init__(
+        self, outdir: Path, clock: dict[str, float] | None = None, stats: bytes = b""
+    ) -> None:
+        """Begin to report, or go on.
+
+        Args:
+            outdir: where to write.
+            clock: what `clock` said when the run was stopped; None at its beginning.
+            stats: lines that stats.jsonl held then.
+        """
+        first = {"seconds": 0.0, "tick_seconds": 0.0, "tick_nimg": 0, "nimg": -1}
+        clock = first if clock is None else clock
+        self.path = outdir / "stats.jsonl"
+        files.write_bytes(stats, self.path)
+        self.lines = self.path.open("a", encoding="utf-8")
+        # Points that the stopped run wrote after its last state are written again.
+        self.writer = SummaryWriter(str(outdir), purge_step=clock["nimg"] + 1)
+        now = time.monotonic()
+        self.begin = now - clock["seconds"]
+        self.tick_start = self.tick_end = now - clock["tick_seconds"]
+        self.tick_nimg = clock["tick_nimg"]
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.lines.close()
+        self.writer.close()
+
+    def report(self, run: Training) -> None:
+        """Tell of the tick that ends now."""
+        maintenance = self.tick_start - self.tick_end  # between the last tick and this one
+        self.tick_end = time.monotonic()
+        seconds = self.tick_end - self.tick_start
+        kimg = (run.cur_nimg - self.tick_nimg) / 1000
+        gpu_memory = 0
+        if run.device.type == "cuda":
+            gpu_memory = torch.cuda.max_memory_allocated(run.device)
+        figures = {
+            "Progress/tick": run.tick,
+            "Progress/kimg": run.cur_nimg / 1000,
+            "Progress/augment": run.p,
+            "Timing/total_sec": self.tick_end - self.begin,
+            "Timing/sec_per_tick": seconds,
+            "Timing/sec_per_kimg": seconds / kimg,
+            "Timing/maintenance_sec": maintenance,
+            "Resources/cpu_mem_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+            "Resources/peak_gpu_mem_gb": gpu_memory / 2**30,
+        }
+        run.statistics.add(figures)
+        taken = run.statistics.take()
+        self.lines.write(json.dumps({**taken, "timestamp": time.time()}, allow_nan=False) + "\n")
+        self.lines.flush()
+        for name, value in taken.items():
+            self.writer.add_scalar(name, value["mean"], global_step=run.cur_nimg)
+        self.writer.flush()
+        mended = taken["Progress/mended_steps"]
+        if mended["mean"]:
+            log.warning(
+                "%d of %d steps had gradients with NaN or infinity, which were replaced",
+                round(mended["mean"] * mended["num"]),
+                mended["num"],
+            )
+        minutes, rest = divmod(round(self.tick_end - self.begin), 60)
+        log.info(
+            "tick %d  kimg %.1f  time %dm %02ds  sec/tick %.1f  sec/kimg %.2f  maintenance %.1f"
+            "  cpumem %.2f  gpumem %.2f  augment %.3f",
+            run.tick,
+            run.cur_nimg / 1000,
+            minutes,
+            rest,
+            seconds,
+            seconds / kimg,
+            maintenance,
+            figures["Resources/cpu_mem_gb"],
+            figures["Resources/peak_gpu_mem_gb"],
+            run.p,
+        )
+
+    def clock(self, run: Training) -> dict[str, float]:
+        """Return what another reporter goes on from."""
+        now = time.monotonic()
+        between = self.tick_end > self.tick_start  # two ticks: one is told, the next not begun
+        return {
+            "seconds": now - self.begin,
+            "tick_seconds": 0.0 if between else now - self.tick_start,
+            "tick_nimg": run.cur_nimg if between else self.tick_nimg,
+            "nimg": run.cur_nimg,
+        }
+
+    def next_tick(self, run: Training) -> None:
+        """Begin the next tick, after its predecessor's files were written."""
+        self.tick_start, self.tick_nimg = time.monotonic(), run.cur_nimg
+
+
+def describe(run: Training, outdir: Path) -> None:
+    """Log what is trained on what, and write training_options.json."""
+    pack = run.data.pack
+    counts = np.bincount(pack.labels, minlength=len(pack.classes)).tolist()
+    classes = dict(zip(pack.class_names, counts, strict=True)) if pack.classes else {}
+    sizes = {
+        name: sum(x.numel() for x in network.parameters())
+        for name, network in (("G", run.G), ("D", run.D))
+    }
+    values = {
+        **run.options.plain(),
+        "seed": run.seed,
+        "preset": dataclasses.asdict(run.preset),
+        "G": run.arguments,
+        "parameters": sizes,
+        "data": {
+            "images": run.data.num_images,
+            "resolution": run.data.resolution,
+            "attributes": pack.attributes,
+            "classes": classes,
+        },
+        "device": str(run.device),
+        "threads": torch.get_num_threads(),
+    }
+    files.write_json(values, outdir / "training_options.json")
+    log.info(
+        "%d images%s of %d px, %d classes %s; on %s with %d threads in %s",
+        run.data.num_images,
+        " and their mirror images" if run.options.mirror else "",
+        run.data.resolution,
+        len(pack.classes),
+        classes or "",
+        run.device,
+        torch.get_num_threads(),
+        precision_name(run),
+    )
+    log.info("parameters: G %d, D %d", sizes["G"], sizes["D"])
+
+
+def precision_name(run: Training) -> str:
+    """Return the types that the networks compute in, such as `float16 from 16 px on`."""
+    synthesis = run.G.synthesis
+    for resolution in synthesis.block_resolutions:
+        block = getattr(synthesis, f"b{resolution}")
+        if block.use_fp16:
+            return f"{block.low_dtype} from {resolution} px on"
+    return "float32"
+
+
+@contextmanager
+def log_file(path: Path, mode: str) -> Iterator[None]:
+    """Also write what is logged to a file, opened by `mode`."""
+    handler = logging.FileHandler(path, mode=mode, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    except BaseException as error:
+        log.info("ended by %s %s", type(error).__name__, error)
+        raise
+    finally:
+        root.removeHandler(handler)
+        handler.close()

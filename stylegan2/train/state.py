@@ -1,0 +1,207 @@
+"""All of a run on disk, so that one that was stopped goes on as if it had not been.
+
+Tensors as safetensors, the rest as JSON in its header: nothing is unpickled.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from facekit import files
+from facekit.errors import DataError
+from stylegan2.train.plan import Plan
+
+if TYPE_CHECKING:
+    from stylegan2.train.loop import Training
+
+KEY = "evenface"  # of the header; its text is JSON
+FORMAT = "stylegan2-state-2"
+PATTERN = "state-*.safetensors"
+NUM_KEPT = 2
+# Options that a run's course does not depend on: what cfg says stands in the preset, and which
+# network is chosen is asked at the end.
+NOT_OF_COURSE = {"cfg", "network"}
+
+
+def save(run: "Training", outdir: Path, clock: dict[str, float], stats: bytes) -> Path:
+    """Write the state between two iterations, atomically, and remove all but the last two.
+
+    Args:
+        run: what to keep.
+        outdir: the run's folder.
+        clock: seconds and images that a report counts from.
+        stats: stats.jsonl so far; it is restored with the state.
+    """
+    tensors = {
+        **_parts(run),
+        **{
+            f"{name}/{i}/{key}": value
+            for name, optimizer in _optimizers(run).items()
+            for i, values in optimizer.state_dict()["state"].items()
+            for key, value in values.items()
+        },
+        "stats": torch.from_numpy(np.frombuffer(stats, np.uint8).copy()),
+    }
+    header = {
+        "format": FORMAT,
+        "settings": settings(run.plan, run.data.digest),
+        "counters": {"cur_nimg": run.cur_nimg, "iteration": run.iteration, "tick": run.tick},
+        "clock": clock,
+        "measured": run.measured,
+        "snapshots": run.snapshots,
+        "order": run.order.state_dict(),
+        "labels_rng": run.labels_rng.bit_generator.state,
+        "ada": None if run.ada is None else run.ada.state_dict(),
+        "statistics": run.statistics.state_dict(),
+    }
+    path = outdir / f"state-{run.cur_nimg:010d}.safetensors"
+    with files.replacing(path) as part:
+        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        save_file(tensors, part, metadata={KEY: json.dumps(header)})
+    for old in sorted(outdir.glob(PATTERN))[:-NUM_KEPT]:
+        old.unlink()
+    return path
+
+
+def latest(outdir: Path) -> Path | None:
+    """Return the last state of a run's folder, None where there is none."""
+    return max(outdir.glob(PATTERN), default=None)
+
+
+def remove(outdir: Path) -> None:
+    """Remove the states of a run that is finished."""
+    for path in outdir.glob(PATTERN):
+        path.unlink()
+
+
+def restore(
+    run: "Training", path: Path, allow_changes: bool
+) -> tuple[dict[str, float], bytes, list[str]]:
+    """Set a new run to a saved state.
+
+    Args:
+        run: at its beginning; changed in place.
+        path: of a state.
+        allow_changes: go on although options or images differ from those the run was begun with.
+
+    Returns:
+        The clock and stats.jsonl as given to `save`, and what differs.
+
+    Raises:
+        DataError: not a state, another run's, or one that does not fit the networks.
+    """
+    header, tensors = _read(path)
+    changes = differences(header["settings"], settings(run.plan, run.data.digest))
+    if changes and not allow_changes:
+        raise DataError(
+            f"{path}: the run that was stopped here had other options: {'; '.join(changes)}."
+            " Give the same, or go on with the new ones by --allow-changes, or remove"
+            f" {PATTERN} to begin anew"
+        )
+    try:
+        _load(run, header, tensors)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: does not fit this run ({reason})") from None
+    return header["clock"], tensors["stats"].numpy().tobytes(), changes
+
+
+def settings(plan: Plan, images: str) -> dict[str, Any]:
+    """Return what fixes a run's course; options that cannot change a result are none of it.
+
+    Args:
+        plan: of the run.
+        images: their digest.
+    """
+    options = {
+        name: value for name, value in plan.options.effective().items() if name not in NOT_OF_COURSE
+    }
+    return {**options, **dataclasses.asdict(plan.preset), "seed": plan.seed, "images": images}
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return `name: value then, now value` for every setting that differs."""
+    return [
+        f"{name} was {before.get(name)}, is {now.get(name)}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _networks(run: "Training") -> dict[str, nn.Module]:
+    """Return the modules whose tensors are saved, by name."""
+    return {"G": run.G, "D": run.D, "G_ema": run.G_ema}
+
+
+def _optimizers(run: "Training") -> dict[str, torch.optim.Optimizer]:
+    """Return each network's optimiser, by name."""
+    return {f"optimizer_{phase.name[0]}": phase.optimizer for phase in run.phases}
+
+
+def _parts(run: "Training") -> dict[str, Tensor]:
+    """Return the tensors that a restored run takes over in place, by name."""
+    parts = {
+        f"{name}/{key}": tensor
+        for name, network in _networks(run).items()
+        for key, tensor in network.state_dict().items()
+    }
+    parts["pl_mean"] = run.loss.pl_mean
+    if run.augment is not None:
+        parts["p"] = run.augment.p
+    return parts
+
+
+def _load(run: "Training", header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Put a state's values in their places."""
+    for name, network in _networks(run).items():
+        network.load_state_dict(_below(tensors, name))
+    for name, optimizer in _optimizers(run).items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in _below(tensors, name).items():
+            i, what = key.split("/")
+            state.setdefault(int(i), {})[what] = tensor
+        groups = optimizer.state_dict()["param_groups"]  # of this run: its rate may be a new one
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+    run.loss.pl_mean.copy_(tensors["pl_mean"])
+    if run.ada is not None and header["ada"] is not None:  # else p is as the options say
+        run.ada.load_state_dict(header["ada"])
+        run.augment.p.copy_(tensors["p"])
+    run.order.load_state_dict(header["order"])
+    run.measured = header["measured"]
+    run.snapshots = header["snapshots"]
+    run.labels_rng.bit_generator.state = header["labels_rng"]
+    if run.group.is_lead:
+        run.statistics.load_state_dict(header["statistics"])
+    elif run.ada is not None:  # the first process has the sums of all
+        run.ada.sign_sum, run.ada.sign_count = 0.0, 0
+    for name, value in header["counters"].items():
+        setattr(run, name, value)
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `prefix/`, without it."""
+    start = f"{prefix}/"
+    return {key.removeprefix(start): x for key, x in tensors.items() if key.startswith(start)}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return a state's header and tensors."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(KEY, "{}"))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path}: not a state of `stylegan2 train` ({error})") from None
+    if header.get("format") != FORMAT:
+        raise DataError(
+            f"{path}: format {header.get('format')}, this version reads {FORMAT}; go on with the"
+            f" version that wrote it, or remove {PATTERN} to begin anew"
+        )
+    return header, tensors

@@ -1,0 +1,308 @@
+"""The DAG: it builds for every config, runs through, and reruns only what a change touches."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from browser import Browser, find_chromium
+from layouts import write, write_celeba, write_maskbase, write_tinyportraits
+from projects import ENVIRONMENT, ROOT, SNAKEMAKE, TEST, copy_project, planned, run, snakemake
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return copy_project(tmp_path_factory.mktemp("project"))
+
+
+def write_table(root):
+    """Write a set of the adapter `table`."""
+    write(root / "images/1.jpg")
+    write(root / "labels.csv", "file,gender,age\nimages/1.jpg,female,30\n")
+    return root
+
+
+# The data set of each config that does not draw its own, and the tables that are watched.
+DATA = {
+    "aaf": (write_table, ["labels.csv"]),
+    "celeba": (write_celeba, ["list_attr_celeba.txt", "identity_CelebA.txt"]),
+    "maskbase": (write_maskbase, ["train.csv"]),
+    "tinyportraits": (write_tinyportraits, ["Tiny_Portraits_Attributes.csv"]),
+}
+
+
+def test_the_default_run_has_every_stage(project):
+    done = snakemake("-n", cwd=project)
+    assert planned(done) >= {
+        "ingest",
+        "inspect",
+        "faces",
+        "dedup",
+        "screen",
+        "crossval",
+        "labels",
+        "curate",
+        "review",
+        "split",
+        "eda",
+        "pack",
+        "pack_val",
+        "deficits",
+        "gan",
+        "gan_metrics",
+        "synth",
+        "filter",
+        "classify",
+        "evaluate",
+        "ensemble",
+        "compare",
+        "page",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
+def test_the_dag_builds_for_every_config(name, project, tmp_path):
+    options, watched = [], []
+    if name in DATA:
+        write_data, watched = DATA[name]
+        options = ["--config", f"dataset_root={write_data(tmp_path / 'data')}"]
+    done = snakemake("-n", "--configfile", f"config/{name}.yaml", *options, cwd=project)
+    assert "page" in planned(done)
+    for table in watched:
+        assert str(tmp_path / "data" / table) in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config/cpu").glob("*.yaml")))
+def test_the_dag_builds_for_every_preset_without_a_gpu(name, project, tmp_path):
+    files = [f"config/{name}.yaml", f"config/cpu/{name}.yaml"]
+    root = DATA[name][0](tmp_path / "data")
+    options = ["--configfile", *files, "--config", f"dataset_root={root}"]
+    done = snakemake("-n", "-p", *options, cwd=project)
+    trained = [
+        line for line in (done.stdout + done.stderr).splitlines() if "classifiers train" in line
+    ]
+    assert trained and all("--weights packaged" in line for line in trained)
+    assert "page" in planned(done)
+
+
+def test_a_missing_table_stops_with_one_line(project, tmp_path):
+    options = ["--configfile", "config/maskbase.yaml", "--config", f"dataset_root={tmp_path}"]
+    done = snakemake("-n", *options, cwd=project, check=False)
+    assert done.returncode == 1
+    assert f"error: {tmp_path}/train.csv: no such file; check dataset_root" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_setting_stops_with_one_line(project):
+    done = snakemake("-n", "--config", "seeed=1", cwd=project, check=False)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    assert lines == ["error: config: seeed: unknown key; did you mean seed?"]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_folder_stops_with_one_line(project):
+    options = ["--configfile", "config/aaf.yaml", "--config", "dataset_root=no/such"]
+    done = snakemake("-n", *options, cwd=project, check=False)
+    assert done.returncode == 1
+    assert "error: config: dataset_root: no folder no/such" in done.stderr.splitlines()
+
+
+def test_a_path_with_a_blank_is_quoted(project, tmp_path):
+    root = tmp_path / "my faces"
+    root.mkdir()
+    (root / "labels.csv").write_text("file,gender,age\n")
+    options = ["--configfile", "config/aaf.yaml", "--config", f"dataset_root={root}"]
+    done = snakemake("-n", "-p", *options, "--until", "ingest", cwd=project)
+    assert f"--root '{root}'" in done.stdout + done.stderr
+
+
+def test_weights_of_inception_are_an_input(project, tmp_path):
+    weights = tmp_path / "my weights.pt"
+    weights.write_text("")
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(f"gan_metrics: {{extractor: inception, weights: {weights}}}\n")
+    done = snakemake("-n", "-p", "--configfile", str(changed), cwd=project)
+    assert f"--extractor inception --weights '{weights}'" in done.stdout + done.stderr
+    weights.unlink()
+    done = snakemake("-n", "--configfile", str(changed), cwd=project, check=False)
+    assert done.returncode != 0 and str(weights) in done.stdout + done.stderr
+
+
+def test_folds_are_trained_one_by_one_and_measured_together(project, tmp_path):
+    changed = tmp_path / "changed.yaml"
+    changed.write_text("classify: {use_folds: true}\nsplit: {folds: 3}\narms: [real]\nseeds: [4]\n")
+    done = snakemake("-n", "-p", "--configfile", str(changed), cwd=project)
+    lines = (done.stdout + done.stderr).splitlines()
+    folder = "results/avatars/classifiers/hair/real/seed4"
+    models = [f"{folder}/fold{k}/model.safetensors" for k in range(3)]
+    trained = [line for line in lines if "classifiers train --" in line]
+    for k in range(3):
+        wanted = f"--seed 4 --outdir {folder}/fold{k} "
+        assert [f" --fold {k} " in line for line in trained if wanted in line] == [True]
+    measured = [line for line in lines if "classifiers evaluate $" in line]
+    assert len(measured) == 1 and f"$(printf -- '--model %s ' {' '.join(models)})" in measured[0]
+    assert "ensemble" not in planned(done)  # one seed
+
+
+def test_a_killed_run_is_started_again_by_the_same_command(tmp_path):
+    """Snakemake calls outputs of a job that it lost incomplete, and by itself refuses to go on."""
+    project = copy_project(tmp_path)
+    command = (*SNAKEMAKE, *TEST, "--until", "ingest")
+    started = subprocess.Popen(command, cwd=project, env=ENVIRONMENT, start_new_session=True)
+    while not list(project.glob(".snakemake/incomplete/*")):
+        assert started.poll() is None
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    output = project / "results/test/index.parquet"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(b"half of it")
+    assert "ingest" in planned(snakemake(*TEST, "-n", cwd=project))
+
+
+@pytest.mark.parametrize("kind", ["--dag", "--rulegraph"])
+def test_the_dag_is_drawn(kind, project, tmp_path):
+    from evenface.dag import draw
+
+    done = run(sys.executable, "-m", "snakemake", kind, "dot", "--quiet", cwd=project)
+    draw(done.stdout, tmp_path / "dag.svg")
+    text = (tmp_path / "dag.svg").read_text()
+    assert "<svg" in text
+    assert "split" in text
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A copy of the project in which the small run has ended."""
+    folder = copy_project(tmp_path_factory.mktemp("finished"))
+    done = snakemake(*TEST, "--resources", "gpu=1", cwd=folder)
+    (folder / "output.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_run_ends_with_verdict_and_page(finished):
+    output = (finished / "output.txt").read_text()
+    page = finished / "results/test/index.html"
+    verdict = (finished / "results/test/compare/accessories.txt").read_text().strip()
+    assert verdict in output
+    assert f"Report: {page}" in output
+    assert verdict.split(":")[0] in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_no_row_is_lost(finished):
+    results = finished / "results/test"
+    index = pd.read_parquet(results / "index.parquet")
+    rejected = pd.read_csv(results / "rejected.csv")
+    dropped = pd.read_csv(results / "dropped.csv")
+    curated = pd.read_parquet(results / "curated.parquet")
+    rows_in = len(index) + rejected["table_row"].notna().sum()
+    listed = pd.concat([curated["table_row"], dropped["table_row"].dropna()])
+    assert rows_in == len(listed) == listed.nunique()
+    assert dropped["reason"].notna().all()
+
+
+@pytest.mark.slow
+def test_outputs_have_their_records(finished):
+    results = finished / "results/test"
+    for path in (
+        results / "splits.run.json",
+        results / "gan/base/run.json",
+        results / "classifiers/accessories/real/seed0/run.json",
+    ):
+        record = json.loads(path.read_text())
+        assert record["seconds"] > 0
+        assert record["versions"]["python"]
+        assert record["command"]
+
+
+@pytest.mark.slow
+def test_a_second_run_has_nothing_to_do(finished):
+    done = snakemake(*TEST, cwd=finished)
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_one_stage_again(finished):
+    assert "split" in planned(snakemake(*TEST, "-n", "-f", "split", cwd=finished))
+    again = planned(snakemake(*TEST, "-n", "-R", "split", cwd=finished))
+    assert {"split", "gan", "classify", "compare", "page"} <= again
+    assert not again & {"ingest", "inspect", "faces", "dedup", "curate"}
+    snakemake(*TEST, "-f", "split", cwd=finished)
+    assert (finished / "results/test/splits.parquet").is_file()
+    snakemake(*TEST, "--touch", cwd=finished)
+
+
+@pytest.mark.slow
+def test_one_value_reruns_what_depends_on_it(finished, tmp_path):
+    changed = tmp_path / "changed.yaml"
+    changed.write_text("compare: {num_bootstrap: 300}\n")
+    done = snakemake("--configfile", "config/test.yaml", str(changed), "-n", cwd=finished)
+    assert planned(done) == {"compare", "page", "all"}
+
+
+@pytest.mark.slow
+def test_a_comment_retrains_nothing_and_code_does(finished):
+    source = finished / "stylegan2/train/loop.py"
+    text = source.read_text()
+    try:
+        source.write_text(text + "\n# A thought.\n")
+        assert not planned(snakemake(*TEST, "-n", cwd=finished))
+        source.write_text(text + "\nX = 1\n")
+        again = planned(snakemake(*TEST, "-n", cwd=finished))
+        assert {"gan", "synth"} <= again
+        assert "split" not in again
+    finally:
+        source.write_text(text)
+
+
+@pytest.mark.slow
+def test_a_review_reruns_from_curate_on(finished, tmp_path):
+    """Click, save, run again: the image is gone, and no pixel was looked at for it."""
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium or Chrome found to click on the page with")
+    folder = shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    results = folder / "results/test"
+    assert 'href="review.html"' in (results / "index.html").read_text(encoding="utf-8")
+    with Browser(chromium, tmp_path / "browser") as browser:
+        browser.open(results / "review.html")
+        browser.click('[data-section="non_faces"]')  # on drawings there are some
+        image = browser.run('document.querySelector(".unit:has(.stays)").dataset.image')
+        browser.click(".unit:has(.stays) label.drop")
+        content = browser.download("#save")
+        assert browser.problems == []
+    assert content.decode() == f"image_id,action,attribute,value,note\n{image},drop,,,\n"
+    (folder / "resources/test").mkdir(parents=True)
+    (folder / "resources/test/curation.csv").write_bytes(content)
+
+    again = planned(snakemake(*TEST, "-n", cwd=folder))
+    assert {"curate", "review", "split", "eda", "gan", "classify", "compare", "page"} <= again
+    assert not again & {"ingest", "inspect", "faces", "dedup", "screen", "crossval", "labels"}
+    before = pd.read_parquet(results / "curated.parquet")
+    snakemake(*TEST, "--until", "review", cwd=folder)
+    after = pd.read_parquet(results / "curated.parquet")
+    assert set(before["image_id"]) - set(after["image_id"]) == {image}
+    dropped = pd.read_csv(results / "dropped.csv").set_index("image_id")
+    assert dropped.loc[image, "reason"] == "reviewer"
+    assert f'"image_id": "{image}", "action": "drop"' in (results / "review.html").read_text()
+
+
+@pytest.mark.slow
+def test_faces_by_seed_from_the_trained_network(finished, tmp_path):
+    network = finished / "results/test/gan/base/network-final.safetensors"
+    stylegan2 = Path(sys.executable).with_name("stylegan2")
+    arguments = ["--network", network, "--class", "none", "--trunc", "0.7", "--grid"]
+    run(stylegan2, "generate", "--seeds", "0-3", *arguments, "--outdir", tmp_path, cwd=tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("seed*.png")) == [
+        f"seed{seed:04d}.png" for seed in range(4)
+    ]
+    assert (tmp_path / "grid.png").is_file()

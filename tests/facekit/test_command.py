@@ -1,0 +1,105 @@
+"""What commands share: where a run's record lies and what it says; numbers that are none."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from classifiers import cli as of_classifiers
+from facedata import cli as of_facedata
+from facekit import commands
+from facekit.command_options import options
+from facekit.options import Count, Options, option
+from stylegan2 import cli as of_stylegan2
+
+
+class Inner(Options):
+    p: float = option(0.5, "Probability.")
+
+
+class Drawing(Options):
+    """Made up."""
+
+    count: Count = option(3, "How many.")
+    inner: Inner = option(Inner(), "What lies within.")
+
+
+@click.group(cls=commands.Group)
+def main():
+    pass
+
+
+@main.command()
+@click.option("--outdir", type=commands.OUT_DIR, required=True)
+@options(Drawing)
+@commands.recorded("outdir", name="run.json")
+def draw(outdir, options):
+    outdir.mkdir(parents=True)
+
+
+@main.command()
+@click.option("--page", type=commands.OUT_FILE, required=True)
+@click.option("--share", type=commands.Finite(0, 1), default=0.5)
+@click.option("--number", type=commands.Finite(), default=0.5)
+@click.option("--json", "values", type=commands.JSON, default="{}")
+@commands.recorded("page", name="draw.run.json")
+def show(page, share, number, values):
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("name", ["v1", "v1.5"])
+def test_the_record_of_a_folder_lies_in_it_whatever_its_name(tmp_path, name):
+    done = run("draw", "--outdir", tmp_path / "runs" / name, "--count", 4)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [name]
+    record = json.loads((tmp_path / "runs" / name / "run.json").read_text())
+    assert record["values"] == {
+        "outdir": str(tmp_path / "runs" / name),
+        "count": 4,
+        "inner": {"p": 0.5},
+    }
+
+
+@pytest.mark.parametrize("name", ["index.html", "index"])
+def test_the_record_of_a_file_lies_beside_it_whatever_its_name(tmp_path, name):
+    assert run("show", "--page", tmp_path / name).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["draw.run.json", name]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--share", "nan"),
+        ("--share", "-inf"),
+        ("--number", "nan"),
+        ("--number", "inf"),
+        ("--json", '{"age": NaN}'),
+        ("--json", "[1e999]"),
+    ],
+)
+def test_nan_and_infinite_numbers_are_refused(tmp_path, option, value):
+    done = run("show", "--page", tmp_path / "x", option, value)
+    assert done.exit_code == 2, done.output
+    assert not list(Path(tmp_path).iterdir())
+
+
+GROUPS = (of_facedata.main, of_stylegan2.main, of_classifiers.main)
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.callback.__module__)
+def test_no_option_for_a_number_takes_nan_or_infinity(group):
+    for name, one in group.commands.items():
+        for param in one.params:
+            kind = param.type
+            if isinstance(kind, click.types.FloatParamType | commands.Json):
+                for value in ("nan", "inf"):
+                    with pytest.raises(click.BadParameter):
+                        kind.convert(value, param, None)
+                        raise AssertionError(f"{name} {param.opts[0]} takes {value}")
