@@ -8,7 +8,6 @@ import click
 from classifiers.arms import REAL
 from classifiers.options import (
     ARMS_HELP,
-    CompareOptions,
     CrossvalOptions,
     EvaluateOptions,
     FiguresOptions,
@@ -16,7 +15,6 @@ from classifiers.options import (
     PredictOptions,
     TaskOptions,
     TrainOptions,
-    VerdictOptions,
     check_backbone,
 )
 from facekit import command_options, commands
@@ -37,7 +35,7 @@ log = logging.getLogger(__name__)
 @click.group(cls=commands.Group)
 @click.version_option(package_name="evenface")
 def main() -> None:
-    """Train, evaluate and compare attribute classifiers."""
+    """Train and evaluate attribute classifiers."""
 
 
 DATA = options(
@@ -300,58 +298,6 @@ def crossval(
     the_device = machine.find_device(device)
     found = crossval.predict_out_of_fold(images, screened, options, seed, the_device, threads)
     tables.write(found, predictions)
-
-
-@main.command()
-@click.option("--curated", type=IN_FILE, required=True, help="Labels, groups and clusters.")
-@click.option(
-    "--predictions", type=IN_FILE, required=True, multiple=True, help="One of each arm and seed."
-)
-@click.option("--task", required=True, help="Name of the task.")
-@command_options.options(TaskOptions, "heads")
-@command_options.options(VerdictOptions, "judged")
-@command_options.options(CompareOptions)
-@click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
-@click.option("--json", "json_path", type=OUT_FILE, required=True, help="Output: everything.")
-@click.option("--csv", "csv_path", type=OUT_FILE, required=True, help="Output: a row an arm.")
-@click.option("--svg", "svg_path", type=OUT_FILE, required=True, help="Output: the figure.")
-@click.option("--verdict", type=OUT_FILE, required=True, help="Output: one sentence.")
-@commands.recorded("json_path")
-def compare(
-    curated: Path,
-    predictions: tuple[Path, ...],
-    task: str,
-    heads: TaskOptions,
-    judged: VerdictOptions,
-    options: CompareOptions,
-    seed: int,
-    json_path: Path,
-    csv_path: Path,
-    svg_path: Path,
-    verdict: Path,
-) -> None:
-    """Say which arm is better than the baseline, with intervals from resampled test images.
-
-    \b
-    classifiers compare --curated curated.parquet \\
-        --predictions real/seed0/test_predictions.parquet \\
-        --predictions synth/seed0/test_predictions.parquet --task hair \\
-        --heads '[{"name": "hair", "attributes": ["hair_color"]}]' --head hair \\
-        --measure macro_f1 --baseline real --confidence 0.95 \\
-        --num-bootstrap 1000 --seed 0 --json hair.json --csv hair.csv \\
-        --svg hair.svg --verdict hair.txt
-    """
-    from evenface.experiment import compare
-    from facekit import files, tables
-
-    found = compare.compare_files(
-        predictions, curated, task, heads.heads, judged.head, judged.measure, options, seed
-    )
-    files.write_json(found.plain(), json_path)
-    tables.write(found.table(), csv_path)
-    found.draw(svg_path)
-    files.write_text(f"{found.verdict}\n", verdict)
-    log.info("%s", found.verdict)
 
 
 @main.command(context_settings={"show_default": True})

@@ -460,13 +460,6 @@ class PredictOptions(LookOptions):
     batch: Count = option(64, "Faces at a time.", changes_result=False)
 
 
-class CompareOptions(IntervalOptions):
-    """How arms are compared."""
-
-    baseline: Text = option("real", "The arm that the others are compared with.")
-    num_bootstrap: Resamplings = option(2000, "Resamplings of the test images.")
-
-
 class FilterOptions(Options):
     """Which synthetic images are learned from."""
 

@@ -1,13 +1,19 @@
 """Command line of the product: a whole run from anywhere."""
 
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from facekit import commands
+from classifiers.options import TaskOptions, VerdictOptions
+from evenface.options import CompareOptions
+from facekit import command_options, commands
+
+log = logging.getLogger(__name__)
 
 
 @click.group(cls=commands.Group)
@@ -59,6 +65,76 @@ def settings(key: str, paths: tuple[Path, ...]) -> None:
 
     for line in listing.lines(paths, key):
         click.echo(line)
+
+
+@main.command()
+@commands.in_file("--curated", "Labels, groups and clusters.")
+@commands.in_file("--predictions", "One of each arm and seed.", multiple=True)
+@click.option("--task", required=True, help="Name of the task.")
+@command_options.options(TaskOptions, "heads")
+@command_options.options(VerdictOptions, "judged")
+@command_options.options(CompareOptions)
+@click.option("--seed", type=commands.SEED, required=True, help="Of the resamplings.")
+@commands.out_file("--json", "everything.", "json_path")
+@commands.out_file("--csv", "a row an arm.", "csv_path")
+@commands.out_file("--svg", "the figure.", "svg_path")
+@commands.out_file("--verdict", "one sentence.")
+@commands.recorded("json_path")
+def compare(
+    curated: Path,
+    predictions: tuple[Path, ...],
+    task: str,
+    heads: TaskOptions,
+    judged: VerdictOptions,
+    options: CompareOptions,
+    seed: int,
+    json_path: Path,
+    csv_path: Path,
+    svg_path: Path,
+    verdict: Path,
+) -> None:
+    """Say which arm is better than the baseline, with intervals from resampled test images.
+
+    \b
+    evenface compare --curated curated.parquet \\
+        --predictions real/seed0/test_predictions.parquet \\
+        --predictions synth/seed0/test_predictions.parquet --task hair \\
+        --heads '[{"name": "hair", "attributes": ["hair_color"]}]' --head hair \\
+        --measure macro_f1 --baseline real --confidence 0.95 \\
+        --num-bootstrap 1000 --seed 0 --json hair.json --csv hair.csv \\
+        --svg hair.svg --verdict hair.txt
+    """
+    from evenface.experiment import compare
+    from facekit import files, tables
+
+    found = compare.compare_files(
+        predictions, curated, task, heads.heads, judged.head, judged.measure, options, seed
+    )
+    files.write_json(found.plain(), json_path)
+    tables.write(found.table(), csv_path)
+    found.draw(svg_path)
+    files.write_text(f"{found.verdict}\n", verdict)
+    log.info("%s", found.verdict)
+
+
+@main.command()
+@click.option("--results", type=commands.IN_DIR, required=True, help="Folder of the run.")
+@click.option("--dataset", required=True, help="Name of the data set, for the title.")
+@click.option("--tasks", type=commands.JSON, required=True, help="Tasks: a list of {name, heads}.")
+@commands.out_file("--page", "the page (HTML).")
+@commands.recorded("page", name="report.run.json")  # index.run.json is that of ingest
+def page(results: Path, dataset: str, tasks: list[dict[str, Any]], page: Path) -> None:
+    """Write one self-contained page: verdict, data, generator, classifiers, provenance.
+
+    \b
+    evenface page --results results/avatars --dataset avatars \\
+        --tasks '[{"name": "hair", "heads": [{"name": "hair_color"}]}]' \\
+        --page index.html
+    """
+    from evenface.page import report
+    from facekit import files
+
+    files.write_text(report.make_page(results, dataset, tasks), page)
 
 
 if __name__ == "__main__":

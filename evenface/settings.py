@@ -13,6 +13,7 @@ from pydantic import Field, create_model, model_validator
 from classifiers import options as classifiers_options
 from classifiers.arms import ArmName, is_synthetic
 from classifiers.options import TrainOptions, check_backbone
+from evenface.options import CompareOptions
 from evenface.places import DEMO_CONFIG
 from facedata import options as facedata_options
 from facedata.ingest.adapters import ADAPTERS, Adapter
@@ -135,7 +136,7 @@ class Settings(Options):
     )
     classify: ClassifySettings = option(ClassifySettings())
     evaluate: classifiers_options.EvaluateOptions = option(classifiers_options.EvaluateOptions())
-    compare: classifiers_options.CompareOptions = option(classifiers_options.CompareOptions())
+    compare: CompareOptions = option(CompareOptions())
 
     @property
     def adapter(self) -> Adapter:

@@ -13,6 +13,7 @@ from typing import Any
 from classifiers import options as classifiers_options
 from classifiers.arms import is_synthetic
 from evenface import digest, settings
+from evenface.options import CompareOptions
 from evenface.settings import Settings
 from facedata import options as facedata_options
 from facekit.errors import DataError
@@ -38,7 +39,7 @@ STAGES: Mapping[str, tuple[type[Options], tuple[str, ...]]] = {
     "classify": (classifiers_options.TrainOptions, ("classify",)),
     "evaluate": (classifiers_options.EvaluateOptions, ("evaluate",)),
     "ensemble": (classifiers_options.FiguresOptions, ("evaluate",)),
-    "compare": (classifiers_options.CompareOptions, ("compare",)),
+    "compare": (CompareOptions, ("compare",)),
 }
 
 

@@ -1,6 +1,5 @@
 """Command line of facedata."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,31 +27,21 @@ def main() -> None:
     """Explore, clean, split and pack face thumbnails."""
 
 
-def in_file(flag: str, help: str, *names: str, required: bool = True) -> Callable:
-    """Return an option for a file to read."""
-    return click.option(flag, *names, type=commands.IN_FILE, required=required, help=help)
-
-
-def out_file(flag: str, help: str, *names: str) -> Callable:
-    """Return an option for a file to write."""
-    return click.option(flag, *names, type=commands.OUT_FILE, required=True, help=f"Output: {help}")
-
-
-INDEX = in_file("--index", "One row an image.")
-REJECTED = in_file("--rejected", "Rows not in the index.")
-INSPECTION = in_file("--inspection", "Facts of each image.")
-IMAGES = in_file("--images", "Packed thumbnails.")
-FACES = in_file("--faces", "Face of each image.")
-DUPLICATES = in_file("--duplicates", "Pairs of duplicates.")
-LABEL_ISSUES = in_file(
+INDEX = commands.in_file("--index", "One row an image.")
+REJECTED = commands.in_file("--rejected", "Rows not in the index.")
+INSPECTION = commands.in_file("--inspection", "Facts of each image.")
+IMAGES = commands.in_file("--images", "Packed thumbnails.")
+FACES = commands.in_file("--faces", "Face of each image.")
+DUPLICATES = commands.in_file("--duplicates", "Pairs of duplicates.")
+LABEL_ISSUES = commands.in_file(
     "--label-issues",
     "Labels that are probably wrong (CSV), if judged.",
     "issues",
     required=False,
 )
-CURATED = in_file("--curated", "Images that stayed.")
-SPLITS = in_file("--splits", "Split of each image.")
-PACK = in_file("--pack", "Pack of the train split (.npy).")
+CURATED = commands.in_file("--curated", "Images that stayed.")
+SPLITS = commands.in_file("--splits", "Split of each image.")
+PACK = commands.in_file("--pack", "Pack of the train split (.npy).")
 DERIVED = click.option(
     "--derived",
     type=commands.JSON,
@@ -78,9 +67,9 @@ WORKERS = click.option(
     help="Settings of the adapter, as an object; what it lacks has its default.",
 )
 @SEED
-@out_file("--index", "one row an image.")
-@out_file("--rejected", "what is not in it.")
-@out_file("--notes", "values repaired.")
+@commands.out_file("--index", "one row an image.")
+@commands.out_file("--rejected", "what is not in it.")
+@commands.out_file("--notes", "values repaired.")
 @commands.recorded("index")
 def ingest(
     adapter: str,
@@ -112,7 +101,7 @@ def ingest(
 @click.option("--root", type=commands.IN_DIR, required=True, help="Folder of the data set.")
 @options(InspectOptions)
 @WORKERS
-@out_file("--inspection", "facts of each.")
+@commands.out_file("--inspection", "facts of each.")
 @click.option("--images", type=commands.OUT_DIR, required=True, help="Output: packed thumbnails.")
 @commands.recorded("inspection")
 def inspect(
@@ -138,7 +127,7 @@ def inspect(
 @options(FacesOptions)
 @click.option("--threads", type=commands.NUM_WORKERS, required=True, help="Threads on the CPU.")
 @commands.DEVICE
-@out_file("--faces", "face of each image.")
+@commands.out_file("--faces", "face of each image.")
 @commands.recorded("faces")
 def faces(
     inspection: Path, images: Path, options: FacesOptions, threads: int, device: str, faces: Path
@@ -170,11 +159,11 @@ def faces(
 @main.command()
 @INDEX
 @INSPECTION
-@in_file("--thumbs", "Gray thumbnails.")
+@commands.in_file("--thumbs", "Gray thumbnails.")
 @options(DedupOptions)
 @DERIVED
 @WORKERS
-@out_file("--duplicates", "pairs.")
+@commands.out_file("--duplicates", "pairs.")
 @commands.recorded("duplicates")
 def dedup(
     index: Path,
@@ -213,7 +202,7 @@ def dedup(
 @options(ScreenOptions)
 @DERIVED
 @SEED
-@out_file("--screened", "what passes.")
+@commands.out_file("--screened", "what passes.")
 @commands.recorded("screened")
 def screen(
     index: Path,
@@ -255,10 +244,10 @@ def screen(
 @LABEL_ISSUES
 @options(CurateCommandOptions)
 @DERIVED
-@in_file("--curation", "A reviewer's list (CSV); it wins.", required=False)
-@out_file("--curated", "what stays.")
-@out_file("--dropped", "the rest, and why.")
-@out_file("--decisions", "one row each.")
+@commands.in_file("--curation", "A reviewer's list (CSV); it wins.", required=False)
+@commands.out_file("--curated", "what stays.")
+@commands.out_file("--dropped", "the rest, and why.")
+@commands.out_file("--decisions", "one row each.")
 @commands.recorded("curated")
 def curate(
     index: Path,
@@ -305,8 +294,8 @@ def curate(
 @INSPECTION
 @options(SplitOptions)
 @SEED
-@out_file("--splits", "split and fold.")
-@out_file("--check", "shares and tests.")
+@commands.out_file("--splits", "split and fold.")
+@commands.out_file("--check", "shares and tests.")
 @commands.recorded("splits")
 def split(
     curated: Path, inspection: Path, options: SplitOptions, seed: int, splits: Path, check: Path
@@ -337,7 +326,7 @@ def split(
 @DUPLICATES
 @CURATED
 @SPLITS
-@in_file("--dropped", "The others, and why.")
+@commands.in_file("--dropped", "The others, and why.")
 @DERIVED
 @IMAGES
 @click.option("--outdir", type=commands.OUT_DIR, required=True, help="Output: a folder.")
@@ -394,7 +383,7 @@ def eda(
     "--split", type=click.Choice(["train", "val", "test"]), required=True, help="What to pack."
 )
 @options(PackOptions)
-@out_file("--pack", "the pack (.npy).")
+@commands.out_file("--pack", "the pack (.npy).")
 @commands.recorded("pack")
 def pack(
     curated: Path,
@@ -435,7 +424,7 @@ def pack(
 
 @main.command()
 @PACK
-@out_file("--zip", "the archive.", "archive")
+@commands.out_file("--zip", "the archive.", "archive")
 @commands.recorded("archive")
 def export_zip(pack: Path, archive: Path) -> None:
     """Write a pack as the ZIP archive that other StyleGAN tools train on.
@@ -451,7 +440,7 @@ def export_zip(pack: Path, archive: Path) -> None:
 @main.command()
 @PACK
 @options(DeficitsOptions)
-@out_file("--deficits", "one row a class.")
+@commands.out_file("--deficits", "one row a class.")
 @commands.recorded("deficits")
 def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
     """Count what each minority class lacks to be as large as the largest class.
@@ -468,10 +457,10 @@ def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
 
 
 @main.command()
-@in_file("--screened", "Images that were judged.")
-@in_file("--predictions", "Out of fold.")
+@commands.in_file("--screened", "Images that were judged.")
+@commands.in_file("--predictions", "Out of fold.")
 @DERIVED
-@out_file("--label-issues", "worst first.")
+@commands.out_file("--label-issues", "worst first.")
 @commands.recorded("label_issues")
 def labels(
     screened: Path, predictions: Path, derived: list[dict[str, Any]], label_issues: Path
@@ -497,16 +486,16 @@ def labels(
 @IMAGES
 @FACES
 @DUPLICATES
-@in_file("--decisions", "What curation decided.")
+@commands.in_file("--decisions", "What curation decided.")
 @LABEL_ISSUES
-@in_file("--curation", "The reviewer's list so far (CSV).", required=False)
+@commands.in_file("--curation", "The reviewer's list so far (CSV).", required=False)
 @DERIVED
 @DATASET
 @click.option(
     "--saved-as", required=True, help="Where the saved list belongs, for the page to say."
 )
 @options(ReviewOptions)
-@out_file("--page", "the page (HTML).")
+@commands.out_file("--page", "the page (HTML).")
 @commands.recorded("page")
 def review(
     index: Path,
@@ -540,23 +529,3 @@ def review(
         *(issues, curation, derived),
     )
     files.write_text(review.make_page(data, dataset, saved_as, options), page)
-
-
-@main.command()
-@click.option("--results", type=commands.IN_DIR, required=True, help="Folder of the run.")
-@DATASET
-@click.option("--tasks", type=commands.JSON, required=True, help="Tasks: a list of {name, heads}.")
-@out_file("--page", "the page (HTML).")
-@commands.recorded("page", name="report.run.json")  # index.run.json is that of ingest
-def report(results: Path, dataset: str, tasks: list[dict[str, Any]], page: Path) -> None:
-    """Write one self-contained page: verdict, data, generator, classifiers, provenance.
-
-    \b
-    facedata report --results results/avatars --dataset avatars \\
-        --tasks '[{"name": "hair", "heads": [{"name": "hair_color"}]}]' \\
-        --page index.html
-    """
-    from evenface.page import report
-    from facekit import files
-
-    files.write_text(report.make_page(results, dataset, tasks), page)

@@ -38,6 +38,18 @@ SEED = click.IntRange(min=0)
 NUM_WORKERS = click.IntRange(min=1)
 
 
+def in_file(
+    flag: str, help: str, *names: str, required: bool = True, multiple: bool = False
+) -> Callable:
+    """Return an option for a file to read."""
+    return click.option(flag, *names, type=IN_FILE, required=required, multiple=multiple, help=help)
+
+
+def out_file(flag: str, help: str, *names: str) -> Callable:
+    """Return an option for a file to write."""
+    return click.option(flag, *names, type=OUT_FILE, required=True, help=f"Output: {help}")
+
+
 def options(*decorators: Callable) -> Callable:
     """Return one decorator that adds several options, in the order given."""
     return lambda function: reduce(lambda f, decorate: decorate(f), reversed(decorators), function)

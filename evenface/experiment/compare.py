@@ -17,7 +17,8 @@ from classifiers.evaluate.confusions import recalls
 from classifiers.evaluate.figures import draw_intervals, save_svg
 from classifiers.measures import CLASS_MEASURES, MEASURES
 from classifiers.models.heads import MISSING, Head, class_counts, head_targets, read_heads
-from classifiers.options import CompareOptions, HeadOptions
+from classifiers.options import HeadOptions
+from evenface.options import CompareOptions
 from facedata.splits.split import units
 from facekit import tables
 from facekit.errors import DataError

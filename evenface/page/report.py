@@ -54,7 +54,7 @@ STAGES = (
     "classifiers filter",
     "classifiers evaluate",
     "classifiers ensemble",
-    "classifiers compare",
+    "evenface compare",
 )
 
 MEAN_FACES = "mean_faces.png"
@@ -564,7 +564,7 @@ def _provenance(run: _Run, folders: Sequence[Path]) -> dict[str, Any]:
         if command:
             command[0] = Path(command[0]).name
         stage = " ".join(command[:2])
-        if stage == "facedata report":  # the record of an earlier page
+        if stage == "evenface page":  # the record of an earlier page
             continue
         records.append(
             {

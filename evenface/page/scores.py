@@ -94,7 +94,7 @@ def find_arms(task: Path, comparison: Mapping[str, Any]) -> list[Arm]:
 
     Args:
         task: folder of the task's classifiers.
-        comparison: of `classifiers compare`.
+        comparison: of `evenface compare`.
     """
     found = []
     for arm in comparison["arms"]:

@@ -154,9 +154,9 @@ def module_with(tree, definition):
     ("definition", "command"),
     [
         ("def draw_confusions", "classifiers evaluate"),
-        ("def draw_intervals", "classifiers compare"),
+        ("def draw_intervals", "evenface compare"),
         ("def label_rows", "stylegan2 metrics"),
-        ("MAX_ISSUES", "facedata report"),
+        ("MAX_ISSUES", "evenface page"),
     ],
 )
 def test_a_plot_makes_its_stage_again_and_no_training(tree, before, definition, command):

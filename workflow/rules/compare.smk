@@ -19,9 +19,9 @@ rule compare:
         judged=RUN.verdict,
         options=options("compare"),
         seed=RUN.settings.seed,
-        code=code("classifiers compare"),
+        code=code("evenface compare"),
     shell:
-        "classifiers compare --curated {input.curated}"
+        "evenface compare --curated {input.curated}"
         " $(printf -- '--predictions %s ' {input.predictions}) --task {wildcards.task}"
         " --heads {params.heads:q} {params.judged} {params.options} --seed {params.seed}"
         " --json {output.json} --csv {output.csv} --svg {output.svg} --verdict {output.verdict}"

@@ -18,7 +18,7 @@ rule page:
         results=folder_of("page"),
         dataset=RUN.settings.dataset,
         tasks=RUN.tasks(),
-        code=code("facedata report"),
+        code=code("evenface page"),
     shell:
-        "facedata report --results {params.results} --dataset {params.dataset}"
+        "evenface page --results {params.results} --dataset {params.dataset}"
         " --tasks {params.tasks:q} --page {output.page} 2> {log}"

@@ -9,11 +9,12 @@ import sklearn.metrics
 from classifier_sets import as_options
 from click.testing import CliRunner
 
-from classifiers.cli import main
 from classifiers.evaluate.bootstrap import bootstrap, interval, resample
 from classifiers.models.heads import Head
-from classifiers.options import CompareOptions, HeadOptions
+from classifiers.options import HeadOptions
+from evenface.cli import main
 from evenface.experiment import compare
+from evenface.options import CompareOptions
 from facedata.splits.split import units
 from facekit import files, tables
 from facekit.errors import DataError

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from evenface import cli
 from evenface.page import report
-from facedata import cli
 from facekit import files, tables
 from facekit.errors import DataError
 from facekit.pictures import inline
@@ -562,7 +562,7 @@ def test_missing_required_file_is_named(run, missing):
 def test_command_writes_the_page_and_its_record(run, tmp_path):
     path = tmp_path / "index.html"
     options = ["--results", run, "--dataset", "avatars", "--tasks", json.dumps(TASKS)]
-    done = CliRunner().invoke(cli.main, ["report", *map(str, options), "--page", str(path)])
+    done = CliRunner().invoke(cli.main, ["page", *map(str, options), "--page", str(path)])
     assert done.exit_code == 0, done.output
     assert path.read_text().startswith("<!DOCTYPE html>")
     record = json.loads((tmp_path / "report.run.json").read_text())
