@@ -40,7 +40,7 @@ from classifiers.measures import MEASURES
 from classifiers.models.heads import MISSING, Head, head_targets
 from classifiers.options import FiguresOptions
 from classifiers.predict.inference import prediction_columns
-from facedata.splits.split import units
+from facedata.splits.units import units
 from facekit import files, tables
 
 log = logging.getLogger(__name__)

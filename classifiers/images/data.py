@@ -9,11 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from facedata.options import Geometry
 from facedata.packs.storage import read_images
-from facedata.splits.split import units
+from facedata.splits.units import units
 from facekit import tables
 from facekit.errors import DataError
+from facekit.pictures.canvas import Geometry
 
 
 def read_labelled(curated: Path, splits: Path, wanted: Iterable[str]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from classifiers.measures import CLASS_MEASURES, MEASURES
 from classifiers.models.heads import MISSING, Head, class_counts, head_targets, read_heads
 from classifiers.options import HeadOptions
 from evenface.options import CompareOptions
-from facedata.splits.split import units
+from facedata.splits.units import units
 from facekit import tables
 from facekit.errors import DataError
 

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from facedata.explore import contingency
 from facedata.options import SplitOptions, Stratify
+from facedata.splits.units import UNIT_COLUMNS, units
 from facekit import tables
 from facekit.errors import DataError
 from facekit.splits import SPLITS
 
 log = logging.getLogger(__name__)
 
-UNIT_COLUMNS = ("group", "cluster", "pixel_hash")  # images with an equal value stay together
 MISSING = "(missing)"  # a class of its own
 JOINT = "joint class"  # column of them; no attribute has a space in its name
 MAX_LONE = 0.05  # share of the images whose joint class is a single unit, to be placed by it
@@ -28,25 +27,6 @@ MAX_ROUNDS = 60  # of swaps
 MAX_SWAPS = 200  # in one round
 MAX_IDLE = 3  # rounds without a swap, then it is over
 MAX_NOTES = 20  # of one kind
-
-
-def units(table: pd.DataFrame) -> np.ndarray:
-    """Return the unit of each image: what shares a group, cluster or pixel hash, int64 [N].
-
-    They are united where they overlap; any of the columns may be missing. Units are numbered by
-    first image.
-    """
-    num_images = len(table)
-    links = [np.empty((2, 0), dtype=np.int64)]
-    for name in table.columns.intersection(UNIT_COLUMNS):
-        codes = pd.factorize(table[name])[0]  # -1 where missing
-        known = np.flatnonzero(codes >= 0)
-        first = pd.Series(known).groupby(codes[known]).transform("first").to_numpy()
-        links.append(np.stack([known, first]))
-    rows, columns = np.concatenate(links, axis=1)
-    graph = sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=(num_images,) * 2)
-    _, component = connected_components(graph, directed=False)
-    return pd.factorize(component)[0]
 
 
 def strata(table: pd.DataFrame, options: Stratify) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from classifiers.evaluate.bootstrap import interval, resample
 from classifiers.evaluate.subgroups import all_groups, groups_for, measure_groups
 from classifiers.models.heads import MISSING, Head, head_targets
 from classifiers.options import FiguresOptions
-from facedata.splits.split import units
+from facedata.splits.units import units
 from facekit import files
 from facekit.errors import DataError
 

@@ -15,7 +15,7 @@ from classifiers.options import HeadOptions
 from evenface.cli import main
 from evenface.experiment import compare
 from evenface.options import CompareOptions
-from facedata.splits.split import units
+from facedata.splits.units import units
 from facekit import files, tables
 from facekit.errors import DataError
 

@@ -11,6 +11,7 @@ from scipy import stats
 from facedata import cli
 from facedata.options import SplitOptions, Stratify
 from facedata.splits import split
+from facedata.splits.units import units
 from facekit import files, tables
 from facekit.errors import DataError
 
@@ -196,18 +197,6 @@ def test_groups_and_clusters_never_straddle():
     assert abs(shares["train"] - 0.7) < 0.02
 
 
-def test_groups_and_clusters_are_united_where_they_overlap():
-    table = people({"black": 6})
-    table["group"] = pd.array(["p", "p", "q", None, None, None], dtype="str")
-    table["cluster"] = [1, 2, 2, 3, 3, 4]
-    assert split.units(table).tolist() == [0, 0, 0, 1, 1, 2]
-
-
-def test_pixel_hashes_join_units():
-    table = people({"black": 4}, pixel_hash=["a", "b", "b", None])
-    assert split.units(table).tolist() == [0, 1, 1, 2]
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_units_are_whole_on_random_graphs(seed):
     rng = np.random.default_rng(seed)
@@ -225,7 +214,7 @@ def test_units_are_whole_on_random_graphs(seed):
         if (spread == unit).all():
             break
         unit = spread.to_numpy()
-    assert (pd.factorize(unit)[0] == split.units(table)).all()
+    assert (pd.factorize(unit)[0] == units(table)).all()
     where = places(assign(table, 0.6, "all", 3, seed=seed, balance="each"))
     assert all(len(set(of_one)) == 1 for _, of_one in where.groupby(unit))
 
