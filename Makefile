@@ -13,13 +13,15 @@ demo: .venv/installed
 	snakemake --cores $(CORES) --resources gpu=1
 
 test: lint
-	$(PYTEST)
+	$(PYTEST) --cov
 
 lint: .venv/installed
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+	lint-imports
+	mypy
 
 # Without the tests that run the whole pipeline.
 fast: .venv/installed

@@ -8,10 +8,16 @@ import pytest
 from click.testing import CliRunner
 
 from classifiers import cli as of_classifiers
+from evenface import cli as of_evenface
 from facedata import cli as of_facedata
 from stylegan2 import cli as of_stylegan2
 
-GROUPS = {"facedata": of_facedata, "stylegan2": of_stylegan2, "classifiers": of_classifiers}
+GROUPS = {
+    "evenface": of_evenface,
+    "facedata": of_facedata,
+    "stylegan2": of_stylegan2,
+    "classifiers": of_classifiers,
+}
 COMMANDS = [(group, name) for group, cli in GROUPS.items() for name in cli.main.commands]
 
 
