@@ -18,10 +18,10 @@ from evenface.places import DEMO_CONFIG
 from facedata import options as facedata_options
 from facedata.ingest.adapters import ADAPTERS, Adapter
 from facedata.ingest.reserved import check_names
-from facedata.options import Geometry
 from facekit import options as kinds
 from facekit.errors import DataError
 from facekit.options import Options, option, shown
+from facekit.pictures.canvas import Geometry
 from stylegan2 import options as stylegan2_options
 
 WITH_FILTERS = ("filter", "bgcf", "bgcfn", "bgcfnc")  # sets of augmentations that blur

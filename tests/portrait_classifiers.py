@@ -7,7 +7,7 @@ from classifiers.images.augment import View
 from classifiers.models import checkpoint
 from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import Head
-from facedata.options import Geometry
+from facekit.pictures.canvas import Geometry
 
 SIZE = Geometry(height=64, width=48, fit="pad")
 VIEW = View((56, 40), (32, 24))

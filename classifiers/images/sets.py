@@ -13,9 +13,9 @@ from classifiers.models.heads import Head, read_heads
 from classifiers.options import HeadOptions
 from classifiers.train.loop import Examples
 from facedata.inspection import align
-from facedata.options import Geometry
 from facekit import tables
 from facekit.errors import DataError
+from facekit.pictures.canvas import Geometry
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facedata.options import Geometry
 from facedata.packs.storage import read_images
 from facekit import files, tables
 from facekit.errors import DataError
+from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import Box, refit
 
 log = logging.getLogger(__name__)

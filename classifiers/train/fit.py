@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from classifiers.evaluate.evaluate import Predicted, predictions_table
 from classifiers.images.augment import View
 from classifiers.images.sets import Sets
 from classifiers.models.backbones import build_classifier
 from classifiers.models.checkpoint import save_classifier
 from classifiers.options import LossOptions, TrainOptions
 from classifiers.predict.inference import predict
+from classifiers.predict.predicted import Predicted, predictions_table
 from classifiers.train.loop import (
     VAL_BATCH,
     cosine_heads,
@@ -21,9 +21,9 @@ from classifiers.train.loop import (
     train_classifier,
 )
 from classifiers.train.state import StateKeeper, digest
-from facedata.options import Geometry
 from facekit import tables
 from facekit.compute.distributed import Group
+from facekit.pictures.canvas import Geometry
 
 log = logging.getLogger(__name__)
 

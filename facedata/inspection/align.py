@@ -10,7 +10,7 @@ from facenet_pytorch import MTCNN
 from torch.nn import functional
 
 from facedata.inspection.faces import LANDMARKS, MIN_HEIGHT
-from facedata.options import Canvas
+from facekit.pictures.canvas import Canvas
 from facekit.pictures.resample import Pictures, resize
 
 DETECT_SIDE = 640  # px; faces are looked for at this longer side of a photograph at most

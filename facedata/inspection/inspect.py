@@ -26,11 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 
-from facedata.options import Geometry
 from facekit import archives, arrays, arrow, files
 from facekit.compute.workers import ordered_map
 from facekit.errors import DataError
 from facekit.pictures import decode, geometry, resample
+from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import box_columns, fit_images
 from facekit.pictures.resample import Pictures
 from facekit.progress import track

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from facedata.options import Canvas
+from facekit.pictures.canvas import Canvas
 from facekit.pictures.resample import Pictures, resize, to_rgbx
 
 CHUNK = 64  # images refitted at a time

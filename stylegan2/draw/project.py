@@ -18,11 +18,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facedata.options import Canvas
 from facekit import progress
 from facekit.compute.weights import packaged_state_dict
 from facekit.errors import DataError
 from facekit.pictures import decode
+from facekit.pictures.canvas import Canvas
 from facekit.pictures.geometry import fit_images
 from facekit.pictures.resample import Pictures
 from stylegan2.draw.projected import noise_maps

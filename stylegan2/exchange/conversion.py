@@ -4,10 +4,10 @@ import logging
 import tempfile
 from pathlib import Path
 
-from facedata.options import Canvas
 from facedata.packs import export_zip, storage
 from facekit import tables
 from facekit.errors import DataError
+from facekit.pictures.canvas import Canvas
 from stylegan2.exchange import folders
 from stylegan2.options import PackOptions
 

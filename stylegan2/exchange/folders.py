@@ -17,12 +17,12 @@ import pandas as pd
 
 from facedata.ingest.adapters import stylegan_zip
 from facedata.ingest.adapters.reading import Files
-from facedata.options import Canvas
 from facedata.packs import storage
 from facekit import archives, arrays
 from facekit.compute import workers
 from facekit.errors import DataError
 from facekit.pictures import decode
+from facekit.pictures.canvas import Canvas
 from facekit.pictures.geometry import Box, content_box, fit_images
 from facekit.pictures.resample import Pictures
 from facekit.progress import track

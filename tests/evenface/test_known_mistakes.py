@@ -20,7 +20,7 @@ from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import Head
 from classifiers.options import HeadOptions, LayerOptions, TrainOptions
 from classifiers.train import loop
-from facedata.options import Geometry
+from facekit.pictures.canvas import Geometry
 
 CPU = torch.device("cpu")
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))

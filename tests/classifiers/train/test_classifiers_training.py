@@ -32,9 +32,9 @@ from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import MISSING, Head, read_heads
 from classifiers.options import HeadOptions, LossOptions, TrainOptions
 from classifiers.train import loop
-from facedata.options import Geometry
 from facekit import files, tables
 from facekit.errors import DataError
+from facekit.pictures.canvas import Geometry
 
 HEADS_OF = [HeadOptions(**head) for head in HEADS]
 

@@ -13,9 +13,10 @@ from PIL import Image
 from facedata import cli
 from facedata.duplicates import dedup
 from facedata.inspection import inspect
-from facedata.options import DedupOptions, Geometry
+from facedata.options import DedupOptions
 from facekit import tables
 from facekit.errors import DataError
+from facekit.pictures.canvas import Geometry
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "aaf_dirty"
 GEOMETRIES = {"classifier": Geometry(height=64, width=52, fit="pad")}

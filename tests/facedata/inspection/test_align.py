@@ -9,7 +9,8 @@ from unseen_photos import noise, portrait
 
 from facedata.inspection import align
 from facedata.inspection.faces import detect_faces
-from facedata.options import FacesOptions, Geometry
+from facedata.options import FacesOptions
+from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import fit_image
 from facekit.pictures.resample import to_rgbx
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 from facedata import cli
 from facedata.inspection import faces
-from facedata.options import FacesOptions, Geometry
+from facedata.options import FacesOptions
 from facekit import tables
+from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import fit_image
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"

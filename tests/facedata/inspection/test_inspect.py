@@ -18,11 +18,11 @@ from scipy.fft import dctn
 
 from facedata.cli import main
 from facedata.inspection import inspect
-from facedata.options import Geometry
 from facedata.packs import storage
 from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures import decode
+from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import box_columns, fit_image
 from facekit.pictures.resample import Pictures, to_rgbx
 

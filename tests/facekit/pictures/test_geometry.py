@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facedata.options import Canvas, InspectOptions
+from facedata.options import InspectOptions
 from facekit.errors import DataError
 from facekit.pictures import geometry
+from facekit.pictures.canvas import Canvas
 
 
 @pytest.fixture
