@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from facekit import files
 from facekit.errors import DataError
+from stylegan2.options import TrainOptions
 from stylegan2.train.plan import Plan
 
 if TYPE_CHECKING:
@@ -127,12 +128,16 @@ def settings(plan: Plan, images: str) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return `name: value then, now value` for every setting that differs."""
-    return [
-        f"{name} was {before.get(name)}, is {now.get(name)}"
+    """Return `name: value then, now value` for every setting that differs.
+
+    An option that came after a state was written was its default there.
+    """
+    defaults = TrainOptions().effective()
+    pairs = {
+        name: (before.get(name, defaults.get(name)), now.get(name))
         for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
-    ]
+    }
+    return [f"{name} was {old}, is {new}" for name, (old, new) in pairs.items() if old != new]
 
 
 def _networks(run: "Training") -> dict[str, nn.Module]:

@@ -181,6 +181,14 @@ def test_what_cannot_change_the_result_blocks_no_resume(whole, stopped):
     assert len(list(stopped.glob("network-snapshot-*"))) == 1
 
 
+def test_an_option_that_a_state_does_not_know_had_its_default():
+    now = state.settings(make_options(), "digest")
+    before = {name: value for name, value in now.items() if name != "patience"}
+    assert state.differences(before, now) == []
+    other = {**now, "patience": 2}
+    assert state.differences(before, other) == ["patience was 0, is 2"]
+
+
 def test_a_state_of_an_older_version_is_refused_with_what_to_do(stopped):
     path = state.latest(stopped)
     with safe_open(path, framework="pt") as file:
