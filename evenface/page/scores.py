@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from classifiers.measures import MEASURES as OF_CONFUSIONS
 from facekit import files, tables
 
 MAX_GROUPS = 5  # subgroups that are shown of a head
@@ -16,10 +17,7 @@ ENSEMBLE = "ensemble"  # folder beside those of the seeds
 OUT_OF_FOLD = "out_of_fold"
 # Measures of metrics.json by kind of head, as people write them.
 MEASURES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro F1",
-    "weighted_f1": "Weighted F1",
+    **{name: name.replace("_", " ").capitalize().replace("f1", "F1") for name in OF_CONFUSIONS},
     "average_precision": "Average precision",
     "ece": "Calibration error",
     "ece_calibrated": "Calibration error, calibrated",
