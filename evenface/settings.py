@@ -4,11 +4,11 @@ A config is laid over config/config.yaml, and what neither says has the default 
 everything is checked, before any work, against types and against each other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, model_validator
 
 from classifiers import options as classifiers_options
 from classifiers.arms import ArmName, is_synthetic
@@ -84,26 +84,11 @@ class Task(Options):
     heads: classifiers_options.Heads = option(help="One output each.")
 
 
-def _ingest() -> type[Options]:
-    """Return the section `ingest`: an adapter, and the settings of each."""
-    adapter = (
-        Annotated[str, kinds.Choice(ADAPTERS)],
-        option("avatars", "The data set's layout."),
-    )
-    own = {
-        name: (cls, option(cls(), (cls.__doc__ or "").split("\n")[0]))
-        for name, cls in ADAPTERS.items()
-    }
-    return create_model(
-        "IngestSettings",
-        __base__=Options,
-        __doc__="The data set: which layout, which columns.",
-        adapter=adapter,
-        **own,
-    )
+@kinds.with_parts(ADAPTERS.items())
+class IngestSettings(Options):
+    """The data set: which layout, which columns."""
 
-
-IngestSettings = _ingest()
+    adapter: Annotated[str, kinds.Choice(ADAPTERS)] = option("avatars", "The data set's layout.")
 
 
 class Settings(Options):
@@ -311,7 +296,7 @@ def _check_classify(settings: Settings) -> None:
         raise DataError(f"classify.backbone: {error}") from None
 
 
-def _check_known(key: str, names: Sequence[str] | str, classes: Mapping[str, Any]) -> None:
+def _check_known(key: str, names: Iterable[str], classes: Mapping[str, Any]) -> None:
     for name in [] if names == "all" else names:
         if name not in classes:
             raise DataError(f"{key}: no attribute {name}, found {', '.join(classes)}")

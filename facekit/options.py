@@ -19,7 +19,7 @@ import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -36,7 +36,7 @@ from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 
 from facekit.errors import DataError
 
-AUTO = "auto"
+AUTO: Final = "auto"
 MAX_SHOWN = 80  # characters of a wrong value in a message
 T = TypeVar("T", bound="Options")
 SAID = ("value_error",)  # problems that a validator of ours puts in words
@@ -256,7 +256,8 @@ def allowed(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
     if kind == "array":
         few, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
         number = f"{few} " if few == most else f"{few} or more " if few else ""
-        items = schema.get("items") or next(iter(schema.get("prefixItems", [])), {})
+        first = next(iter(schema.get("prefixItems", [])), {})
+        items: Mapping[str, Any] = schema.get("items") or first
         return f"list of {number}{_plural(allowed(items, defs))}"
     if kind == "string" and "pattern" in schema:
         return f"text like {schema['pattern'].strip('^$')}"
@@ -331,7 +332,8 @@ def path_of(loc: Iterable[str | int], cls: type[Options]) -> list[str | int]:
 
 def field_at(path: Iterable[str | int], cls: type[Options]) -> FieldInfo | None:
     """Return the declaration that a path leads to, that of the list for an item of it."""
-    field, here = None, cls
+    field: FieldInfo | None = None
+    here: Any = cls
     for part in path:
         if isinstance(part, int):
             here = items_of(here)
@@ -365,7 +367,7 @@ def _expected(path: list[str | int], cls: type[Options], message: str) -> str:
 def _words(annotation: Any, metadata: Iterable[Any]) -> tuple[str, list[str]]:
     """Return what a type allows, and its names where it is a choice."""
     metadata = tuple(metadata)
-    kind = Annotated[(annotation, *metadata)] if metadata else annotation
+    kind: Any = Annotated[(annotation, *metadata)] if metadata else annotation
     schema = TypeAdapter(kind).json_schema()
     return allowed(schema, schema.get("$defs", {})), schema.get("enum", [])
 

@@ -39,7 +39,7 @@ def record(path: Path, values: dict[str, Any]) -> Iterator[None]:
     start = time.monotonic()
     yield
     torch = sys.modules.get("torch")  # a command that did not load torch ran on the CPU
-    on_gpu = torch is not None and torch.cuda.is_initialized()
+    gpu = torch.cuda if torch is not None and torch.cuda.is_initialized() else None
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     run = {
@@ -48,12 +48,12 @@ def record(path: Path, values: dict[str, Any]) -> Iterator[None]:
         "seed": values.get("seed"),
         "commit": _commit(),
         "versions": {"python": platform.python_version(), **_versions()},
-        "device": torch.cuda.get_device_name() if on_gpu else platform.machine(),
+        "device": platform.machine() if gpu is None else gpu.get_device_name(),
         "seconds": round(time.monotonic() - start, 1),
         "peak_memory_mib": max(own, children) // 1024,
     }
-    if on_gpu:
-        run["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated() >> 20
+    if gpu is not None:
+        run["peak_gpu_memory_mib"] = gpu.max_memory_allocated() >> 20
     write_text(json.dumps(run, indent=2, default=str) + "\n", path)
 
 

@@ -90,10 +90,15 @@ def _some_at_a_time(
         collected.append(part)
         size += len(part[0])
         if size >= JOINED:
-            yield tuple(map(np.concatenate, zip(*collected, strict=True)))
+            yield _joined(collected)
             collected, size = [], 0
     if collected:
-        yield tuple(map(np.concatenate, zip(*collected, strict=True)))
+        yield _joined(collected)
+
+
+def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    i, j = map(np.concatenate, zip(*parts, strict=True))
+    return i, j
 
 
 def _block_masks(num_blocks: int) -> np.ndarray:

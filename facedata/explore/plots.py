@@ -3,18 +3,21 @@
 import colorsys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from scipy.cluster import hierarchy
 
 from facekit import files
 from facekit.pictures.figures import svg
 from facekit.splits import SPLITS
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 OPACITY = dict(zip(SPLITS, (1.0, 0.6, 0.3), strict=True))
 MARKERS = dict(zip(SPLITS, ("|", "^", "o"), strict=True))
@@ -25,7 +28,7 @@ MANY_ATTRIBUTES = 12  # of a matrix, from which on alike ones are put side by si
 
 PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#777777")
 GRAY, DARK = "#bbbbbb", "#444444"
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "svg.fonttype": "none",  # letters stay text: small files
     "font.size": 9,
     "axes.spines.top": False,
@@ -96,7 +99,9 @@ def plot_classes(classes: pd.DataFrame, missing: pd.DataFrame) -> Figure | None:
     heights = [len(rows) + 1.8 for rows in panels.values()]
     lines = [0.22 * -(-len(pairs) // 2) + 1.2 if pairs else 0, 0.27 * _lines(heights)]
     figure = Figure(figsize=(10, sum(lines) + 0.3), layout="constrained")
-    parts = figure.subfigures(2, 1, height_ratios=lines) if all(lines) else [figure, figure]
+    parts: list[FigureBase] = [figure, figure]
+    if all(lines):
+        parts = figure.subfigures(2, 1, squeeze=False, height_ratios=lines).ravel().tolist()
     if pairs:
         _plot_pairs(parts[0], {name: by_name[name] for name in pairs})
     num_missing = dict(zip(missing["attribute"], missing["curated"], strict=True))
@@ -109,7 +114,7 @@ def plot_classes(classes: pd.DataFrame, missing: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def _plot_pairs(figure: Any, by_name: Mapping[str, pd.DataFrame]) -> None:
+def _plot_pairs(figure: FigureBase, by_name: Mapping[str, pd.DataFrame]) -> None:
     """Draw the share of the second class of each attribute, largest first, in two columns."""
     first = pd.DataFrame([rows.iloc[0] for rows in by_name.values()], index=list(by_name))
     second = pd.DataFrame([rows.iloc[1] for rows in by_name.values()], index=list(by_name))
@@ -453,10 +458,10 @@ def _lines(heights: Sequence[float]) -> float:
     return max((sum(heights[place] for place in c) for c in _columns(heights)), default=0)
 
 
-def _panels(figure: Any, heights: Sequence[float]) -> list[Axes]:
+def _panels(figure: FigureBase, heights: Sequence[float]) -> list[Axes]:
     """Return panels in two columns, each as high as its `heights` lines of text."""
     columns, lines = _columns(heights), _lines(heights)
-    axes: list[Axes] = [None] * len(heights)
+    axes: dict[int, Axes] = {}
     grid = figure.add_gridspec(1, max(len(columns), 1))
     for number, column in enumerate(columns):
         ratios = [heights[place] for place in column]
@@ -465,4 +470,4 @@ def _panels(figure: Any, heights: Sequence[float]) -> list[Axes]:
         cells = grid[number].subgridspec(rows, 1, height_ratios=ratios + filler)
         for row, panel in enumerate(column):
             axes[panel] = figure.add_subplot(cells[row])
-    return axes
+    return [axes[panel] for panel in range(len(heights))]

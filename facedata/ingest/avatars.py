@@ -117,7 +117,7 @@ def _portrait_svg(
     labels: Mapping[str, str | None], height: int, width: int, rng: np.random.Generator
 ) -> str:
     # Choose parts and colours.
-    headwear = labels["headwear"]
+    headwear = _class(labels, "headwear")
     hidden_hair = _pick(["black", "brown", "blonde", "gray"], rng)
     hidden_mouth = _pick(list(MOUTHS), rng)
     hair_class = labels["hair_color"] or hidden_hair
@@ -131,11 +131,11 @@ def _portrait_svg(
         eyes=_pick(EYES, rng),
         nose=NoseType.DEFAULT,
         mouth=_pick(MOUTHS[mouth_class], rng),
-        facial_hair=_pick(FACIAL_HAIR[labels["facial_hair"]], rng),
+        facial_hair=_pick(FACIAL_HAIR[_class(labels, "facial_hair")], rng),
         skin_color=_near(_pick(SKIN, rng), rng),
         hair_color=_near(_pick(HAIR_COLORS[hair_class], rng), rng),
         facial_hair_color=_near(_pick(HAIR_COLORS[beard_class], rng), rng, shade=0.85),
-        accessory=_pick(GLASSES[labels["glasses"]], rng),
+        accessory=_pick(GLASSES[_class(labels, "glasses")], rng),
         clothing=_pick(CLOTHING, rng),
         clothing_color=_any_color(rng),
     )
@@ -163,6 +163,13 @@ def _portrait_svg(
         ' fill="url(#fade)"/>'
         f'<g transform="rotate({angle:.3f} {CENTER[0]} {CENTER[1]})">{drawing}</g></svg>'
     )
+
+
+def _class(labels: Mapping[str, str | None], attribute: str) -> str:
+    """Return the class of an attribute that nothing can hide."""
+    value = labels[attribute]
+    assert value is not None
+    return value
 
 
 def _photograph(pixels: np.ndarray, rng: np.random.Generator) -> Image.Image:

@@ -148,7 +148,7 @@ def plan(num_images: int, rng: np.random.Generator) -> tuple[list[Picture], pd.D
         picture.given = dict(picture.true)
     rows = []
     for fault, kind, picture, attribute in faults:
-        row = {"fault": fault, "kind": kind, "file": picture.path}
+        row: dict[str, str | None] = {"fault": fault, "kind": kind, "file": picture.path}
         if picture.original is not None:
             row["pair_file"] = picture.original.path
         if attribute is not None:

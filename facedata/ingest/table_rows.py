@@ -97,7 +97,8 @@ def read_table(adapter: Table, root: Path) -> Ingested:
     wanted = list(dict.fromkeys(name for name in named_columns if name is not None))
     heading, records = _read_cells(table_path, wanted)
 
-    log, files, named = Log(), Files(root), set()
+    log, files = Log(), Files(root)
+    named: set[str | None] = set()
     rows = _usable_rows(heading, records, adapter.file_column, wanted, files, named, log)
     if not rows.numbers:
         raise DataError(_nothing_usable(table_path, root, log))
@@ -107,7 +108,7 @@ def read_table(adapter: Table, root: Path) -> Ingested:
         ["image_id", "table_row", "path", "group", "official_split", *adapter.class_lists()]
     ]
 
-    log.rejected.sort(key=lambda entry: entry[1])
+    log.rejected.sort(key=_row_number)
     for path in _image_files(files, rows.paths):
         if path not in named:
             log.reject(path, None, "file_without_row", "no row names it")
@@ -192,7 +193,7 @@ def _usable_rows(
     file_column: str,
     wanted: Sequence[str],
     files: Files,
-    named: set[str],
+    named: set[str | None],
     log: Log,
 ) -> _Rows:
     """Return the rows that are whole and whose file is there; reject the others.
@@ -203,7 +204,7 @@ def _usable_rows(
         file_column: column of the files.
         wanted: columns to keep.
         files: of the data set.
-        named: gets the paths of all rows, those rejected too.
+        named: gets the paths of all rows, those rejected too; None for one out of the root.
         log: gets what is rejected.
     """
     rows = _Rows(columns={name: _Column() for name in wanted})
@@ -268,10 +269,17 @@ def _relative_path(file: str) -> str | None:
     return None if is_outside else str(PurePosixPath(file))
 
 
+def _row_number(rejected: tuple[str, int | None, str, str]) -> int:
+    """Return the number of a row that was rejected."""
+    number = rejected[1]
+    assert number is not None  # files without a row are rejected later
+    return number
+
+
 def _nothing_usable(path: Path, root: Path, log: Log) -> str:
     if not log.rejected:
         return f"{path}: no rows below the heading"
-    file, number, reason, _ = min(log.rejected, key=lambda entry: entry[1])
+    file, number, reason, _ = min(log.rejected, key=_row_number)
     return (
         f"{path}: none of {len(log.rejected)} rows names a usable file below {root}"
         f" (row {number}: {reason} {file!r}); check root and file_column"

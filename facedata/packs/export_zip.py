@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -33,7 +34,7 @@ def export_zip(pack: Pack, path: Path) -> None:
             data = io.BytesIO()
             Image.fromarray(image).save(data, "PNG", compress_level=0)
             archive.writestr(zipfile.ZipInfo(name, MADE), data.getvalue())
-        content = {"labels": labels if pack.classes else None}
+        content: dict[str, Any] = {"labels": labels if pack.classes else None}
         if pack.classes:
             content["classes"] = pack.class_names
         height, width = pack.images.shape[1:3]

@@ -145,7 +145,9 @@ def cxx_name() -> str:
 def find_compiler(name: str) -> tuple[str, str] | None:
     """Return path and version of a compiler, or of ninja; None if it is not there or fails."""
     path = shutil.which(name, path=_search_path())
-    version = None if path is None else _output(path, "--version")
+    if path is None:
+        return None
+    version = _output(path, "--version")
     return None if version is None else (path, version)
 
 
@@ -274,8 +276,8 @@ def _compile(wanted: Recipe, folder: Path) -> tuple[str | None, str]:
             timeout=TIMEOUT,
         )
     except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
-        output = output.decode(errors="replace") if isinstance(output, bytes) else output
+        printed: str | bytes = error.stdout or ""
+        output = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
         return f"it took longer than {TIMEOUT} s", output
     if done.returncode == 0 and (folder / LIBRARY).exists():
         return None, done.stdout
@@ -333,12 +335,10 @@ def toolkit_root() -> str | None:
     nvcc = shutil.which("nvcc", path=_search_path())
     if nvcc is None:
         return None
-    done = subprocess.run([nvcc, "--dryrun", "-E", "-x", "cu", "/dev/null"], **_QUIET)
+    command = [nvcc, "--dryrun", "-E", "-x", "cu", "/dev/null"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     top = re.search(r"^#\$ TOP=(.+)$", done.stderr, re.MULTILINE)
     return str(Path(top[1]).resolve()) if top else None
-
-
-_QUIET = {"capture_output": True, "text": True, "timeout": 60}
 
 
 def compile_here(kind: str, folder: str, sources: list[str]) -> None:

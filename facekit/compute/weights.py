@@ -60,7 +60,7 @@ def packaged_state_dict(name: str) -> dict[str, Tensor]:
     with torch.device("meta"):
         model = timm.create_model(name)
     expected = model.state_dict()
-    stages = [len(stage) for stage in model.blocks]
+    stages = [len(list(stage.children())) for stage in model.get_submodule("blocks").children()]
     given = _read(name)
     expanded = {key.split(".")[1] for key in given if "._expand_conv." in key}
     blocks = [f"blocks.{i}.{j}" for i, length in enumerate(stages) for j in range(length)]

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -53,7 +53,7 @@ def ordered_map(
         return
     items = iter(items)
     pool = ProcessPoolExecutor(num_workers, initializer=_prepare)
-    pending = deque()
+    pending: deque[Future[list[Result]]] = deque()
     try:
         while batch := list(itertools.islice(items, chunk)):
             pending.append(pool.submit(_compute, function, batch))
@@ -83,7 +83,9 @@ def _prepare() -> None:
 
 def _end_with_parent() -> None:
     """Wait for the parent's end, also by a kill: a worker would wait for its next item forever."""
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this runs in a worker
+    parent.join()
     os._exit(1)
 
 
@@ -107,7 +109,7 @@ def threaded_map(
         yield from map(function, items)
         return
     pool = ThreadPoolExecutor(num_threads)
-    pending = deque()
+    pending: deque[Future[Result]] = deque()
     try:
         for item in items:
             pending.append(pool.submit(function, item))

@@ -93,7 +93,7 @@ def decode(data: bytes, facts: dict[str, Any], min_side: int = MIN_SIDE) -> np.n
         pixels = _decode_any(data, facts, min_side)
     height, width = pixels.shape[:2]
     digest = xxhash.xxh3_128(f"{width}x{height} ".encode())
-    digest.update(pixels)
+    digest.update(pixels.data)
     facts |= {"width": width, "height": height, "pixel_hash": digest.hexdigest()}
     return pixels
 
@@ -246,6 +246,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     transform = _to_srgb(profile, image.mode) if profile or image.mode == "LAB" else None
     if transform is not None:
         picture = ImageCms.applyTransform(image, transform)
+        assert picture is not None  # only a picture changed in place is not returned
     else:
         picture = image if image.mode == "RGB" else image.convert("RGB")
     if alpha is None:
@@ -276,8 +277,9 @@ def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | N
     """Return the transform from a profile (None: Lab) to sRGB; None if there is nothing to do."""
     try:
         if mode == "LAB":
-            source = ImageCms.createProfile("LAB")
+            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         else:
+            assert profile is not None
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             space = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[mode]
             is_srgb = "srgb" in ImageCms.getProfileDescription(source).lower()

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
-HASH_SALT = {"svg.hashsalt": "evenface"}  # names of clip paths, else drawn by chance
+# Names of clip paths follow from it; they would be drawn by chance.
+HASH_SALT: "dict[RcKeyType, Any]" = {"svg.hashsalt": "evenface"}
 
 
-def svg(figure: "Figure", style: Mapping[str, Any], **options: Any) -> bytes:
+def svg(figure: "Figure", style: "Mapping[RcKeyType, Any]", **options: Any) -> bytes:
     """Return a figure as SVG, without a date in it.
 
     Args:

@@ -91,6 +91,7 @@ def refit(images: np.ndarray, box: Box, geometry: Canvas) -> np.ndarray:
         raise ValueError(f"content box {tuple(box)} outside images {images.shape[1:3]}")
     fitted = np.zeros((len(images), geometry.height, geometry.width, 3), dtype=np.uint8)
     for start in range(0, len(images), CHUNK):
-        pictures = Pictures(to_rgbx(images[start : start + CHUNK, top:bottom, left:right]))
+        cut = images[start : start + CHUNK, top:bottom, left:right]
+        pictures = Pictures(list(to_rgbx(cut)))
         fitted[start : start + CHUNK], _ = fit_images(pictures, geometry)
     return fitted

@@ -4,7 +4,7 @@ import base64
 import io
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -129,7 +129,7 @@ def svg(path: Path, prefix: str, alt: str) -> Markup:
 
 
 def line_chart(
-    series: dict[str, tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     x_label: str,
     alt: str,
     y_range: tuple[float, float] | None = None,
@@ -143,8 +143,8 @@ def line_chart(
         y_range: lowest and highest y; of the data if None.
     """
     lines = {}
-    for name, (x, y) in series.items():
-        points = np.array([x, y], dtype=float)
+    for name, of_axes in series.items():
+        points = np.array(of_axes, dtype=float)
         lines[name] = points[:, np.isfinite(points).all(axis=0)]  # [2, num_points]
     lines = {name: points for name, points in lines.items() if points.size}
     if not lines:
@@ -220,7 +220,9 @@ def _local(name: str) -> str:
 
 def _number(length: str) -> float:
     """Return the number of an SVG length such as `460.8pt`."""
-    return float(re.match(r"[\d.]+", length)[0])
+    found = re.match(r"[\d.]+", length)
+    assert found is not None  # the figures are our own
+    return float(found[0])
 
 
 def _span(arrays: Sequence[np.ndarray]) -> tuple[float, float]:

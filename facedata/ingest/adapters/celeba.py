@@ -102,16 +102,16 @@ class CelebA(Adapter):
                 f" {paths['attributes'].name} names"
             )
 
-        def kept(column: list | None) -> list | None:
-            return None if column is None else [column[place] for place in np.flatnonzero(present)]
+        def kept(column: list[str]) -> list[str]:
+            return [column[place] for place in np.flatnonzero(present)]
 
         ids = kept(list(places))
         index = make_index(
             ids,
             np.flatnonzero(present) + 1,
             [join(folder, name) for name in ids],
-            kept(groups),
-            kept(splits),
+            None if groups is None else kept(groups),
+            None if splits is None else kept(splits),
             {
                 name: pd.Categorical.from_codes(values[present, place], list(CLASSES))
                 for place, name in enumerate(CELEBA_ATTRIBUTES)
@@ -243,7 +243,7 @@ def _read_pairs(
         )
     if others:
         log.warning("%s: %d images without attributes are ignored", path.name, len(others))
-    return values
+    return [value for value in values if value is not None]  # all of them
 
 
 def _identity(text: str) -> str | None:
