@@ -46,6 +46,9 @@ class TrainOptions(Options):
     w_dim: kinds.AutoCount = option(AUTO, "Length of a style.")
     mapping_layers: kinds.AutoCount = option(AUTO, "Layers from z to w.")
     lr: kinds.AutoPositive = option(AUTO, "Learning rate of G and D.")
+    warm_up_kimg: kinds.NotNegative = option(
+        0.0, "Thousands of images in which the learning rate rises to lr, linearly; 0: none."
+    )
     ema_kimg: kinds.AutoNotNegative = option(
         AUTO, "Half-life of the averaged generator in kimg; auto follows the batch."
     )

@@ -331,6 +331,10 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
     is_mended = mend_gradients(phase.network)
     told = torch.full([int(run.group.is_lead)], float(is_mended))  # once for all processes
     run.statistics.add({"Progress/mended_steps": told})
+    if run.options.warm_up_kimg:
+        shown = (run.cur_nimg + run.preset.batch) / 1000
+        rate = phase.optimizer.defaults["lr"] * min(shown / run.options.warm_up_kimg, 1)
+        phase.optimizer.param_groups[0]["lr"] = rate
     phase.optimizer.step()
 
 

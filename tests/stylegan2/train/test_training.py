@@ -132,6 +132,15 @@ def test_optimisers_are_corrected_for_lazy_regularisation(run):
     assert run.phases[0].optimizer is run.phases[1].optimizer
 
 
+def test_the_rate_rises_with_the_images_shown():
+    run = Training(make_pack(), make_options(warm_up_kimg=0.032), CPU)
+    groups = [phase.optimizer.param_groups[0] for phase in (run.phases[0], run.phases[2])]
+    full = [group["lr"] for group in groups]
+    for share in (0.25, 0.5, 0.75, 1, 1):  # batches of 8
+        loop.iterate(run)
+        assert [group["lr"] for group in groups] == pytest.approx([share * lr for lr in full])
+
+
 def test_broken_gradients_are_mended():
     layer = torch.nn.Linear(2, 2)
     layer.weight.grad = torch.tensor([[float("nan"), 1.0], [float("inf"), -float("inf")]])
