@@ -31,8 +31,9 @@ VALUES = {
     "focal": {"gamma": 3.0, "alpha": 0.25},
     "ldam": {"max_margin": 0.5, "scale": 5.0, "defer": 0.8, "beta": 0.9},
     "asymmetric": {"gamma_positive": 1.0, "gamma_negative": 4.0, "clip": 0.05},
+    "gce": {"q": 0.6},
 }
-KINDS = ["cross_entropy", "focal", "ldam", "asymmetric"]
+KINDS = ["cross_entropy", "focal", "ldam", "asymmetric", "gce"]
 
 
 def make_loss(kind="cross_entropy", **changed):
@@ -66,6 +67,9 @@ def expected_categorical(loss, row, label, smoothing=0.0):
         row[label] -= loss.ldam.scale * margins[label]
     p, total = softmax(row), 0.0
     for k in range(num_classes):
+        if loss.kind == "gce":
+            total += wanted[k] * (1 - p[k] ** 0.6) / 0.6
+            continue
         factor = 1.0
         if loss.kind == "focal":
             factor = (0.25 if loss.focal.alpha else 1.0) * (1 - p[k]) ** 3.0
@@ -87,6 +91,8 @@ def expected_binary(loss, z, label, smoothing=0.0):
     if loss.kind == "asymmetric":
         shifted = max(p - 0.05, 0)
         yes, no = yes * (1 - p), -np.log(1 - shifted) * shifted**4
+    if loss.kind == "gce":
+        yes, no = (1 - p**0.6) / 0.6, (1 - (1 - p) ** 0.6) / 0.6
     return wanted * yes + (1 - wanted) * no
 
 
@@ -139,6 +145,25 @@ def test_focal_without_gamma_and_alpha_is_cross_entropy():
     torch.testing.assert_close(
         compute(COLOR, focal, outputs, target), compute(COLOR, make_loss(), outputs, target)
     )
+
+
+def test_gce_lies_between_cross_entropy_and_the_missing_probability():
+    outputs, target = random_outputs(6, 3), [0, 1, 2, 2, 1, 0]
+    near_zero = compute(COLOR, make_loss("gce", gce={"q": 1e-4}), outputs, target)
+    assert near_zero.item() == pytest.approx(
+        compute(COLOR, make_loss(), outputs, target).item(), rel=1e-3
+    )
+    one = compute(COLOR, make_loss("gce", gce={"q": 1.0}), outputs, target)
+    missing = [1 - softmax(row)[label] for row, label in zip(outputs, target, strict=True)]
+    assert one.item() == pytest.approx(np.mean(missing), rel=1e-5)
+
+
+def test_gce_pulls_by_the_probability_to_the_power_of_q():
+    """Its gradient is that of cross-entropy times p^q: little for labels that look wrong."""
+    outputs = torch.tensor([[4.0, 0.0, -1.0]], requires_grad=True)
+    (plain,) = torch.autograd.grad(compute(COLOR, make_loss(), outputs, [2]), outputs)
+    (found,) = torch.autograd.grad(compute(COLOR, make_loss("gce"), outputs, [2]), outputs)
+    torch.testing.assert_close(found, plain * outputs.detach().softmax(dim=1)[0, 2] ** 0.6)
 
 
 def test_soft_f1_of_sure_predictions_is_scikit_learns():
