@@ -256,8 +256,7 @@ def allowed(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
     if kind == "array":
         few, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
         number = f"{few} " if few == most else f"{few} or more " if few else ""
-        first = next(iter(schema.get("prefixItems", [])), {})
-        items: Mapping[str, Any] = schema.get("items") or first
+        items = schema.get("items") or [*schema.get("prefixItems", []), {}][0]
         return f"list of {number}{_plural(allowed(items, defs))}"
     if kind == "string" and "pattern" in schema:
         return f"text like {schema['pattern'].strip('^$')}"
