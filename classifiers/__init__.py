@@ -24,7 +24,7 @@ _OFFERED = {
     "FiguresOptions": "options",
     "FilterOptions": "options",
     "PredictOptions": "options",
-    "evaluate_mean": "predict.ensemble",
+    "evaluate_mean": "evaluate.mean",
     "evaluate_models": "predict.ensemble",
     "export_model": "models.export",
     "filter_candidates": "evaluate.filter",

@@ -215,9 +215,9 @@ def ensemble(
         --threshold macro_f1 --small-group 20 --confidence 0.95 \\
         --num-bootstrap 1000 --seed 0 --outdir both
     """
-    from classifiers.predict import ensemble
+    from classifiers.evaluate import mean
 
-    found = ensemble.evaluate_mean(predictions, val_predictions, curated, task.heads, options, seed)
+    found = mean.evaluate_mean(predictions, val_predictions, curated, task.heads, options, seed)
     found.write(outdir)
 
 

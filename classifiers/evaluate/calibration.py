@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from classifiers.measures import MEASURES
 from classifiers.models.heads import MISSING, Head
 from classifiers.options import NO_THRESHOLD
+from classifiers.predict.predicted import prediction_columns
 from facekit import files
 from facekit.errors import DataError
 
@@ -115,6 +117,30 @@ def calibrate(
 def choose(prob: np.ndarray, threshold: float | None) -> np.ndarray:
     """Return class ids int64 [N] from calibrated probabilities [N, K]; see `Calibration`."""
     return prob.argmax(axis=1) if threshold is None else (prob[:, 1] >= threshold).astype(np.int64)
+
+
+def calibrated_columns(
+    heads: Sequence[Head],
+    outputs: Mapping[str, np.ndarray],
+    calibrations: Mapping[str, Calibration],
+) -> dict[str, pd.Series]:
+    """Return columns of a table of calibrated predictions; see `prediction_columns`.
+
+    Args:
+        heads: that were predicted.
+        outputs: by head as of `inference.predict`.
+        calibrations: by head; what a head without one says is left as it is.
+    """
+    scaled, chosen = dict(outputs), {}
+    for head in heads:
+        if head.kind == "numeric":
+            continue
+        calibration = calibrations.get(head.name)
+        if calibration is not None:
+            scaled[head.name] = scale(outputs[head.name], calibration.temperature)
+        threshold = None if calibration is None else calibration.threshold
+        chosen[head.name] = choose(scaled[head.name], threshold)
+    return prediction_columns(heads, scaled, chosen)
 
 
 def write_calibration(found: Mapping[str, Calibration], path: Path) -> None:

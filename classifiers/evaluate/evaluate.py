@@ -39,7 +39,7 @@ from classifiers.images.data import check_apart
 from classifiers.measures import MEASURES
 from classifiers.models.heads import MISSING, Head, head_targets
 from classifiers.options import FiguresOptions
-from classifiers.predict.inference import prediction_columns
+from classifiers.predict.predicted import Predicted
 from facedata.splits.units import units
 from facekit import files, tables
 
@@ -50,19 +50,6 @@ ATTRIBUTE_COLUMNS = (
     "accuracy", "low", "high", "balanced_accuracy", "macro_f1", "weighted_f1", "average_precision",
     "ece", "ece_calibrated", "temperature", "threshold", *(f"tuned_{name}" for name in MEASURES),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Images and what was predicted for them.
-
-    Attributes:
-        table: the images with their attributes, and group and cluster where there are any.
-        outputs: by head as of `predict`.
-    """
-
-    table: pd.DataFrame
-    outputs: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -105,27 +92,6 @@ class Evaluation:
         if self.confusions:
             save_svg(draw_confusions(self.confusions), outdir / "confusion.svg")
             save_svg(draw_reliability(self.curves), outdir / "reliability.svg")
-
-
-def predictions_table(
-    heads: Sequence[Head], predicted: Predicted, arm: str, seed: int | None
-) -> pd.DataFrame:
-    """Return image_id, arm, seed and for each head `name` and `name:class`, one row an image.
-
-    Args:
-        heads: that were predicted.
-        predicted: the images.
-        arm: of the models.
-        seed: of the models; None, which is NA in the table, where they have several.
-    """
-    num_images = len(predicted.table)
-    columns = {
-        "image_id": predicted.table["image_id"].reset_index(drop=True),
-        "arm": arm,
-        "seed": pd.array([pd.NA] * num_images, dtype="Int64") if seed is None else seed,
-        **prediction_columns(heads, predicted.outputs),
-    }
-    return pd.DataFrame(columns)
 
 
 def measure_predictions(

@@ -1,24 +1,21 @@
-"""Outputs of a classifier for images, and tables of predictions."""
+"""Outputs of a classifier for images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Protocol, get_args
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from classifiers.evaluate.calibration import Calibration, choose, scale
 from classifiers.images.augment import corners
 from classifiers.images.data import to_batch
 from classifiers.models.backbones import Classifier
-from classifiers.models.heads import Head, num_columns, split_outputs
+from classifiers.models.heads import num_columns, split_outputs
 from classifiers.options import Tta
+from classifiers.predict.predicted import Outputs, mean_outputs
 from facekit import progress
 from facekit.compute.workers import threaded_map
 from facekit.errors import DataError
-
-Outputs = dict[str, np.ndarray]  # by head: probabilities [N, num_classes], or values [N]
 
 NUM_READERS = 2  # threads that read images ahead
 TTA = get_args(Tta)
@@ -127,39 +124,3 @@ def predict(
     for images in batches(pool, batch, device, description):
         parts.append(look_outputs(classifier, images, tta))
     return {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
-
-
-def mean_outputs(outputs: Sequence[Outputs]) -> Outputs:
-    """Return the mean of several predictions of the same images, head by head."""
-    zero = np.zeros(())
-    return {name: sum((one[name] for one in outputs), zero) / len(outputs) for name in outputs[0]}
-
-
-def prediction_columns(
-    heads: Sequence[Head],
-    outputs: Mapping[str, np.ndarray],
-    calibrations: Mapping[str, Calibration] | None = None,
-) -> dict[str, pd.Series]:
-    """Return columns of a table of predictions by name.
-
-    For each head with classes `name`, the most probable class (category), and `name:class`, its
-    probability; for a numeric head `name`, its value.
-
-    Args:
-        heads: that were predicted.
-        outputs: by head as of `predict`.
-        calibrations: by head; temperatures and thresholds to apply; None for none.
-    """
-    columns: dict[str, pd.Series] = {}
-    for head in heads:
-        output = outputs[head.name]
-        if head.kind == "numeric":
-            columns[head.name] = pd.Series(output)
-            continue
-        calibration = (calibrations or {}).get(head.name)
-        if calibration is not None:
-            output = scale(output, calibration.temperature)
-        codes = choose(output, None if calibration is None else calibration.threshold)
-        columns[head.name] = pd.Series(pd.Categorical.from_codes(codes, categories=head.classes))
-        columns |= {column: pd.Series(output[:, k]) for k, column in enumerate(head.columns)}
-    return columns

@@ -11,20 +11,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from classifiers.evaluate.calibration import Calibration, read_beside
+from classifiers.evaluate.calibration import Calibration, calibrated_columns, read_beside
 from classifiers.images.data import read_geometry, to_batch
 from classifiers.images.photos import Photo, aligned_faces, find_photos, whole_photo
 from classifiers.models.backbones import Classifier
 from classifiers.models.heads import Head, num_columns, split_outputs
 from classifiers.options import PredictOptions
 from classifiers.predict.ensemble import Model, load_models
-from classifiers.predict.inference import (
-    NUM_READERS,
-    Outputs,
-    look_outputs,
-    mean_outputs,
-    prediction_columns,
-)
+from classifiers.predict.inference import NUM_READERS, look_outputs
+from classifiers.predict.predicted import Outputs, mean_outputs
 from facedata.ingest.adapters.celeba import CELEBA_ATTRIBUTES
 from facedata.inspection.align import FaceFinder
 from facekit import files, progress, tables
@@ -61,7 +56,7 @@ class Ask:
         classifiers: in evaluation mode, on `device`, with the same heads and geometry; the mean
             of what they say counts.
         tta: how often they look, see `inference.looks`.
-        calibrations: by head, as of `prediction_columns`.
+        calibrations: by head, as of `calibrated_columns`.
         batch: thumbnails at a time.
         device: to compute on.
     """
@@ -179,7 +174,7 @@ def predict_photos(
     if waiting:
         parts.append(ask.outputs(waiting))
     outputs = {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
-    columns = prediction_columns(heads, outputs, ask.calibrations)
+    columns = calibrated_columns(heads, outputs, ask.calibrations)
     return Predictions(heads, _table(rows, pd.DataFrame(columns)), shown)
 
 

@@ -23,7 +23,8 @@ from classifiers.options import (
     RecipeOptions,
     TrainOptions,
 )
-from classifiers.predict.inference import Outputs, predict, prediction_columns, raw_outputs
+from classifiers.predict.inference import predict, raw_outputs
+from classifiers.predict.predicted import Outputs, prediction_columns
 from classifiers.train import loop
 from facedata.curation import labels
 from facedata.packs.storage import read_images

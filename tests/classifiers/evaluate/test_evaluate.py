@@ -10,6 +10,7 @@ from classifiers.evaluate.bootstrap import interval, resample
 from classifiers.evaluate.subgroups import all_groups, groups_for, measure_groups
 from classifiers.models.heads import MISSING, Head, head_targets
 from classifiers.options import FiguresOptions
+from classifiers.predict.predicted import Predicted
 from facedata.splits.units import units
 from facekit import files
 from facekit.errors import DataError
@@ -61,14 +62,14 @@ def make_outputs(table, seed=1):
 @pytest.fixture(scope="module")
 def predicted():
     table = make_table()
-    return evaluate.Predicted(table, make_outputs(table))
+    return Predicted(table, make_outputs(table))
 
 
 @pytest.fixture(scope="module")
 def written(predicted, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
     val = make_table(seed=2).assign(group=None)  # other persons
-    val = evaluate.Predicted(val, make_outputs(val, seed=3))
+    val = Predicted(val, make_outputs(val, seed=3))
     evaluate.measure_predictions(HEADS, predicted, val, OPTIONS, SEED).write(folder)
     return folder
 
@@ -267,7 +268,7 @@ def test_a_joint_head_is_measured_by_each_of_its_attributes():
 
 def test_thresholds_are_not_fitted_to_persons_that_are_measured(predicted):
     same = make_table(seed=2)
-    val = evaluate.Predicted(same, make_outputs(same))
+    val = Predicted(same, make_outputs(same))
     with pytest.raises(DataError, match=r"image 'i0' is held out, but its person .* 'i0' is not"):
         evaluate.measure_predictions(HEADS, predicted, val, OPTIONS, SEED)
 
@@ -276,8 +277,8 @@ def test_heads_without_any_label_are_told_as_such(predicted, tmp_path):
     table = predicted.table.assign(
         age=predicted.table["age"].where(predicted.table["age"].isna()), height=np.nan
     )
-    blind = evaluate.Predicted(table, predicted.outputs)
-    val = evaluate.Predicted(table.assign(group=None), predicted.outputs)
+    blind = Predicted(table, predicted.outputs)
+    val = Predicted(table.assign(group=None), predicted.outputs)
     found = evaluate.measure_predictions(HEADS, blind, val, OPTIONS, SEED)
     found.write(tmp_path)
     metrics = found.metrics

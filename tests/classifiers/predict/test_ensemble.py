@@ -1,21 +1,17 @@
-"""Several models, or their predictions, measured as one by the library."""
+"""Several models, measured as one by the library."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from classifier_sets import BACKBONE, COLORS, GEOMETRY, HEAD_OPTIONS, VIEW, DataSet
+from classifier_sets import BACKBONE, GEOMETRY, HEAD_OPTIONS, VIEW, DataSet
 
-from classifiers.evaluate.evaluate import Predicted, predictions_table
-from classifiers.images.data import read_labelled
 from classifiers.models.backbones import build_classifier
 from classifiers.models.checkpoint import save_classifier
 from classifiers.models.heads import read_heads
 from classifiers.options import EvaluateOptions
 from classifiers.predict import ensemble
-from evenface.experiment import compare
 from facekit import tables
-from facekit.errors import DataError
 
 CPU = torch.device("cpu")
 OPTIONS = EvaluateOptions(num_bootstrap=100, small_group=5, confidence=0.9)
@@ -81,53 +77,3 @@ def test_models_of_several_seeds_have_none(data):
     found = evaluated(data, [save(data, f"seed{seed}", seed) for seed in (0, 1)])
     for table in found.predictions.values():
         assert table["seed"].isna().all()
-
-
-def write_predictions(data, folder, seed):
-    """Write a seed's predictions of val and test, at random; return their paths by split."""
-    heads = read_heads(HEAD_OPTIONS, data.table, "table")
-    rng = np.random.default_rng(seed)
-    found = {}
-    for split in ("val", "test"):
-        table = read_labelled(data.curated, data.splits, [split])
-        outputs = {
-            head.name: rng.dirichlet(np.ones(len(head.classes)), len(table)) for head in heads
-        }
-        found[split] = folder / f"{split}{seed}.parquet"
-        predicted = predictions_table(heads, Predicted(table, outputs), "real", seed)
-        tables.write(predicted, found[split])
-    return found
-
-
-def test_the_mean_of_seeds_carries_no_seed(data, tmp_path):
-    paths = [write_predictions(data, tmp_path, seed) for seed in (0, 1)]
-    found = ensemble.evaluate_mean(
-        [one["test"] for one in paths],
-        [one["val"] for one in paths],
-        data.curated,
-        HEAD_OPTIONS,
-        OPTIONS,
-        0,
-    )
-    parts = [tables.read(one["test"]) for one in paths]
-    names = [f"color:{color}" for color in COLORS]
-    mean = (parts[0][names] + parts[1][names]) / 2
-    predicted = found.predictions["test"]
-    np.testing.assert_allclose(predicted[names], mean)
-    assert predicted["seed"].isna().all()
-    assert set(predicted["arm"]) == {"real"}
-
-    # It is no run of an arm that could be compared with others seed by seed.
-    found.write(tmp_path / "both")
-    head = read_heads(HEAD_OPTIONS, data.table, "table")[0]
-    curated = tables.read(data.curated)
-    with pytest.raises(DataError, match="the mean of several seeds"):
-        compare.read_runs([tmp_path / "both/test_predictions.parquet"], curated, head, "real")
-
-
-def test_the_mean_of_one_keeps_its_seed(data, tmp_path):
-    paths = write_predictions(data, tmp_path, 4)
-    found = ensemble.evaluate_mean(
-        [paths["test"]], [paths["val"]], data.curated, HEAD_OPTIONS, OPTIONS, 0
-    )
-    assert set(found.predictions["test"]["seed"]) == {4}
