@@ -1,8 +1,6 @@
 """Command line of the product: a whole run from anywhere."""
 
 import logging
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,10 +37,7 @@ def run(arguments: tuple[str, ...]) -> None:
     """
     from evenface import runner
 
-    # The rules' commands are those of this environment, also where it is not activated.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = subprocess.run(runner.command(arguments), env={**os.environ, "PATH": path})
-    sys.exit(done.returncode)
+    sys.exit(runner.run(arguments))
 
 
 @main.command()

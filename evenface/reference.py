@@ -1,11 +1,14 @@
-"""What is written from the classes of options: schema, table of settings, reference of commands.
+"""What is written from the code: schema, table of settings, reference of commands and of Python.
 
 `python -m evenface.reference` writes all of it anew; a test fails where it is not current.
 """
 
+import ast
 import importlib
+import importlib.util
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +19,16 @@ from pydantic.fields import FieldInfo
 from evenface.places import PIPELINE
 from evenface.settings import Settings, demo_config
 from facekit.files import write_text
+from facekit.offering import Offer, offers
 from facekit.options import Options, about, items_of, options_of, words_of
 
 SCHEMA = PIPELINE / "config/schema.json"
 SETTINGS = PIPELINE / "config/README.md"
 COMMANDS = PIPELINE / "docs/commands.md"
+API = PIPELINE / "docs/api.md"
 BEGIN, END = "<!-- settings: python -m evenface.reference -->", "<!-- end of settings -->"
 GROUPS = ("evenface", "facedata", "stylegan2", "classifiers")
+PACKAGES = ("facedata", "stylegan2", "classifiers", "evenface", "facekit")
 OURS = ("title", "harmless", "flag", "unit", "required")  # what editors have no use for
 
 
@@ -168,12 +174,66 @@ def _default_text(param: click.Parameter) -> str:
     return f"`{default}`"
 
 
+def api_page() -> str:
+    """Return the reference of what the packages offer in Python, as Markdown."""
+    parts = [
+        "# Python\n\nWritten by `python -m evenface.reference` from what each package offers."
+        " Nothing is loaded before it is asked for; types are known to editors and type checkers;"
+        " input that cannot be used raises `facekit.DataError`. Fields of options are described"
+        " with the commands that take them: [commands.md](commands.md).\n"
+    ]
+    for package in PACKAGES:
+        module = importlib.import_module(package)
+        parts.append(f"## `{package}`\n\n{_as_markdown(inspect.getdoc(module) or '')}\n")
+        found = offers(Path(str(module.__file__)).with_suffix(".pyi"))
+        defined = [(one.name, one.module, *_defined(one)) for one in found]
+        for title, kind in (("Functions", ast.FunctionDef), ("Classes", ast.ClassDef)):
+            rows = sorted(_offer_row(*one) for one in defined if isinstance(one[2], kind))
+            if rows:
+                parts.append(f"### {title} of {package}\n\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def _as_markdown(text: str) -> str:
+    """Return a docstring with its examples as blocks of Python."""
+    found: list[str] = []
+    for block in re.split(r"\n\n(?=\S)", text):
+        words, _, code = block.partition("\n\n    ")
+        found.append(words)
+        if code:
+            found.append("```python\n" + inspect.cleandoc(f"    {code}") + "\n```")
+    return "\n\n".join(found)
+
+
+def _defined(offer: Offer) -> tuple[ast.stmt, Path]:
+    """Return the definition behind an offer, and its file; nothing is imported but its folder."""
+    spec = importlib.util.find_spec(offer.module)
+    assert spec is not None and spec.origin is not None
+    path = Path(spec.origin)
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if getattr(node, "name", None) == offer.definition:
+            return node, path
+    raise ValueError(f"{offer.module} has no {offer.definition}")
+
+
+def _offer_row(name: str, module: str, node: ast.stmt, path: Path) -> str:
+    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    call = name
+    if isinstance(node, ast.FunctionDef):
+        call = f"{name}({ast.unparse(node.args)})"
+        call += f" -> {ast.unparse(node.returns)}" if node.returns is not None else ""
+    link = "../" + path.relative_to(Path(__file__).parents[1]).as_posix()
+    first = (ast.get_docstring(node) or "").partition("\n")[0]
+    return f"- `{call}`  \n  {first} ([{module}]({link}))"
+
+
 def pages() -> dict[Path, str]:
-    """Return everything that is written from the classes, by its file."""
+    """Return everything that is written from the code, by its file."""
     return {
         SCHEMA: schema(),
         SETTINGS: settings_page(SETTINGS.read_text(encoding="utf-8")),
         COMMANDS: commands_page(),
+        API: api_page(),
     }
 
 

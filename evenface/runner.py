@@ -1,13 +1,27 @@
 """The command that runs the pipeline: Snakemake, told where our Snakefile and profile lie."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from evenface.places import PROFILE, SNAKEFILE
 
 OWN_SNAKEFILE = ("-s", "--snakefile")
 OWN_PROFILE = ("--profile", "--workflow-profile")
 CORES = ("-c", "--cores", "-j", "--jobs", "--executor", "-e")
+
+
+def run(arguments: Sequence[str] = ()) -> int:
+    """Run the pipeline in the current folder; return Snakemake's exit code, 0 where all is made.
+
+    Args:
+        arguments: for Snakemake, such as `["-n", "--configfile", "mine.yaml"]`.
+    """
+    # The rules' commands are those of this environment, also where it is not activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return subprocess.run(command(arguments), env={**os.environ, "PATH": path}).returncode
 
 
 def command(arguments: Sequence[str]) -> list[str]:
