@@ -101,3 +101,26 @@ class Derived(Options):
     def described(self) -> dict[str, Any]:
         """Return it as `facedata.ingest.derived` reads it."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def with_derived(
+    known: Mapping[str, list[str] | None], derived: Sequence[Derived]
+) -> dict[str, list[str] | None]:
+    """Return attributes and their classes, with those that follow from them.
+
+    Args:
+        known: the attributes that are read, and their classes; None: numeric.
+        derived: each may follow from those before it.
+
+    Raises:
+        ValueError: one cannot follow; the message begins with its place, `derived[0].source: `.
+    """
+    found = dict(known)
+    for place, item in enumerate(derived):
+        if item.name in found:
+            raise ValueError(f"derived[{place}].name: {item.name} is named twice")
+        try:
+            found[item.name] = item.class_list(found)
+        except ValueError as error:
+            raise ValueError(f"derived[{place}].{error}") from None
+    return found

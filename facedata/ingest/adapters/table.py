@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from facedata.ingest.adapters import ADAPTERS, Adapter, Ingested, present
-from facedata.ingest.adapters.declared import Derived, Labels, NewAttribute
+from facedata.ingest.adapters.declared import Derived, Labels, NewAttribute, with_derived
 from facekit.errors import DataError
 from facekit.options import Number, Options, Text, TextOrNone, option
 
@@ -67,14 +67,7 @@ class Table(Adapter):
             if column.name in found:
                 raise ValueError(f"attributes[{place}].name: {column.name} is named twice")
             found[column.name] = None if column.classes is None else list(column.classes)
-        for place, item in enumerate(self.derived):
-            if item.name in found:
-                raise ValueError(f"derived[{place}].name: {item.name} is named twice")
-            try:
-                found[item.name] = item.class_list(found)
-            except ValueError as error:
-                raise ValueError(f"derived[{place}].{error}") from None
-        return found
+        return with_derived(found, self.derived)
 
     def class_lists(self) -> dict[str, list[str] | None]:
         """Return the attributes that there will be, each with its classes or None."""
