@@ -115,6 +115,6 @@ def _numeric_metrics(target: np.ndarray, output: np.ndarray) -> dict[str, Any]:
     }
 
 
-def plain(value: float) -> float | None:
-    """Return a number for JSON: None where it is not defined (NaN)."""
+def plain(value: float | np.ndarray) -> float | None:
+    """Return a number (or an array of one) for JSON: None where it is not defined (NaN)."""
     return None if np.isnan(value) else float(value)

@@ -1,6 +1,7 @@
 """Augmentation of training batches: every image is changed in its own way, all in one operation."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +54,9 @@ class View:
             DataError: the crop is larger than they are.
         """
         options.check(height, width)
-        crop = options.crop or (height, width)
-        return cls(crop, options.resize or crop)
+        crop_height, crop_width = options.crop or (height, width)
+        size_height, size_width = options.resize or (crop_height, crop_width)
+        return cls((crop_height, crop_width), (size_height, size_width))
 
 
 def center(images: Tensor, view: View) -> Tensor:
@@ -137,7 +139,7 @@ def homography(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def draw_offsets(
-    place: CropOptions, crop: tuple[int, int], size: tuple[int, int], rng, num_images: int
+    place: CropOptions, crop: tuple[int, int], size: Sequence[int], rng, num_images: int
 ) -> np.ndarray:
     """Return where crops' middles lie from the images' middles, pixels (x, y), float64 [N, 2].
 
@@ -205,9 +207,9 @@ def _crop_and_flip(
     )  # [N, H'], [N, W']
     is_flipped = rng.random(num_images) < augment.flip
     columns = np.where(is_flipped[:, None], columns[:, ::-1], columns)
-    rows, columns = (torch.from_numpy(one).to(images.device) for one in (rows, columns))
+    y, x = (torch.from_numpy(one).to(images.device) for one in (rows, columns))
     image = torch.arange(num_images, device=images.device)[:, None, None]
-    pixels = images.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None]]
+    pixels = images.permute(0, 2, 3, 1)[image, y[:, :, None], x[:, None]]
     return pixels.permute(0, 3, 1, 2)
 
 
@@ -249,12 +251,15 @@ def _change_colors(images: Tensor, color: ColorOptions, rng: np.random.Generator
     draw = lambda largest: torch.from_numpy(  # noqa: E731
         (chosen * rng.uniform(-largest, largest, len(images))).astype(np.float32)
     ).to(images.device)
-    factors = [1 + draw(one) for one in (color.brightness, color.contrast, color.saturation)]
-    return adjust_colors(images, *factors, draw(color.hue) if color.hue else None)
+    brightness, contrast, saturation = (
+        1 + draw(one) for one in (color.brightness, color.contrast, color.saturation)
+    )
+    hue = draw(color.hue) if color.hue else None
+    return adjust_colors(images, brightness, contrast, saturation, hue)
 
 
 def draw_boxes(
-    area: np.ndarray, aspect: np.ndarray, size: tuple[int, int], rng: np.random.Generator
+    area: np.ndarray, aspect: np.ndarray, size: Sequence[int], rng: np.random.Generator
 ) -> np.ndarray:
     """Return boxes at random places inside images, int64 [N, 4]: top, left, bottom, right.
 
@@ -274,7 +279,7 @@ def draw_boxes(
     return np.stack([*starts, *ends], axis=1)
 
 
-def inside(boxes: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
+def inside(boxes: np.ndarray, size: Sequence[int], device: torch.device) -> Tensor:
     """Return which pixels lie in the images' boxes, bool [N, 1, H, W]."""
     top, left, bottom, right = torch.from_numpy(boxes).to(device)[:, :, None].unbind(dim=1)
     y, x = (torch.arange(side, device=device) for side in size)

@@ -34,12 +34,14 @@ class Ldam(CrossEntropy):
 
     def categorical(self, compared: Compared) -> Tensor:
         """Return the losses of the images [N]."""
+        assert compared.constants is not None
         logits = compared.outputs - self.scale * compared.constants * compared.target
         return super().categorical(replace(compared, outputs=logits))
 
     def binary(self, compared: Compared) -> Tensor:
         """Return the losses of the images [N, K]."""
         target, margin = compared.target, compared.constants
+        assert margin is not None
         shift = (1 - target) * margin[:, 0] - target * margin[:, 1]
         logits = compared.outputs + self.scale * shift
         return super().binary(replace(compared, outputs=logits))

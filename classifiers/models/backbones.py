@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import safetensors
 import safetensors.torch
@@ -34,6 +35,13 @@ FACENET_FILES = {
 }
 
 
+class Backbone(nn.Module):
+    """What timm's models have, for types alone."""
+
+    num_features: int
+    pretrained_cfg: dict[str, Any]
+
+
 class Classifier(nn.Module):
     """A backbone and its heads: images float [N, 3, *view.size] in [0, 1] -> outputs [N, D].
 
@@ -43,6 +51,9 @@ class Classifier(nn.Module):
         layer: the heads.
         mean, std: of the colours that the backbone expects, [1, 3, 1, 1]; from its own config.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -112,23 +123,24 @@ def build_classifier(
     return classifier.to(memory_format=torch.channels_last)
 
 
-def _create(name: str, height: int, width: int, pretrained: bool = False) -> nn.Module:
+def _create(name: str, height: int, width: int, pretrained: bool = False) -> Backbone:
     if name == FACENET:
         return _create_facenet(height, width)
     check_backbone(name)
-    options = {"num_classes": 0, "pretrained": pretrained}
+    options: dict[str, Any] = {"num_classes": 0, "pretrained": pretrained}
     if timm.models.get_pretrained_cfg_value(name, "fixed_input_size"):
         options["img_size"] = (height, width)
     try:
-        return replace_norms(replace_depthwise(timm.create_model(name, **options)))
+        model = replace_norms(replace_depthwise(timm.create_model(name, **options)))
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error) or type(error).__name__
         raise DataError(
             f"backbone {name}: cannot be built for {width}x{height} px: {reason}"
         ) from None
+    return cast(Backbone, model)
 
 
-def _create_facenet(height: int, width: int) -> nn.Module:
+def _create_facenet(height: int, width: int) -> Backbone:
     """Return FaceNet up to its 512 features, before they are scaled to unit length."""
     if min(height, width) < FACENET_SMALLEST:
         raise DataError(
@@ -207,13 +219,14 @@ def _source(config: timm.models.PretrainedCfg) -> str:
     if config.hf_hub_id:
         name = config.hf_hub_filename or "model.safetensors"
         return f"https://huggingface.co/{config.hf_hub_id}/resolve/main/{name}"
-    return config.url or "its weights"
+    return str(config.url or "its weights")
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file, those of a classifier of ours by its backbone's names."""
     if not path.is_file():
         raise DataError(f"weights {path}: no such file (or `packaged`, `imagenet`, `none` ..)")
+    state: object
     try:
         if path.suffix == ".safetensors":
             state = safetensors.torch.load_file(path)

@@ -190,6 +190,8 @@ class HeadLayer(nn.Module):
     (uniform) prediction; those of cosines, which zero has not, start random.
     """
 
+    length: Tensor
+
     def __init__(
         self,
         num_features: int,

@@ -6,6 +6,7 @@ modules that call them take PyTorch's operators instead, which compute the same.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ OPERATORS = build.Operators(
     again="a training tries again where there is no folder {folder}; remove it",
 )
 
+Replaced = TypeVar("Replaced", bound=nn.Module)
 _LIBRARY = torch.library.Library("classifiers", "DEF")
 _LIBRARY.define(
     "depthwise_backward(Tensor dy, Tensor x, Tensor w, int stride, int[] padding)"
@@ -42,7 +44,9 @@ def is_used(x: Tensor) -> bool:
 
 
 def replace_modules(
-    network: nn.Module, suits: Callable[[nn.Module], bool], make: Callable[[nn.Module], nn.Module]
+    network: nn.Module,
+    suits: Callable[[nn.Module], TypeGuard[Replaced]],
+    make: Callable[[Replaced], nn.Module],
 ) -> nn.Module:
     """Replace the modules of a network that suit by what is made of them, in place; return it."""
     for name, child in network.named_children():

@@ -4,6 +4,8 @@ PyTorch's batch norm, activation and their gradients read and write the images a
 which is what they take their time for; the compiled operators do so seven times.
 """
 
+from typing import TypeGuard
+
 import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
@@ -49,7 +51,10 @@ class FastBatchNormAct2d(BatchNormAct2d):
     Takes over weights and statistics, so that names and values in a state dict stay as they were.
     """
 
+    num_batches_tracked: Tensor
+
     def __init__(self, norm: nn.BatchNorm2d) -> None:
+        assert norm.momentum is not None, "a cumulative mean, see _is_replaceable"
         super().__init__(norm.num_features, norm.eps, norm.momentum, apply_act=False)
         for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
             setattr(self, name, getattr(norm, name))
@@ -77,9 +82,10 @@ def replace_norms(module: nn.Module) -> nn.Module:
     return native.replace_modules(module, _is_replaceable, FastBatchNormAct2d)
 
 
-def _is_replaceable(module: nn.Module) -> bool:
+def _is_replaceable(module: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
     return (
-        type(module) in (nn.BatchNorm2d, BatchNormAct2d)
+        isinstance(module, nn.BatchNorm2d)
+        and type(module) in (nn.BatchNorm2d, BatchNormAct2d)
         and module.affine
         and module.track_running_stats
         and module.momentum is not None

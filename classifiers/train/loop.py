@@ -41,7 +41,9 @@ VAL_BATCH = 256  # images at a time where no gradient is kept
 class Keeper(Protocol):
     """Keeps the state of a training, so that it can go on; see `classifiers.train.state`."""
 
-    is_due: bool
+    @property
+    def is_due(self) -> bool:
+        """Whether the last state is long ago."""
 
     def restore(self, run: "Training") -> None:
         """Set a new training to the state that was kept, if there is one."""
@@ -188,8 +190,8 @@ def make_batch(
 ) -> Batch:
     """Return a batch with its images augmented; the first arguments are of its images alone."""
     pixels = augment_images(to_bytes(images, device), augment, view, rng)
-    targets, trust = (torch.from_numpy(one).to(device) for one in (targets, trust))
-    return Batch(*mix_batch(pixels, targets, trust, augment.mix, rng))
+    labels, trusts = (torch.from_numpy(one).to(device) for one in (targets, trust))
+    return Batch(*mix_batch(pixels, labels, trusts, augment.mix, rng))
 
 
 class Training:
@@ -464,6 +466,7 @@ def train_classifier(
             keeper.save(run)
     if run.step < len(run.batches):
         log.info("no better epoch for %d: the training ends early", options.select.patience)
+    assert run.best is not None, "no epoch"
     best_score, best, weights = run.best
     classifier.load_state_dict(weights)
     table = pd.DataFrame(run.history)

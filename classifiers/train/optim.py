@@ -7,6 +7,7 @@ import torch
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
+from classifiers.models.backbones import Classifier
 from classifiers.options import ScheduleOptions, TrainOptions
 
 ONE_CYCLE_START = 25.0  # a one-cycle begins at lr / 25 and ends at that / 1e4, as in PyTorch
@@ -15,7 +16,7 @@ ONE_CYCLE_MOMENTA = (0.85, 0.95)  # least where the rate is largest, and back
 RISE = 10  # averaged weights forget quickly at first: decay is at most (1 + n) / (RISE + n)
 
 
-def make_optimizer(classifier: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
+def make_optimizer(classifier: Classifier, options: TrainOptions) -> torch.optim.Optimizer:
     """Return an optimizer that leaves biases and normalisation without decay.
 
     Its groups have `lr_scale`, the share of the learning rate that they get: 1 for heads, a power
@@ -58,7 +59,8 @@ class LearningRate:
     def __init__(self, schedule: ScheduleOptions, num_steps: int, epochs: float) -> None:
         """Args: schedule: how; num_steps: of the training; epochs: that they are, may be part."""
         self.schedule, self.num_steps, self.epochs = schedule, num_steps, epochs
-        self.factor, self.best, self.num_bad = 1.0, None, 0
+        self.factor, self.num_bad = 1.0, 0
+        self.best: float | None = None
 
     def share(self, step: int) -> float:
         """Return the share of the largest rate that step 0, 1, .. num_steps - 1 is taken with."""

@@ -39,9 +39,9 @@ def digest(*sets: Examples) -> str:
     for examples in sets:
         for name, target in sorted(examples.targets.items()):
             found.update(name.encode())
-            found.update(np.ascontiguousarray(target))
-        found.update(np.ascontiguousarray(examples.weights))
-        found.update(_some(examples.pool))
+            found.update(np.ascontiguousarray(target).data)
+        found.update(np.ascontiguousarray(examples.weights).data)
+        found.update(_some(examples.pool).data)
     return found.hexdigest()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from classifiers.losses import EPS, NUMERIC_LOSSES, Compared
@@ -183,8 +184,10 @@ def _make_part(
 ) -> _Part:
     weights = constants = None
     if heads[0].kind != "numeric":
-        weights = _tensor([class_weights(loss, counts[head.name]) for head in heads], device)
-        constants = _tensor([loss.chosen.constants(counts[head.name]) for head in heads], device)
+        found = [class_weights(loss, counts[head.name]) for head in heads]
+        weights = _tensor_or_none(found, device)
+        found = [loss.chosen.constants(counts[head.name]) for head in heads]
+        constants = _tensor_or_none(found, device)
     if heads[0].kind == "categorical":
         weights, constants = (None if one is None else one[0] for one in (weights, constants))
     columns = np.concatenate([np.arange(place.start, place.stop) for place in places])
@@ -199,8 +202,10 @@ def _make_part(
     )
 
 
-def _tensor(values: Sequence, device: torch.device) -> Tensor | None:
+def _tensor_or_none(values: Sequence[np.ndarray | None], device: torch.device) -> Tensor | None:
     """Return values of heads as a tensor; None where they have none."""
-    if values[0] is None:
-        return None
+    return None if values[0] is None else _tensor(values, device)
+
+
+def _tensor(values: Sequence[ArrayLike | None], device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(values, dtype=np.float32)).to(device)
