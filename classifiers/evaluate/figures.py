@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -12,7 +13,10 @@ from numpy.typing import ArrayLike
 from facekit import files
 from facekit.pictures.figures import svg
 
-STYLE = {
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+STYLE: "dict[RcKeyType, Any]" = {
     "svg.fonttype": "path",
     "font.size": 9,
     "axes.spines.top": False,
@@ -87,10 +91,10 @@ def _draw_confusion(
     ax.text(left, top - 0.08, name, fontsize=10)
     left += margin
     ax.pcolormesh(left + edges, top + edges, shares, cmap="Blues", vmin=0, vmax=1)
-    middle = {"ha": "center", "va": "center"}
+    middle: dict[str, Any] = {"ha": "center", "va": "center"}
     ax.text(left + side / 2, top + side + SLOPE * margin + 0.25, "predicted", color=GREY, **middle)
     ax.text(left - margin - 0.15, top + side / 2, "true", color=GREY, rotation=90, **middle)
-    turned = {"ha": "right", "va": "top", "rotation": 45, "rotation_mode": "anchor"}
+    turned: dict[str, Any] = {"ha": "right", "va": "top", "rotation": 45, "rotation_mode": "anchor"}
     for i, one in enumerate(classes):
         ax.text(left + middles[i], top + side + 0.06, one, **turned)
         ax.text(left - 0.06, top + middles[i], one, ha="right", va="center")
@@ -114,8 +118,10 @@ def draw_reliability(curves: Sequence[tuple[str, dict[str, np.ndarray]]]) -> Fig
             _draw_reliability(ax, left + 0.5, top + 0.3 + side, side, name, by_label)
         of_first = ax.lines[2:]  # after its frame and diagonal
         labels = list(curves[0][1])
-        place = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
-        figure.legend(of_first[: len(labels)], labels, frameon=False, ncols=2, **place)
+        figure.legend(
+            of_first[: len(labels)], labels, frameon=False, ncols=2, loc="lower left",
+            bbox_to_anchor=(0, 1),
+        )  # fmt: skip
     return figure
 
 
@@ -133,7 +139,7 @@ def _draw_reliability(
     for tick in (0, 0.5, 1):
         ax.text(left + side * tick, bottom + 0.06, f"{tick:g}", ha="center", va="top")
         ax.text(left - 0.06, bottom - side * tick, f"{tick:g}", ha="right", va="center")
-    middle = {"ha": "center", "va": "center", "color": GREY}
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY}
     ax.text(left + side / 2, bottom + 0.3, "confidence", **middle)
     ax.text(left - 0.35, bottom - side / 2, "accuracy", rotation=90, **middle)
     for bins, color in zip(by_label.values(), (RED, BLUE), strict=False):
