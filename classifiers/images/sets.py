@@ -100,6 +100,7 @@ def read_sets(
     heads = read_heads(options, train_table, str(paths.curated))
     train = Examples.of(array, train_table, heads)
     if arm.share:
+        assert paths.synth_images and paths.synth_samples and paths.deficits  # see above
         samples = tables.read(
             paths.synth_samples, ["row", "class", "accepted", "teacher_probability"]
         )

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -118,7 +119,8 @@ def attribute_heads(table: pd.DataFrame, attributes: Sequence[str]) -> list[Head
         if table[name].nunique() < 2:
             log.warning("%s: fewer than two values, its labels are not judged", name)
             continue
-        kind = "categorical" if isinstance(table[name].dtype, pd.CategoricalDtype) else "numeric"
+        has_classes = isinstance(table[name].dtype, pd.CategoricalDtype)
+        kind: Literal["categorical", "numeric"] = "categorical" if has_classes else "numeric"
         found.append(HeadOptions(name=name, attributes=(name,), kind=kind))
     return found
 
