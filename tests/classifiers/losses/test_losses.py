@@ -245,6 +245,22 @@ def test_class_weights_multiply_each_image(smoothing):
     assert found.item() == pytest.approx(np.mean(each), rel=1e-5)
 
 
+def test_the_arm_effective_loss_by_hand():
+    """COUNTS of color: 60, 30 and 10 images; beta 0.5, so that all digits can be checked."""
+    loss = read_arm("effective_loss").loss(make_loss(beta=0.5))
+    numbers = [(1 - 0.5**n) / (1 - 0.5) for n in (60, 30, 10)]
+    raw = [1 / number for number in numbers]
+    mean = (60 * raw[0] + 30 * raw[1] + 10 * raw[2]) / 100  # over the images of train: 1
+    outputs, target = random_outputs(3, 3), [0, 1, 2]
+    losses = [expected_categorical(loss, row, k) for k, row in enumerate(outputs)]
+    expected = np.mean([weight / mean * one for weight, one in zip(raw, losses, strict=True)])
+    assert compute(COLOR, loss, outputs, target).item() == pytest.approx(expected, rel=1e-5)
+    focal = read_arm("focal+effective_loss").loss(make_loss(beta=0.5))
+    assert (focal.kind, focal.weights, focal.beta) == ("focal", "effective", 0.5)
+    with pytest.raises(DataError, match="two parts change the weights"):
+        read_arm("effective_loss+weighted_loss")
+
+
 def test_ldam_weighs_classes_in_the_last_part_of_the_training_alone():
     outputs, target = random_outputs(4, 3), [0, 1, 2, 2]
     loss = make_loss("ldam")
