@@ -242,9 +242,10 @@ def _groups(head: str, arms: Sequence[Arm]) -> dict[str, Any] | None:
 
 def _sure_loss(cell: Mapping[str, float | None], worse: int) -> float:
     """Return how much worse than all images a group is at least; negative where that is unsure."""
-    if cell["gap_low"] is None:
+    low, high = cell["gap_low"], cell["gap_high"]
+    if low is None or high is None:
         return -math.inf
-    return min(worse * cell["gap_low"], worse * cell["gap_high"])
+    return min(worse * low, worse * high)
 
 
 def _walk(subgroups: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

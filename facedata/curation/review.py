@@ -187,10 +187,10 @@ def _share_out(
     """
     number: dict[str, int] = {}
     used = dict.fromkeys(found, 0)
-    shown = {name: [] for name in found}
+    shown: dict[str, list[dict[str, Any]]] = {name: [] for name in found}
     waiting = {name: iter(items) for name, items in found.items()}
     while waiting:
-        name = min(waiting, key=used.get)
+        name = min(waiting, key=used.__getitem__)
         item = next(waiting[name], None)
         if item is None:
             del waiting[name]

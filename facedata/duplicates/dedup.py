@@ -158,7 +158,8 @@ def difference(
         float32 [N], 0..1.
     """
     a, b = (SMOOTH @ pictures.astype(np.float32) @ SMOOTH.T for pictures in (a, b))
-    warp = np.tile(np.float32([0, scale, 0, scale]), (len(a), 1))  # shift and scale along x, y
+    # Shift and scale along x, y.
+    warp = np.tile(np.array([0, scale, 0, scale], dtype=np.float32), (len(a), 1))
     moved = a if scale == 1 else _warp(a, warp)
     warp = _step(warp, moved, b)
     moved = _warp(a, warp)
@@ -265,10 +266,10 @@ def _search(
     # Pictures of one hash: each with the first, those that differ from it with the first of these
     # and so on. Only the first ones go on: a thousand frames of one scene are not a million pairs.
     left = np.argsort(pictures.hashes, kind="stable")
-    distinct = []
+    firsts = []
     while len(left):
         _, start, number = np.unique(pictures.hashes[left], return_index=True, return_inverse=True)
-        distinct.append(left[start])
+        firsts.append(left[start])
         i, j = left[start][number], left
         i, j = i[i != j], j[i != j]
         agree = np.zeros(len(pictures.hashes), dtype=bool)
@@ -276,7 +277,7 @@ def _search(
             agree[pair[2]] = True
             yield pair
         left = j[~agree[j]]
-    distinct = np.sort(np.concatenate(distinct))
+    distinct = np.sort(np.concatenate(firsts))
 
     hashes, cropped = pictures.hashes[distinct], pictures.cropped[distinct]
     mirrored = pictures.mirrored[distinct]
@@ -293,7 +294,7 @@ def _search(
                     keep = i < j  # the mirror image of j and i are the same
                 else:
                     keep = (i != j) & (np.bitwise_count(hashes[i] ^ hashes[j]) > max_distance)
-                num_candidates += np.count_nonzero(keep)
+                num_candidates += int(np.count_nonzero(keep))
                 yield from _tasks(kind, distinct[i[keep]], distinct[j[keep]])
 
     yield from threaded_map(confirm, candidates(), num_threads)
@@ -353,7 +354,8 @@ def _table(a: np.ndarray, b: np.ndarray, distance: object, difference: object, k
 
 def _clusters(a: pd.Series, b: pd.Series) -> np.ndarray:
     """Return what each pair is connected with, numbered in the order of the pairs; int64 [n]."""
-    above = {}  # another image of the same cluster, nearer to the one that stands for it
+    # Of an image another one of its cluster, nearer to the one that stands for it.
+    above: dict[int, int] = {}
 
     def top(image: int) -> int:
         while (next_one := above.get(image, image)) != image:

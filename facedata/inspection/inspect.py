@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -120,14 +121,14 @@ def inspect(
     chunks = _chunks(index["path"], Path(root))
     schema = arrow.schema({"image_id": "str", "row": "Int64"} | _pandas_dtypes(geometries))
     is_decoded = np.zeros(len(index), dtype=bool)
-    problems = Counter()
+    problems: Counter[str] = Counter()
     waiting = []  # parts of the table
     with files.replacing(inspection) as part, pq.ParquetWriter(part, schema) as writer:
         found = ordered_map(examine_one, chunks, num_workers, 1)
         num_chunks = -(-len(index) // CHUNK)
         for first, facts in track(found, f"inspect, {CHUNK} images each", num_chunks):
             image_ids = index["image_id"].slice(first, len(facts))
-            row = np.count_nonzero(is_decoded[:first])
+            row = int(np.count_nonzero(is_decoded[:first]))
             waiting.append(_table(image_ids, facts, row, schema))
             is_decoded[first : first + len(facts)] = facts["problem"] == ""
             problems.update(facts["problem"][facts["problem"] != ""].tolist())
@@ -166,6 +167,7 @@ def _open_state(images_dir: Path, geometries: Mapping[str, Geometry], num_images
     """Return the folder of the chunks that are done; those that others would make are removed."""
     digest = hashlib.blake2b(digest_size=8)
     for module in (archives, arrays, decode, geometry, resample, sys.modules[__name__]):
+        assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())
     versions = [module.__version__ for module in (PIL, np, simplejpeg)]
     values = [num_images, CHUNK, versions, sorted(geometries.items())]
@@ -209,7 +211,7 @@ def _table(
     is_decoded = facts["problem"] == ""
     row = first + np.cumsum(is_decoded) - 1
     found = [image_ids.cast(pa.large_string()), pa.array(row, mask=~is_decoded)]
-    for name in facts.dtype.names:
+    for name in facts.dtype.names or ():
         values = facts[name]
         if values.dtype.kind == "f":
             is_known = ~np.isnan(values)
@@ -288,7 +290,7 @@ def _read_chunk(path: Path, source: str, names: Sequence[str], first: int) -> np
 def _checksum(arrays: Iterable[np.ndarray]) -> int:
     value = 0
     for array in arrays:
-        value = zlib.crc32(array, value)
+        value = zlib.crc32(array.data, value)
     return value
 
 
@@ -316,7 +318,7 @@ def examine(
     batches: dict[tuple[int, ...], dict[int, np.ndarray]] = {}  # by size, then by row
     num_waiting = 0  # bytes
     for row, path in enumerate(paths):
-        found = {}
+        found: dict[str, Any] = {}
         try:
             data = decode.read(path)
             found["num_bytes"] = len(data)

@@ -116,16 +116,16 @@ def distribute(
 
     Source: for many labels the aim is that of iterative stratification (Sechidis et al. 2011).
     """
-    unit, shares = pd.factorize(unit)[0], np.asarray(shares)
+    unit, share = pd.factorize(unit)[0], np.asarray(shares)
     holds, names = _holdings(unit, labels)
     part = np.full(holds.shape[0], -1)
     if place_rare:
-        _place_rare(holds, names, shares, part)
+        _place_rare(holds, names, share, part)
     order = rng.permutation(len(part))
-    _deal_alike(holds, shares, order[part[order] < 0], rng, part)
+    _deal_alike(holds, share, order[part[order] < 0], rng, part)
     free = order[part[order] < 0]
-    _fit(holds, shares, free, part)
-    _swap(holds, shares, free, rng, part)
+    _fit(holds, share, free, part)
+    _swap(holds, share, free, rng, part)
     return part[unit]
 
 
@@ -164,7 +164,7 @@ def _rare(
     if by_class[:, np.flatnonzero(lone)].sum() <= MAX_LONE * size.sum():
         wanted |= lone
     wanted[0] = False  # all images
-    for place in np.flatnonzero(wanted):
+    for place in np.flatnonzero(wanted).tolist():
         held_by = by_class.indices[by_class.indptr[place] : by_class.indptr[place + 1]]
         yield names[place], held_by[np.argsort(-size[held_by], kind="stable")]
 

@@ -13,6 +13,7 @@ from facekit import archives
 from facekit.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "?", "-"})
@@ -207,10 +208,10 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[st
 
 def make_index(
     image_ids: Sequence[str],
-    table_rows: Sequence[int],
+    table_rows: Sequence[int] | np.ndarray,
     paths: Sequence[str],
-    groups: Sequence[str | None] | None,
-    official_splits: Sequence[str | None] | None,
+    groups: Sequence[str | None] | np.ndarray | None,
+    official_splits: Sequence[str | None] | np.ndarray | None,
     attributes: Mapping[str, Any],
 ) -> pd.DataFrame:
     """Return an index as in `adapters.Ingested`.
