@@ -299,32 +299,19 @@ def curate(
     relabelled = ids.isin({image_id for image_id, _ in review.labels})
     out = ids.isin(review.dropped)
     exempt = ids.isin(review.kept) | (relabelled & labels.notna().any(axis=1) & ~out)
-    undecodable = findings.inspection["row"].isna()
-    reason = findings.inspection["problem"].astype(object).where(undecodable, None)
-    detail = pd.Series("", index=index.index, dtype=object)
-
-    def drop(which: pd.Series, why: str, details: str | pd.Series = "") -> None:
-        which = which & reason.isna()
-        reason[which] = why
-        detail[which] = details if isinstance(details, str) else details[which]
+    drops = _Drops(findings.inspection)
 
     # What an image by itself tells.
-    drop(out, "reviewer", ids.map(review.dropped))
+    drops.add(out, "reviewer", ids.map(review.dropped))
     found = findings.faces.set_index("image_id").reindex(ids).set_index(index.index)
     flags = {name: found[name].eq(True) for name in ("non_face", "several_faces")}
-    if options.non_faces == "drop":
-        surest = "face probability " + found["probability"].map("{:.3f}".format)
-        drop(flags["non_face"] & ~exempt, "non_face", surest)
-    if options.several_faces == "drop":
-        drop(flags["several_faces"] & ~exempt, "several_faces")
-    if len(labels.columns):  # a data set may have no attributes at all
-        drop(labels.isna().all(axis=1) & ~exempt, "no_label")
+    _drop_alone(drops, found, flags, labels, exempt, options)
 
     # What its cluster tells.
     cluster = _clusters(ids, findings.duplicates)
     settled = _settle(
-        labels.assign(image_id=ids)[reason.isna()],
-        cluster[reason.isna()],
+        labels.assign(image_id=ids)[drops.reason.isna()],
+        cluster[drops.reason.isna()],
         _best_first(labels, findings.inspection),
         exempt,
         options,
@@ -333,7 +320,7 @@ def curate(
     flags["label_conflict"] = pd.Series(index.index.isin(settled.conflicts), index=index.index)
     for why, details in (("label_conflict", settled.disputed), ("duplicate", settled.copies)):
         details = pd.Series(details, dtype=object).reindex(index.index)
-        drop(details.notna(), why, details)
+        drops.add(details.notna(), why, details)
     index = relabel(index, settled.labels, derived)
 
     # What a classifier tells that did not learn from it.
@@ -341,7 +328,7 @@ def curate(
     flags["label_issue"] = score.notna()
     doubted = flags["label_issue"] & ~exempt
     if options.label_issues == "drop":
-        drop(doubted, "label_issue", told)
+        drops.add(doubted, "label_issue", told)
     weight = pd.Series(1.0, index=index.index)
     if options.label_issues == "weight":
         weight = weight.where(~doubted, score)
@@ -351,16 +338,16 @@ def curate(
         {
             "image_id": ids,
             "table_row": index["table_row"],
-            "kept": reason.isna(),
-            "reason": reason,
-            "detail": detail,
+            "kept": drops.reason.isna(),
+            "reason": drops.reason,
+            "detail": drops.detail,
             "cluster": cluster,
             "weight": weight,
             "flags": _joined(flags, FLAGS),
         }
     )
     kept = decisions["kept"]
-    counts = ", ".join(f"{name} {number}" for name, number in reason.value_counts().items())
+    counts = ", ".join(f"{name} {number}" for name, number in drops.reason.value_counts().items())
     log.info("%d of %d images stay; dropped: %s", kept.sum(), len(index), counts or "none")
     if not kept.any():
         raise DataError(f"curation leaves no image of {len(index)}: {counts}")
@@ -368,6 +355,45 @@ def curate(
     curated = curated.assign(**decisions[["cluster", "weight", "flags"]])[kept]
     curated = curated.reset_index(drop=True).astype({"row": "int64"})
     return curated, _every_row(findings.rejected, decisions, review)
+
+
+class _Drops:
+    """Images that are dropped, each for the first reason that is found.
+
+    Attributes:
+        reason: of each image; None while it stays.
+        detail: on what the reason is based.
+    """
+
+    def __init__(self, inspection: pd.DataFrame) -> None:
+        """Begin with the images that could not be decoded."""
+        undecodable = inspection["row"].isna()
+        self.reason = inspection["problem"].astype(object).where(undecodable, None)
+        self.detail = pd.Series("", index=inspection.index, dtype=object)
+
+    def add(self, which: pd.Series, why: str, details: str | pd.Series = "") -> None:
+        """Drop images but for those that are dropped already."""
+        which = which & self.reason.isna()
+        self.reason[which] = why
+        self.detail[which] = details if isinstance(details, str) else details[which]
+
+
+def _drop_alone(
+    drops: _Drops,
+    faces: pd.DataFrame,
+    flags: Mapping[str, pd.Series],
+    labels: pd.DataFrame,
+    exempt: pd.Series,
+    options: CurateCommandOptions,
+) -> None:
+    """Drop images for what each by itself tells: its faces, and that it has no label."""
+    if options.non_faces == "drop":
+        surest = "face probability " + faces["probability"].map("{:.3f}".format)
+        drops.add(flags["non_face"] & ~exempt, "non_face", surest)
+    if options.several_faces == "drop":
+        drops.add(flags["several_faces"] & ~exempt, "several_faces")
+    if len(labels.columns):  # a data set may have no attributes at all
+        drops.add(labels.isna().all(axis=1) & ~exempt, "no_label")
 
 
 def dropped(decisions: pd.DataFrame) -> pd.DataFrame:
@@ -446,7 +472,7 @@ def _settle(
 
 def _clusters(ids: pd.Series, duplicates: pd.DataFrame) -> pd.Series:
     """Return the cluster of each image: those of the pairs, then one of its own for every other."""
-    of_image = {}
+    of_image: dict[str, int] = {}
     for column in ("image_id_a", "image_id_b"):
         of_image |= dict(zip(duplicates[column], duplicates["cluster"], strict=True))
     cluster = ids.map(of_image)
