@@ -19,6 +19,7 @@ from facedata.options import (
 )
 from facekit import commands
 from facekit.command_options import options
+from facekit.splits import SPLITS as PARTS
 
 
 @click.group(cls=commands.Group)
@@ -379,9 +380,7 @@ def eda(
 @SPLITS
 @INSPECTION
 @IMAGES
-@click.option(
-    "--split", type=click.Choice(["train", "val", "test"]), required=True, help="What to pack."
-)
+@click.option("--split", type=click.Choice(PARTS), required=True, help="What to pack.")
 @options(PackOptions)
 @commands.out_file("--pack", "the pack (.npy).")
 @commands.recorded("pack")

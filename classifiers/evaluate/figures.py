@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from facekit import files
-from facekit.pictures.figures import svg
+from facekit.pictures import figures
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -21,6 +20,7 @@ STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "savefig.bbox": "tight",
 }
 PAGE = 14  # inches that panels side by side may take
 CELL = 0.5  # inches of a confusion matrix's cell
@@ -31,7 +31,7 @@ BLUE, GREY, GREEN, RED = "#1f6fb4", "#5f6b76", "#1a8a4c", "#c0392b"
 
 def save_svg(figure: Figure, path: Path) -> None:
     """Write a figure atomically, without a date."""
-    files.write_bytes(svg(figure, STYLE, bbox_inches="tight"), path)
+    figures.save_svg(figure, path, STYLE)
 
 
 def _panels(

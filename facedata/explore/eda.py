@@ -11,8 +11,10 @@ from PIL import Image
 from scipy import sparse
 
 from facedata.explore import contingency, mosaics, plots
-from facedata.splits.split import SPLITS, as_classes
+from facedata.splits.split import as_classes
 from facekit import files, tables
+from facekit.pictures.figures import save_svg
+from facekit.splits import SPLITS
 
 MEASURES = ("sharpness", "brightness", "contrast", "entropy")
 BETA = 0.999  # of the effective number of samples
@@ -69,7 +71,7 @@ def explore(data: Data, outdir: Path) -> None:
         tables.write(table, outdir / f"{name}.csv")
         made.append(f"{name}.csv")
     for name, figure in plots.draw(found):
-        plots.save_svg(figure, outdir / f"{name}.svg")
+        save_svg(figure, outdir / f"{name}.svg", plots.STYLE, metadata={"Creator": None})
         made.append(f"{name}.svg")
     for name, picture in _pictures(data, found["outliers"]):
         with files.replacing(outdir / name) as part:
@@ -97,14 +99,14 @@ def imbalance(values: pd.Series) -> float | None:
     return float(counts.max() / counts.min()) if len(counts) else None
 
 
-def effective_number(count: np.ndarray, beta: float = BETA) -> np.ndarray:
-    """Return the effective number of samples of a class, (1 - beta^n) / (1 - beta), float64.
+def effective_images(count: np.ndarray, beta: float = BETA) -> np.ndarray:
+    """Return how many images a class is worth, (1 - beta^n) / (1 - beta), float64.
 
     Args:
         count: images of the class.
         beta: 0 counts every class as one image, towards 1 all images count.
 
-    Source: class-balanced loss, arXiv:1901.05555, equation 4.
+    Source: 'effective number of samples' of arXiv:1901.05555, equation 4.
     """
     return (1 - beta ** np.asarray(count, dtype=np.float64)) / (1 - beta)
 
@@ -131,7 +133,7 @@ def class_counts(data: Data) -> pd.DataFrame:
             attribute=name,
             curated=curated,
             share=(curated / max(curated.sum(), 1)).round(6),
-            effective=effective_number(counts["train"]).round(2),
+            effective=effective_images(counts["train"]).round(2),
             index=data.index[name].value_counts(sort=False),
         )
         found.append(counts.rename_axis("class").reset_index()[columns])

@@ -2,7 +2,6 @@
 
 import colorsys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -12,8 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from scipy.cluster import hierarchy
 
-from facekit import files
-from facekit.pictures.figures import svg
 from facekit.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -63,11 +60,6 @@ def draw(found: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
             figure = plot()
         if figure is not None:
             yield name, figure
-
-
-def save_svg(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG, without a date in it."""
-    files.write_bytes(svg(figure, STYLE, metadata={"Creator": None}), path)
 
 
 def class_colors(classes: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from facekit import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,11 +15,14 @@ if TYPE_CHECKING:
 HASH_SALT: "dict[RcKeyType, Any]" = {"svg.hashsalt": "evenface"}
 
 
-def svg(figure: "Figure", style: "Mapping[RcKeyType, Any]", **options: Any) -> bytes:
-    """Return a figure as SVG, without a date in it.
+def save_svg(
+    figure: "Figure", path: Path, style: "Mapping[RcKeyType, Any]", **options: Any
+) -> None:
+    """Write a figure as SVG, atomically, without a date in it.
 
     Args:
         figure: to draw.
+        path: of the file.
         style: settings of matplotlib that it is drawn with.
         options: of `Figure.savefig`; `metadata` may leave out more than the date.
     """
@@ -26,4 +32,4 @@ def svg(figure: "Figure", style: "Mapping[RcKeyType, Any]", **options: Any) -> b
     data = io.BytesIO()
     with matplotlib.rc_context({**HASH_SALT, **style}):
         figure.savefig(data, format="svg", metadata=metadata, **options)
-    return data.getvalue()
+    files.write_bytes(data.getvalue(), path)

@@ -127,8 +127,8 @@ def test_class_counts_by_hand(data):
     assert counts.loc[("color", "brown"), ["train", "val", "test"]].tolist() == [18, 5, 3]
 
 
-def test_effective_number_by_hand():
-    found = eda.effective_number(np.array([0, 1, 2, 10**6]), beta=0.9)
+def test_effective_images_by_hand():
+    found = eda.effective_images(np.array([0, 1, 2, 10**6]), beta=0.9)
     assert found == pytest.approx([0, 1, 1.9, 10])
 
 
