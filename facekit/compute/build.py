@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 
 from facekit import files
+from facekit.showing import shown
 
 SWITCH_VARIABLE = "EVENFACE_OPERATORS"  # `composed`: never use the compiled ones
 CACHE_VARIABLE = "EVENFACE_CACHE_DIR"  # another folder than ~/.cache/evenface
@@ -286,6 +287,7 @@ def _compile(wanted: Recipe, folder: Path) -> tuple[str | None, str]:
     return _first_error(done.stdout), done.stdout
 
 
+@shown
 def _first_error(output: str) -> str:
     """Return the line that says what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
@@ -296,6 +298,7 @@ def _first_error(output: str) -> str:
     return lines[-1] if lines else "the compiler said nothing"
 
 
+@shown
 def explain(operators: Operators, reason: str, log_path: Path | None) -> str:
     """Return the paragraph that says what failed and how to mend it."""
     more = "" if log_path is None else f" All of the compiler's output: {log_path}."

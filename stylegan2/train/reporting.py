@@ -5,7 +5,7 @@ import json
 import logging
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from facekit import files
+from facekit.showing import shown
 from stylegan2.train.loop import Training
 
 log = logging.getLogger(__name__)
@@ -75,31 +76,15 @@ class Reporter:
         taken = run.statistics.take()
         self.lines.write(json.dumps({**taken, "timestamp": time.time()}, allow_nan=False) + "\n")
         self.lines.flush()
-        for name, value in taken.items():
-            self.writer.add_scalar(name, value["mean"], global_step=run.cur_nimg)
+        self._draw(taken, run.cur_nimg)
+        _log_tick(taken)
+
+    @shown
+    def _draw(self, figures: Mapping[str, Mapping[str, float]], nimg: int) -> None:
+        """Add the figures of a tick to TensorBoard."""
+        for name, value in figures.items():
+            self.writer.add_scalar(name, value["mean"], global_step=nimg)
         self.writer.flush()
-        mended = taken["Progress/mended_steps"]
-        if mended["mean"]:
-            log.warning(
-                "%d of %d steps had gradients with NaN or infinity, which were replaced",
-                round(mended["mean"] * mended["num"]),
-                mended["num"],
-            )
-        minutes, rest = divmod(round(self.tick_end - self.begin), 60)
-        log.info(
-            "tick %d  kimg %.1f  time %dm %02ds  sec/tick %.1f  sec/kimg %.2f  maintenance %.1f"
-            "  cpumem %.2f  gpumem %.2f  augment %.3f",
-            run.tick,
-            run.cur_nimg / 1000,
-            minutes,
-            rest,
-            seconds,
-            seconds / kimg,
-            maintenance,
-            figures["Resources/cpu_mem_gb"],
-            figures["Resources/peak_gpu_mem_gb"],
-            run.p,
-        )
 
     def clock(self, run: Training) -> dict[str, float]:
         """Return what another reporter goes on from."""
@@ -117,6 +102,7 @@ class Reporter:
         self.tick_start, self.tick_nimg = time.monotonic(), run.cur_nimg
 
 
+@shown
 def describe(run: Training, outdir: Path) -> None:
     """Log what is trained on what, and write training_options.json."""
     pack = run.data.pack
@@ -166,6 +152,35 @@ def precision_name(run: Training) -> str:
     return "float32"
 
 
+@shown
+def _log_tick(figures: Mapping[str, Mapping[str, float]]) -> None:
+    """Log a tick's figures in a line."""
+    mean = {name: value["mean"] for name, value in figures.items()}
+    mended = figures["Progress/mended_steps"]
+    if mended["mean"]:
+        log.warning(
+            "%d of %d steps had gradients with NaN or infinity, which were replaced",
+            round(mended["mean"] * mended["num"]),
+            mended["num"],
+        )
+    minutes, rest = divmod(round(mean["Timing/total_sec"]), 60)
+    log.info(
+        "tick %d  kimg %.1f  time %dm %02ds  sec/tick %.1f  sec/kimg %.2f  maintenance %.1f"
+        "  cpumem %.2f  gpumem %.2f  augment %.3f",
+        mean["Progress/tick"],
+        mean["Progress/kimg"],
+        minutes,
+        rest,
+        mean["Timing/sec_per_tick"],
+        mean["Timing/sec_per_kimg"],
+        mean["Timing/maintenance_sec"],
+        mean["Resources/cpu_mem_gb"],
+        mean["Resources/peak_gpu_mem_gb"],
+        mean["Progress/augment"],
+    )
+
+
+@shown
 @contextmanager
 def log_file(path: Path, mode: str) -> Iterator[None]:
     """Also write what is logged to a file, opened by `mode`."""
