@@ -10,7 +10,7 @@ arm did better is asked of the predictions of a finished run:
     settings = evenface.read_settings({"compare": {"num_bootstrap": 500}})
     task, results = settings.tasks[0], Path("results/avatars")
     found = evenface.compare_files(
-        sorted(results.glob(f"classifiers/{task.name}/*/seed*/predictions.parquet")),
+        sorted(results.glob(f"classifiers/{task.name}/*/seed*/test_predictions.parquet")),
         results / "curated.parquet",
         task.name,
         task.heads,

@@ -132,7 +132,7 @@ def write_results(folder):
     guessed = pd.Categorical(rng.permutation(hair), categories=hair.categories)
     for arm, pred in (("real", guessed), ("synth@1.0", hair)):
         for seed in (0, 1):
-            path = folder / f"classifiers/hair/{arm}/seed{seed}/predictions.parquet"
+            path = folder / f"classifiers/hair/{arm}/seed{seed}/test_predictions.parquet"
             tables.write(table.assign(arm=arm, seed=seed, hair_color=pred), path)
 
 
