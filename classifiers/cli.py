@@ -28,6 +28,7 @@ from facekit.commands import (
     SEED,
     options,
 )
+from facekit.splits import SPLITS
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def train(
     help="Of `classifiers train`; of several, such as one a fold, the mean is measured.",
 )
 @DATA
-@click.option("--split", type=click.Choice(["train", "val", "test"]), required=True)
+@click.option("--split", type=click.Choice(SPLITS), required=True)
 @command_options.options(EvaluateOptions)
 @click.option("--seed", type=SEED, required=True, help="Of the resamplings.")
 @COMPUTE

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 
 from classifiers.images.augment import View
@@ -107,7 +109,18 @@ def fit(
     outputs = predict(classifier, data.val.pool, VAL_BATCH, device, "val")
     val = Predicted(data.val_table, outputs)
     predictions = predictions_table(data.heads, val, about.arm, seed)
-    meta = {
+    tables.write(predictions, outdir / "predictions.parquet")
+    tables.write(history, outdir / "history.csv")
+    meta = _meta(options, data, seed, about, history)
+    save_classifier(classifier, meta, outdir / "model.safetensors")
+    keeper.remove()
+
+
+def _meta(
+    options: TrainOptions, data: Sets, seed: int, about: About, history: pd.DataFrame
+) -> dict[str, Any]:
+    """Return what the model's file tells of its training."""
+    return {
         "backbone": options.backbone,
         "weights": options.weights,
         "geometry": about.geometry.plain(),
@@ -120,7 +133,3 @@ def fit(
         "num_train": data.num_real,
         "num_synthetic": data.num_synthetic,
     }
-    tables.write(predictions, outdir / "predictions.parquet")
-    tables.write(history, outdir / "history.csv")
-    save_classifier(classifier, meta, outdir / "model.safetensors")
-    keeper.remove()
