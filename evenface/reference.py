@@ -213,6 +213,9 @@ def _defined(offer: Offer) -> tuple[ast.stmt, Path]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if getattr(node, "name", None) == offer.definition:
             return node, path
+    for passed_on in offers(path):
+        if passed_on.name == offer.definition:
+            return _defined(passed_on)
     raise ValueError(f"{offer.module} has no {offer.definition}")
 
 
