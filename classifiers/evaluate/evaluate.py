@@ -20,7 +20,7 @@ from classifiers.evaluate.calibration import (
     write_calibration,
 )
 from classifiers.evaluate.confusions import confusion_matrix
-from classifiers.evaluate.figures import draw_confusions, draw_reliability, save_svg
+from classifiers.evaluate.figures import STYLE, draw_confusions, draw_reliability
 from classifiers.evaluate.metrics import (
     calibration_bins,
     calibration_error,
@@ -42,6 +42,7 @@ from classifiers.options import FiguresOptions
 from classifiers.predict.predicted import Predicted
 from facedata.splits.units import units
 from facekit import files, tables
+from facekit.pictures.figures import save_svg
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,8 @@ class Evaluation:
         tables.write(self.mistakes, outdir / "mistakes.csv")
         tables.write(_confusion_table(self.confusions), outdir / "confusion.csv")
         if self.confusions:
-            save_svg(draw_confusions(self.confusions), outdir / "confusion.svg")
-            save_svg(draw_reliability(self.curves), outdir / "reliability.svg")
+            save_svg(draw_confusions(self.confusions), outdir / "confusion.svg", STYLE)
+            save_svg(draw_reliability(self.curves), outdir / "reliability.svg", STYLE)
 
 
 def measure_predictions(

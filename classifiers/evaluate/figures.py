@@ -1,7 +1,6 @@
 """Figures as SVG, the same bytes for the same figures."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -9,8 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-
-from facekit.pictures import figures
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -27,11 +24,6 @@ CELL = 0.5  # inches of a confusion matrix's cell
 LETTER = 0.08  # inches that a letter of a long word of 10 points takes, at most
 SLOPE = 0.5**0.5  # height of a line at 45 degrees
 BLUE, GREY, GREEN, RED = "#1f6fb4", "#5f6b76", "#1a8a4c", "#c0392b"
-
-
-def save_svg(figure: Figure, path: Path) -> None:
-    """Write a figure atomically, without a date."""
-    figures.save_svg(figure, path, STYLE)
 
 
 def _panels(

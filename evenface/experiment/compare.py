@@ -14,7 +14,7 @@ import pandas as pd
 
 from classifiers.evaluate.bootstrap import bootstrap, interval, resample
 from classifiers.evaluate.confusions import recalls
-from classifiers.evaluate.figures import draw_intervals, save_svg
+from classifiers.evaluate.figures import STYLE, draw_intervals
 from classifiers.measures import CLASS_MEASURES, MEASURES
 from classifiers.models.heads import MISSING, Head, class_counts, head_targets, read_heads
 from classifiers.options import HeadOptions
@@ -22,6 +22,7 @@ from evenface.options import CompareOptions
 from facedata.splits.units import units
 from facekit import tables
 from facekit.errors import DataError
+from facekit.pictures.figures import save_svg
 
 NO_DIFFERENCE = "no difference could be shown"
 
@@ -372,4 +373,4 @@ def draw(
         list(zip(titles, panels, strict=True)),
         [record["verdict"] for record in records],
     )
-    save_svg(figure, path)
+    save_svg(figure, path, STYLE)
