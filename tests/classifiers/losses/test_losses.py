@@ -32,8 +32,9 @@ VALUES = {
     "ldam": {"max_margin": 0.5, "scale": 5.0, "defer": 0.8, "beta": 0.9},
     "asymmetric": {"gamma_positive": 1.0, "gamma_negative": 4.0, "clip": 0.05},
     "gce": {"q": 0.6},
+    "logit_adjust": {"tau": 1.5},
 }
-KINDS = ["cross_entropy", "focal", "ldam", "asymmetric", "gce"]
+KINDS = ["cross_entropy", "focal", "ldam", "asymmetric", "gce", "logit_adjust"]
 
 
 def make_loss(kind="cross_entropy", **changed):
@@ -65,6 +66,8 @@ def expected_categorical(loss, row, label, smoothing=0.0):
     if loss.kind == "ldam":
         margins = [0.5 * (n / 10) ** -0.25 for n in COUNTS["color"]]  # the rarest has 10 images
         row[label] -= loss.ldam.scale * margins[label]
+    if loss.kind == "logit_adjust":
+        row += [1.5 * np.log(n / 100) for n in COUNTS["color"]]
     p, total = softmax(row), 0.0
     for k in range(num_classes):
         if loss.kind == "gce":
@@ -84,6 +87,8 @@ def expected_binary(loss, z, label, smoothing=0.0):
     if loss.kind == "ldam":
         margins = [0.5 * (n / 20) ** -0.25 for n in COUNTS["hat"]]
         z = z - loss.ldam.scale * margins[1] if label else z + loss.ldam.scale * margins[0]
+    if loss.kind == "logit_adjust":
+        z = z + 1.5 * np.log(20 / 80)  # of COUNTS of hat
     p = 1 / (1 + np.exp(-float(z)))
     yes, no = -np.log(p), -np.log(1 - p)
     if loss.kind == "focal":
@@ -164,6 +169,20 @@ def test_gce_pulls_by_the_probability_to_the_power_of_q():
     (plain,) = torch.autograd.grad(compute(COLOR, make_loss(), outputs, [2]), outputs)
     (found,) = torch.autograd.grad(compute(COLOR, make_loss("gce"), outputs, [2]), outputs)
     torch.testing.assert_close(found, plain * outputs.detach().softmax(dim=1)[0, 2] ** 0.6)
+
+
+def test_logit_adjusted_shares_cost_least_at_even_logits():
+    """Where images tell nothing, the shares are fitted by the adjustment, and the logits are 0."""
+    target = [0] * 6 + [1] * 3 + [2]  # as COUNTS
+    loss = make_loss("logit_adjust", logit_adjust={"tau": 1.0})
+    outputs = torch.zeros(10, 3, requires_grad=True)
+    cost = compute(COLOR, loss, outputs, target)
+    (gradient,) = torch.autograd.grad(cost, outputs)
+    torch.testing.assert_close(gradient.sum(dim=0), torch.zeros(3), rtol=0, atol=1e-6)
+    plain = make_loss("logit_adjust", logit_adjust={"tau": 0.0})
+    some = random_outputs(10, 3)
+    expected = compute(COLOR, make_loss(), some, target).item()
+    assert compute(COLOR, plain, some, target).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_soft_f1_of_sure_predictions_is_scikit_learns():
