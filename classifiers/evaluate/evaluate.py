@@ -48,8 +48,9 @@ log = logging.getLogger(__name__)
 
 # Of the table of attributes; the last row is the mean over heads with classes.
 ATTRIBUTE_COLUMNS = (
-    "accuracy", "low", "high", "balanced_accuracy", "macro_f1", "weighted_f1", "average_precision",
-    "ece", "ece_calibrated", "temperature", "threshold", *(f"tuned_{name}" for name in MEASURES),
+    "accuracy", "low", "high", *(name for name in MEASURES if name != "accuracy"),
+    "average_precision", "ece", "ece_calibrated", "temperature", "threshold",
+    *(f"tuned_{name}" for name in MEASURES),
 )  # fmt: skip
 
 

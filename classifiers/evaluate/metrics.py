@@ -69,9 +69,9 @@ def head_metrics(head: Head, target: np.ndarray, output: np.ndarray) -> dict[str
         output: probabilities [N, num_classes], or values [N] in the attribute's own unit.
 
     Returns:
-        With classes: accuracy, balanced_accuracy, macro_f1, weighted_f1, average_precision (mean
-        over the classes that have true images), ece, support (int) and per_class {class:
-        {precision, recall, f1, average_precision, support}}. Numeric: mae, rmse (both in the
+        With classes: each of MEASURES, average_precision (mean over the classes that have true
+        images), ece, support (int) and per_class {class: {precision, recall, f1,
+        average_precision, support}}. Numeric: mae, rmse (both in the
         attribute's unit), r2, support. None where nothing is defined (a class without images).
     """
     if head.kind == "numeric":

@@ -21,6 +21,12 @@ CLASS_MEASURES: Registry["Callable[[np.ndarray], np.ndarray]"] = Registry(
 )
 
 
+def meaning(name: str) -> str:
+    """Return what a measure of all classes is, in a few words: those of its docstring."""
+    words = (MEASURES[name].__doc__ or "").partition("\n")[0]
+    return words.removeprefix("Return the ").replace(" [...]", "").rstrip(".")
+
+
 def judged() -> list[str]:
     """Return the names of all measures that arms can be judged by."""
     return sorted({*MEASURES, *CLASS_MEASURES})

@@ -17,6 +17,7 @@ from classifiers.evaluate import metrics
 from classifiers.images.augment import STILL, View
 from classifiers.images.data import ImagePool
 from classifiers.images.order import draw_order, split_batches
+from classifiers.measures import MEASURES, meaning
 from classifiers.models import backbones, checkpoint, native
 from classifiers.models.depthwise import replace_depthwise
 from classifiers.models.heads import (
@@ -335,6 +336,11 @@ def test_batches_differ_by_one_image_at_most():
 )
 def test_epochs_end_at_their_share_of_the_batches(num_batches, epochs, ends):
     assert epoch_ends(num_batches, epochs) == ends
+
+
+def test_measures_say_what_they_are():
+    assert meaning("accuracy") == "share of images whose class is right"
+    assert all(meaning(name) for name in MEASURES)
 
 
 def test_every_measure_is_a_choice_wherever_one_is_named():
