@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, field
 from pydantic import model_validator as validator
 
 from classifiers.arms import JOIN, REAL, part_names
+from classifiers.columns import RESERVED
 from classifiers.losses import CROSS_ENTROPY, LOSSES, NUMERIC_LOSSES, Loss
 from classifiers.measures import MEASURES, judged
 from classifiers.samplers import NO_SAMPLER, SAMPLERS
@@ -34,9 +35,6 @@ from facekit.options import (
     with_parts,
 )
 
-# Other columns of the tables of predictions.
-RESERVED = ("image_id", "arm", "seed", "fold", "row")
-RESERVED += ("file", "face", "x0", "y0", "x1", "y1", "problem")
 NO_THRESHOLD = "none"
 FACENET = "inception_resnet_v1"  # facenet-pytorch's, which timm does not have
 FACENET_WEIGHTS = ("vggface2", "casia-webface")

@@ -115,10 +115,11 @@ def inspect(
         --geometries '{"classifier": {"height": 128, "width": 128, "fit": "pad"}}' \\
         --inspection inspection.parquet --images images
     """
+    from facedata import columns
     from facedata.inspection import inspect
     from facekit import arrow
 
-    table = arrow.read(index, ["image_id", "path"])
+    table = arrow.read(index, columns.INDEX, ["image_id", "path"])
     inspect.inspect(table, root, options.geometries, workers, images, inspection)
 
 
@@ -140,13 +141,15 @@ def faces(
         --min-probability 0.9 --min-face-share 0.33 --several-probability 0.97 \\
         --several-share 0.5 --batch 32 --threads 2 --faces faces.parquet
     """
+    from facedata import columns
     from facedata.inspection import faces as detection
     from facedata.packs import storage
     from facekit import tables
     from facekit.compute import machine
 
     machine.tune(threads)
-    table = tables.read(inspection, ["image_id", "row"]).dropna(subset="row")
+    table = tables.read(inspection, columns.INSPECTION, ["image_id", "row"])
+    table = table.dropna(subset="row")
     found = detection.detect_faces(
         storage.read_images(images),
         table["row"].to_numpy(dtype="int64"),
@@ -182,12 +185,14 @@ def dedup(
         --thumbs images/thumbs.npy --max-distance 12 --max-difference 0.2 \\
         --tolerance '{"age": 5}' --workers 8 --duplicates duplicates.parquet
     """
+    from facedata import columns
     from facedata.duplicates import dedup
     from facekit import arrays, tables
 
-    table = tables.read(index, ["image_id"])
+    table = tables.read(index, columns.INDEX, ["image_id"])
     hashes = ["image_id", "row", "pixel_hash", "phash", "phash_mirror"]
-    facts = tables.rows_of(tables.read(inspection, hashes), table["image_id"], inspection)
+    facts = tables.read(inspection, columns.INSPECTION, hashes)
+    facts = tables.rows_of(facts, table["image_id"], inspection)
     pairs = dedup.find_duplicates(
         table, facts, arrays.read_thumbs(thumbs), options, derived, workers
     )
@@ -308,11 +313,13 @@ def split(
         --train 0.7 --stratify '["hair_color"]' --balance joint --official keep \\
         --folds 5 --seed 0 --splits splits.parquet --check split_check.json
     """
+    from facedata import columns
     from facedata.splits import split
     from facekit import files, tables
 
-    table = tables.read(curated, ["image_id", "group", "official_split", "cluster"])
-    facts = tables.read(inspection, ["image_id", "pixel_hash"])
+    wanted = ["image_id", "group", "official_split", "cluster"]
+    table = tables.read(curated, columns.CURATED, wanted)
+    facts = tables.read(inspection, columns.INSPECTION, ["image_id", "pixel_hash"])
     facts = tables.rows_of(facts, table["image_id"], inspection)
     table = table.assign(pixel_hash=facts["pixel_hash"])
     assigned = split.assign_splits(table, options, seed)
@@ -352,23 +359,23 @@ def eda(
         --curated curated.parquet --splits splits.parquet --dropped dropped.csv \\
         --images images/classifier.npy --outdir eda
     """
+    from facedata import columns
     from facedata.explore import eda
     from facedata.packs import storage
     from facekit import tables
 
-    table = tables.read(index, ["image_id"])
-    facts = tables.read(inspection, ["image_id", "row", "width", "height", *eda.MEASURES])
-    kept = tables.read(curated, ["image_id", "row", "official_split"])
-    assigned = tables.read(splits, ["image_id", "split"])
-    pairs = ["image_id_a", "image_id_b", "kind", "cluster", "conflict", "difference"]
+    table = tables.read(index, columns.INDEX, ["image_id"])
+    facts = tables.read(inspection, columns.INSPECTION, eda.FACTS)
+    kept = tables.read(curated, columns.CURATED, ["image_id", "row", "official_split"])
+    assigned = tables.read(splits, columns.SPLITS, ["image_id", "split"])
     data = eda.Data(
         index=table,
         inspection=tables.rows_of(facts, table["image_id"], inspection),
-        faces=tables.read(faces, ["image_id", "probability", "non_face", "several_faces"]),
-        duplicates=tables.read(duplicates, pairs),
+        faces=tables.read(faces, columns.FACES, eda.OF_FACES),
+        duplicates=tables.read(duplicates, columns.DUPLICATES, eda.OF_PAIRS),
         curated=kept,
         split=tables.rows_of(assigned, kept["image_id"], splits)["split"],
-        dropped=tables.read(dropped, ["image_id", "table_row", "reason"]),
+        dropped=tables.read(dropped, columns.DROPPED, ["image_id", "table_row", "reason"]),
         images=storage.read_images(images),
         joint=[item["name"] for item in derived if "sources" in item],
     )
@@ -400,16 +407,18 @@ def pack(
         --inspection inspection.parquet --images images/gan.npy --split train \\
         --condition '["hair_color"]' --pack train.npy
     """
+    from facedata import columns
     from facedata.packs import storage
     from facedata.packs import subset as packing
     from facekit import tables
     from facekit.pictures import geometry
 
-    table = tables.read(curated, ["image_id", "row"])
+    table = tables.read(curated, columns.CURATED, ["image_id", "row"])
     boxes = geometry.box_columns(images.stem)
-    facts = tables.read(inspection, ["image_id", *boxes])
+    facts = tables.read(inspection, columns.INSPECTION, ["image_id", *boxes])
     facts = tables.rows_of(facts, table["image_id"], inspection)
-    assigned = tables.rows_of(tables.read(splits, ["image_id", "split"]), table["image_id"], splits)
+    assigned = tables.read(splits, columns.SPLITS, ["image_id", "split"])
+    assigned = tables.rows_of(assigned, table["image_id"], splits)
     packing.pack_split(
         pack,
         storage.read_images(images),
@@ -470,11 +479,12 @@ def labels(
     facedata labels --screened screened.parquet --predictions out_of_fold.parquet \\
         --derived '[]' --label-issues label_issues.csv
     """
+    from facedata import columns
     from facedata.curation import labels
     from facekit import tables
 
-    table = tables.read(screened, ["image_id"])
-    found = tables.read(predictions, ["image_id"])
+    table = tables.read(screened, columns.SCREENED, ["image_id"])
+    found = tables.read(predictions, columns.OUT_OF_FOLD, ["image_id"])
     issues = labels.find_label_issues(table, found, derived)
     tables.write(issues, label_issues)
 

@@ -1,41 +1,99 @@
 """Tables as parquet or CSV: read with the columns checked, written atomically."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from facedata.ingest.reserved import FIXED_COLUMNS
+from facekit import arrow
+from facekit.columns import Table
 from facekit.errors import DataError
 from facekit.files import replacing
 
+TRUTHS = {"True": True, "False": False}
+TEXTS = ("str", "category")  # dtypes of columns that a CSV file holds as they are
 
-def read(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a parquet or CSV table (by suffix) and check that it has `columns`.
+
+def read(
+    path: Path, declared: Table | None = None, wanted: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """Read a parquet or CSV table (by suffix) and check it against its declaration.
 
     Args:
-        path: `.parquet` or `.csv`; CSV cells are read as text, empty cells as NA.
-        columns: names that must be there; more may follow.
+        path: `.parquet` or `.csv`. Empty cells of CSV are NA; other cells are text, or of the dtype
+            that is declared.
+        declared: what the table holds; None for a table of somebody else.
+        wanted: columns that must be there; None for all that are declared and not optional.
+            Whatever is there and declared is read and checked.
 
     Raises:
-        DataError: no such file, not a table, or a column is missing.
+        DataError: no such file, not a table, a column is missing, or it holds something else.
     """
     path = Path(path)
-    try:
-        if path.suffix == ".csv":
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-        else:
+    if path.suffix == ".csv":
+        table = _read_csv(path)
+        if declared is not None:
+            declared.check_names(path, list(table.columns), wanted)
+            table = _typed(table, declared, path)
+    else:
+        if declared is not None:
+            arrow.check_file(path, declared, wanted)
+        with arrow.readable(path):
             table = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except Exception as error:  # pyarrow and pandas raise many kinds for a broken file
-        raise DataError(f"{path}: not a readable table ({error})".replace("\n", " ")) from None
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise DataError(
-            f"{path}: no column {missing}, found {list(table.columns)}; make the file again"
-        )
+    if declared is not None:
+        for one in declared.columns:
+            if one.choices and one.name in table.columns:
+                declared.check_values(path, one.name, table[one.name].dropna().unique())
     return table
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    with arrow.readable(path):
+        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+
+
+def _typed(table: pd.DataFrame, declared: Table, path: Path) -> pd.DataFrame:
+    """Return a table of text with its columns in the dtypes that are declared."""
+    dtypes = declared.dtypes(table.columns)
+    columns = {
+        name: _column(table[name], dtype, declared, path)
+        for name, dtype in dtypes.items()
+        if dtype not in TEXTS
+    }
+    return table.assign(**columns)
+
+
+def _column(cells: pd.Series, dtype: str, declared: Table, path: Path) -> pd.Series:
+    """Return cells of text as values.
+
+    Raises:
+        DataError: one is none; it is named with its row, counted from 1 below the heading.
+    """
+    try:
+        return _cast(cells, dtype)
+    except (TypeError, ValueError):
+        row = next(i for i in range(len(cells)) if not _is_value(cells.iloc[[i]], dtype))
+        cell = "nothing" if pd.isna(cells.iloc[row]) else repr(cells.iloc[row])
+        raise DataError(
+            f"{path}: column {cells.name}, row {row + 1}: found {cell}, expected {dtype};"
+            f" {declared.again}"
+        ) from None
+
+
+def _is_value(cells: pd.Series, dtype: str) -> bool:
+    try:
+        _cast(cells, dtype)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _cast(cells: pd.Series, dtype: str) -> pd.Series:
+    if dtype == "bool":
+        cells = cells.map(TRUTHS)
+        if cells.isna().any():
+            raise ValueError
+    return cells.astype(dtype)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
@@ -65,8 +123,3 @@ def rows_of(table: pd.DataFrame, image_ids: Sequence[str], path: Path) -> pd.Dat
     if len(missing):
         raise DataError(f"{path}: no row for image {missing[0]!r}; make the file again")
     return by_id.loc[list(image_ids)].reset_index()[list(table.columns)]
-
-
-def attributes(table: pd.DataFrame) -> list[str]:
-    """Return the names of a table's attribute columns, in order."""
-    return [name for name in table.columns if name not in FIXED_COLUMNS]

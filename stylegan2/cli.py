@@ -249,11 +249,12 @@ def synth(
     stylegan2 synth --network network-final.safetensors --deficits deficits.csv \\
         --oversample 1.5 --trunc 0.8 --seed 0 --images synth.npy --samples samples.parquet
     """
+    from facedata.columns import DEFICITS
     from facekit import tables
     from stylegan2.draw import drawing
 
     generator, about = _load(network, threads, device)
-    lacking = tables.read(deficits, ["class", "name", "deficit"])
+    lacking = tables.read(deficits, DEFICITS, ["class", "name", "deficit"])
     table = drawing.write_candidates(generator, about, lacking, options, seed=seed, path=images)
     tables.write(table, samples)
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from facedata.columns import PACK
 from facekit import options as kinds
 from facekit.options import AUTO, Choice, Options, OrNone, option
 from stylegan2.metrics.extractors import EXTRACTORS
@@ -12,7 +13,7 @@ from stylegan2.models.pipes import PIPES
 from stylegan2.train.snapshot_metrics import SNAPSHOT_METRICS
 
 # Columns of a pack's table that no attribute can be called like.
-PACK_COLUMNS = ("row", "image_id", "class", "path", "width", "height", "format", "mode")
+PACK_COLUMNS = (*PACK.names, "path", "width", "height", "format", "mode")
 MIN_SIDE = 8  # pixels; what the networks begin with
 
 Target = Annotated[float, Field(ge=-1, le=1), kinds.IsNumber]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import classification_report
 
+from classifiers.columns import CONFUSION, MEASURED, MISTAKES
 from classifiers.evaluate.bootstrap import interval, resample
 from classifiers.evaluate.calibration import (
     FILE,
@@ -47,11 +48,7 @@ from facekit.pictures.figures import save_svg
 log = logging.getLogger(__name__)
 
 # Of the table of attributes; the last row is the mean over heads with classes.
-ATTRIBUTE_COLUMNS = (
-    "accuracy", "low", "high", *(name for name in MEASURES if name != "accuracy"),
-    "average_precision", "ece", "ece_calibrated", "temperature", "threshold",
-    *(f"tuned_{name}" for name in MEASURES),
-)  # fmt: skip
+ATTRIBUTE_COLUMNS = (*MEASURED.names[2:], *(f"tuned_{name}" for name in MEASURES))
 
 
 @dataclass(frozen=True)
@@ -157,7 +154,7 @@ def measure_predictions(
         calibrations=calibrations,
         report="\n".join(reports),
         attributes=attribute_table(metrics, measured, options.confidence),
-        subgroups=pd.DataFrame(rows, columns=list(COLUMNS)),
+        subgroups=pd.DataFrame(rows, columns=COLUMNS),
         mistakes=_mistakes(with_classes, targets, predicted),
         confusions=[
             (head.name, head.classes, _confusion(head, targets[head.name], outputs[head.name]))
@@ -297,7 +294,7 @@ def _mistakes(
             }
             for i in np.argsort(score, kind="stable")
         ]
-    return pd.DataFrame(rows, columns=["head", "image_id", "true", "predicted", "score"])
+    return pd.DataFrame(rows, columns=MISTAKES.names)
 
 
 def _confusion_table(
@@ -310,4 +307,4 @@ def _confusion_table(
         for i in range(len(classes))
         for j in range(len(classes))
     ]
-    return pd.DataFrame(rows, columns=["head", "true", "predicted", "count"])
+    return pd.DataFrame(rows, columns=CONFUSION.names)

@@ -23,7 +23,8 @@ from classifiers.models.checkpoint import load_classifier
 from classifiers.models.heads import MISSING, Head, head_targets
 from classifiers.options import FilterOptions
 from classifiers.predict.inference import predict
-from facedata.packs.samples import CANDIDATE_COLUMNS, condition, sample_names
+from facedata.columns import CANDIDATES
+from facedata.packs.samples import condition, sample_names
 from facekit import progress, tables
 from facekit.errors import DataError
 
@@ -71,7 +72,7 @@ def filter_candidates(paths: Paths, options: FilterOptions, device: torch.device
             f"{paths.teacher}: trained in the arm {meta['arm']}; the teacher is to be real"
         )
     size = read_geometry(meta["geometry"])
-    candidates = tables.read(paths.candidates, list(CANDIDATE_COLUMNS))
+    candidates = tables.read(paths.candidates, CANDIDATES)
     deficits = read_deficits(paths.deficits)
     pool = open_synthetic(paths.images, candidates, size)
     train = read_labelled(paths.curated, paths.splits, ["train"])

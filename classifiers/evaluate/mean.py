@@ -11,6 +11,7 @@ from classifiers.evaluate.evaluate import Evaluation, measure_predictions
 from classifiers.models.heads import Head, read_heads
 from classifiers.options import FiguresOptions, HeadOptions
 from classifiers.predict.predicted import Outputs, Predicted, mean_outputs, predictions_table
+from facedata.columns import CURATED, PREDICTIONS
 from facekit import tables
 from facekit.errors import DataError
 
@@ -56,14 +57,14 @@ def evaluate_mean(
     Raises:
         DataError: files do not fit together, or persons are both in val and in test.
     """
-    table = tables.read(curated, ["image_id"])
+    table = tables.read(curated, CURATED, ["image_id"])
     the_heads = read_heads(heads, table, str(curated))
     predicted = {
         name: read_predictions(paths, table, curated, the_heads)
         for name, paths in {"val": val_predictions, "test": predictions}.items()
     }
     evaluation = measure_predictions(the_heads, predicted["test"], predicted["val"], options, seed)
-    runs = [tables.read(path, ["arm", "seed"])[["arm", "seed"]].iloc[0] for path in predictions]
+    runs = [tables.read(path, PREDICTIONS)[["arm", "seed"]].iloc[0] for path in predictions]
     arm, of_models = runs[0]["arm"], only([run["seed"] for run in runs])
     found = {
         name: predictions_table(the_heads, one, arm, of_models) for name, one in predicted.items()
@@ -95,7 +96,7 @@ def read_predictions(
     outputs: list[Outputs] = []
     for path in paths:
         columns = [name for head in heads for name in (head.columns or [head.name])]
-        table = tables.read(path, ["image_id", *columns])
+        table = tables.read(path, PREDICTIONS, ["image_id", *columns])
         if image_ids is None:
             image_ids = table["image_id"].tolist()
         if set(table["image_id"]) != set(image_ids):

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from classifiers.columns import SUBGROUPS
 from classifiers.evaluate.bootstrap import Measure, Resampling, bootstrap, interval
 from classifiers.evaluate.confusions import share
 from classifiers.evaluate.metrics import plain
 from classifiers.measures import MEASURES
 from classifiers.models.heads import MISSING, Head
-from facekit import tables
+from facedata.columns import attributes_of
 
 # Sums [..., 5] over images of 1, |gap|, gap^2, target, target^2 -> [...].
 NUMERIC_MEASURES: dict[str, Measure] = {
@@ -21,10 +22,7 @@ NUMERIC_MEASURES: dict[str, Measure] = {
     "r2": lambda sums: 1 - share(sums[..., 2], _spread(sums)),
 }
 SHOWN = ("accuracy", "macro_f1", "mae")  # of subgroups
-COLUMNS = (
-    "head", "attribute", "class", "measure", "support", "num_units", "small", "value", "low",
-    "high", "gap", "gap_low", "gap_high", "gap_to_best",
-)  # fmt: skip
+COLUMNS = SUBGROUPS.names
 
 
 def _spread(sums: np.ndarray) -> np.ndarray:
@@ -99,7 +97,7 @@ def all_groups(table: pd.DataFrame) -> list[Group]:
     """Return attribute, class and members (bool [N]) of each class of the attributes."""
     return [
         (name, str(one), codes == k)
-        for name in tables.attributes(table)
+        for name in attributes_of(table)
         if isinstance(table[name].dtype, pd.CategoricalDtype)
         for codes in [table[name].cat.codes.to_numpy()]
         for k, one in enumerate(table[name].cat.categories)

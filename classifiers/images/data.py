@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from facedata.columns import CURATED, SPLITS
 from facedata.packs.storage import read_images
 from facedata.splits.units import units
 from facekit import tables
@@ -31,8 +32,8 @@ def read_labelled(curated: Path, splits: Path, wanted: Iterable[str]) -> pd.Data
         DataError: a table lacks columns, names an image twice, or an image has no split; or one of
             the wanted splits is empty.
     """
-    table = tables.read(curated, ["image_id", "row"])
-    split = tables.read(splits, ["image_id", "split", "fold"])
+    table = tables.read(curated, CURATED, ["image_id", "row"])
+    split = tables.read(splits, SPLITS)
     for path, one in ((curated, table), (splits, split)):
         if one["image_id"].duplicated().any():
             first = one.loc[one["image_id"].duplicated(), "image_id"].iloc[0]

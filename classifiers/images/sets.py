@@ -12,6 +12,7 @@ from classifiers.images.data import check_apart, check_size, open_images, read_l
 from classifiers.models.heads import Head, read_heads
 from classifiers.options import HeadOptions
 from classifiers.train.loop import Examples
+from facedata.columns import FACES, SAMPLES
 from facedata.inspection import align
 from facekit import tables
 from facekit.errors import DataError
@@ -102,7 +103,7 @@ def read_sets(
     if arm.share:
         assert paths.synth_images and paths.synth_samples and paths.deficits  # see above
         samples = tables.read(
-            paths.synth_samples, ["row", "class", "accepted", "teacher_probability"]
+            paths.synth_samples, SAMPLES, ["row", "class", "accepted", "teacher_probability"]
         )
         deficits = synthetic.read_deficits(paths.deficits)
         chosen = synthetic.choose_samples(samples, deficits, arm.share)
@@ -118,5 +119,5 @@ def read_framing(faces: Path, train_ids: Sequence[str]) -> list[list[float]] | N
     Raises:
         DataError: no table of faces, or not of these images.
     """
-    table = tables.read(faces, ["image_id", "non_face", *align.POINT_COLUMNS])
+    table = tables.read(faces, FACES, ["image_id", "non_face", *align.POINT_COLUMNS])
     return align.measure_framing(tables.rows_of(table, train_ids, faces))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from facedata.columns import DEFICITS
 from facedata.packs.storage import read_images
 from facekit import files, tables
 from facekit.errors import DataError
@@ -60,11 +61,8 @@ def read_deficits(path: Path) -> pd.Series:
     Raises:
         DataError: a column is missing or holds no whole numbers.
     """
-    table = tables.read(path, ["class", "deficit"])
-    try:
-        deficits = table.set_index(table["class"].astype("int64"))["deficit"].astype("int64")
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: class and deficit must be whole numbers ({error})") from None
+    table = tables.read(path, DEFICITS, ["class", "deficit"])
+    deficits = table.set_index("class")["deficit"]
     return deficits[deficits > 0]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from classifiers.columns import PHOTOS
 from classifiers.evaluate.calibration import Calibration, calibrated_columns, read_beside
 from classifiers.images.data import read_geometry, to_batch
 from classifiers.images.photos import Photo, aligned_faces, find_photos, whole_photo
@@ -193,8 +194,8 @@ def _rows(name: str, photo: Photo) -> list[dict[str, Any]]:
 
 def _table(rows: Sequence[Mapping[str, Any]], predicted: pd.DataFrame) -> pd.DataFrame:
     """Return the table of all rows, with what was predicted of those that have no problem."""
-    table = pd.DataFrame(list(rows), columns=["file", "face", *BOX, "problem"])
-    table = table.astype({"face": "Int64", "problem": "str", **dict.fromkeys(BOX, float)})
+    table = pd.DataFrame(list(rows), columns=PHOTOS.names)
+    table = table.astype(PHOTOS.dtypes(["face", *BOX, "problem"]))
     predicted = predicted.set_axis(table.index[table["problem"].isna()]).reindex(table.index)
     return pd.concat([table[["file", "face"]], predicted, table[[*BOX, "problem"]]], axis=1)
 

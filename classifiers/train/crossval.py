@@ -27,6 +27,7 @@ from classifiers.options import (
 from classifiers.predict.inference import predict, raw_outputs
 from classifiers.predict.predicted import Outputs, prediction_columns
 from classifiers.train import loop
+from facedata.columns import SCREENED, attributes_of
 from facedata.curation import labels
 from facedata.packs.storage import read_images
 from facekit import progress, tables
@@ -67,9 +68,9 @@ def predict_out_of_fold(
         DataError: files do not fit together, an attribute is none of the table's, the folds are too
             few for one, or the loss is no longer finite.
     """
-    table = tables.read(screened, ["image_id", "row", "fold"])
+    table = tables.read(screened, SCREENED, ["image_id", "row", "fold"])
     array = open_images(images, table)
-    names = tables.attributes(table) if options.attributes == "all" else options.attributes
+    names = attributes_of(table) if options.attributes == "all" else options.attributes
     settings = attribute_heads(table, names)
     if not settings:
         log.warning("%s: no attribute whose labels could be judged", screened)

@@ -19,6 +19,7 @@ from classifiers.measures import CLASS_MEASURES, MEASURES
 from classifiers.models.heads import MISSING, Head, class_counts, head_targets, read_heads
 from classifiers.options import HeadOptions
 from evenface.options import CompareOptions
+from facedata.columns import CURATED, PREDICTIONS
 from facedata.splits.units import units
 from facekit import tables
 from facekit.errors import DataError
@@ -121,7 +122,7 @@ def compare_files(
         DataError: the head is none of the task's or has no classes, or the predictions do not fit
             together, see `read_runs`.
     """
-    table = tables.read(curated, ["image_id"])
+    table = tables.read(curated, CURATED, ["image_id"])
     by_name = {one.name: one for one in read_heads(heads, table, str(curated))}
     if head not in by_name or by_name[head].kind == "numeric":
         names = [name for name, one in by_name.items() if one.classes]
@@ -158,7 +159,7 @@ def read_runs(paths: Sequence[Path], curated: pd.DataFrame, head: Head, baseline
     """
     found: dict[tuple[str, int], pd.Series] = {}
     for path in paths:
-        table = tables.read(path, ["image_id", "arm", "seed", head.name])
+        table = tables.read(path, PREDICTIONS, [*PREDICTIONS.names, head.name])
         runs = table[["arm", "seed"]].drop_duplicates()
         if len(runs) != 1 or table["image_id"].duplicated().any():
             raise DataError(f"{path}: expected one arm and seed with every image once")

@@ -18,9 +18,21 @@ import pandas as pd
 from markupsafe import Markup
 
 from evenface.page import scores
+from facedata.columns import (
+    DEFICITS,
+    DUPLICATES,
+    FACES,
+    INDEX,
+    INSPECTION,
+    LABEL_ISSUES,
+    NOTES,
+    SAMPLES,
+)
+from facedata.explore.columns import CLASSES, QUALITY_RANGES
 from facedata.packs import storage
 from facedata.packs.samples import sample_names
 from facekit import files, tables
+from facekit.columns import Table
 from facekit.pictures import inline
 from facekit.splits import SPLITS
 
@@ -126,12 +138,13 @@ class _Run:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        return tables.read(self.root / "index.parquet", ["image_id"]).set_index("image_id")
+        return tables.read(self.root / INDEX.name, INDEX, ["image_id"]).set_index("image_id")
 
     @cached_property
     def inspection(self) -> pd.DataFrame:
-        columns = ["image_id", "row", "problem", "format"]
-        return tables.read(self.root / "inspection.parquet", columns).set_index("image_id")
+        wanted = ["image_id", "row", "problem", "format"]
+        table = tables.read(self.root / INSPECTION.name, INSPECTION, wanted)
+        return table.set_index("image_id")
 
     @cached_property
     def images(self) -> np.ndarray:
@@ -153,10 +166,10 @@ class _Run:
         """Return those of the figures that were drawn."""
         return [figure for name in names if (figure := self.figure(name)) is not None]
 
-    def optional(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame | None:
+    def optional(self, declared: Table, wanted: Sequence[str]) -> pd.DataFrame | None:
         """Return a table of the run, None when there is none."""
-        path = self.root / name
-        return tables.read(path, columns) if path.exists() else None
+        path = self.root / declared.name
+        return tables.read(path, declared, wanted) if path.exists() else None
 
     def optional_json(self, name: str) -> Any:
         """Return the content of a JSON file of the run, None when there is none."""
@@ -235,7 +248,7 @@ def _data(run: _Run) -> dict[str, Any]:
     summary = run.summary
     dropped = dict(summary["dropped"])
     without_row = dropped.pop(WITHOUT_ROW, 0)
-    notes = run.optional("notes.csv", ["attribute", "note"])
+    notes = run.optional(NOTES, ["attribute", "note"])
     return {
         "table_rows": summary["table_rows"],
         "kept": summary["curated"],
@@ -260,9 +273,8 @@ def _note_kind(note: str) -> str:
 
 def _classes(run: _Run) -> dict[str, Any]:
     """Return how often each class of each attribute occurs, by split."""
-    columns = ["attribute", "class", *SPLITS, "curated", "share"]
-    counts = tables.read(run.root / "eda" / "classes.csv", columns)
-    counts = counts.astype({**dict.fromkeys([*SPLITS, "curated"], int), "share": float})
+    wanted = ["attribute", "class", *SPLITS, "curated", "share"]
+    counts = tables.read(run.root / CLASSES.name, CLASSES, wanted)
     attributes = [
         {
             "name": name,
@@ -305,7 +317,7 @@ def _mosaics(run: _Run) -> list[dict[str, Any]]:
 def _quality(run: _Run) -> dict[str, Any]:
     """Return sizes, formats and quality figures of the images, and why some were not readable."""
     figures = ["least", "low", "median", "high", "largest"]
-    measures = tables.read(run.root / "eda" / "quality_ranges.csv", ["measure", *figures])
+    measures = tables.read(run.root / QUALITY_RANGES.name, QUALITY_RANGES, ["measure", *figures])
     outliers = run.root / "eda" / "outliers.png"
     return {
         "formats": _counts(run.inspection["format"]),
@@ -324,8 +336,7 @@ def _quality(run: _Run) -> dict[str, Any]:
 def _duplicates(run: _Run) -> dict[str, Any] | None:
     """Return the duplicates found and examples of each kind, with conflicts and without."""
     pairs = run.optional(
-        "duplicates.parquet",
-        ["image_id_a", "image_id_b", "distance", "kind", "cluster", "conflict"],
+        DUPLICATES, ["image_id_a", "image_id_b", "distance", "kind", "cluster", "conflict"]
     )
     if pairs is None:
         return None
@@ -371,10 +382,10 @@ def _value(index: pd.DataFrame, image_id: str, attribute: str) -> str | None:
 
 def _non_faces(run: _Run) -> dict[str, Any] | None:
     """Return the images in which no face was found, the surest first."""
-    faces = run.optional("faces.parquet", ["image_id", "probability", "non_face", "several_faces"])
+    faces = run.optional(FACES, ["image_id", "probability", "non_face", "several_faces"])
     if faces is None:
         return None
-    flagged = faces[faces["non_face"].astype(bool)]
+    flagged = faces[faces["non_face"]]
     shown = flagged.sort_values("probability", kind="stable", na_position="first")
     return {
         "checked": len(faces),
@@ -389,12 +400,10 @@ def _non_faces(run: _Run) -> dict[str, Any] | None:
 
 def _issues(run: _Run) -> dict[str, Any] | None:
     """Return the labels that the classifiers doubt most."""
-    issues = run.optional(
-        "label_issues.csv", ["image_id", "attribute", "given", "suggested", "score", "issue"]
-    )
+    issues = run.optional(LABEL_ISSUES, LABEL_ISSUES.names)
     if issues is None:
         return None
-    issues = issues[issues["issue"] == "True"]
+    issues = issues[issues["issue"]]
     return {
         "count": len(issues),
         "attributes": _counts(issues["attribute"]),
@@ -496,8 +505,8 @@ def _synths(run: _Run) -> list[dict[str, Any]]:
     paths = sorted(run.root.glob("synth/*/samples.parquet"))
     if not paths:
         return []
-    deficits = tables.read(run.root / "deficits.csv", ["name", "deficit"])
-    lacking = dict(zip(deficits["name"], deficits["deficit"].astype(int), strict=True))
+    deficits = tables.read(run.root / DEFICITS.name, DEFICITS, ["name", "deficit"])
+    lacking = dict(zip(deficits["name"], deficits["deficit"].tolist(), strict=True))
     return [_synth(path.parent, lacking) for path in paths]
 
 
@@ -508,8 +517,8 @@ def _synth(folder: Path, lacking: dict[str, int]) -> dict[str, Any]:
         folder: of the samples.
         lacking: what each class lacks now, by name. An earlier set may have other classes.
     """
-    columns = ["row", "class", "accepted", "reason", "teacher_probability"]
-    samples = tables.read(folder / "samples.parquet", columns)
+    wanted = ["row", "class", "accepted", "reason", "teacher_probability"]
+    samples = tables.read(folder / "samples.parquet", SAMPLES, wanted)
     samples = samples.assign(name=sample_names(samples)).sort_values(
         "teacher_probability", ascending=False, kind="stable"
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from classifiers.columns import CONFUSION, MISTAKES
 from classifiers.measures import MEASURES as OF_CONFUSIONS
 from facekit import files, tables
 
@@ -70,8 +71,9 @@ class Arm:
         The surest mistakes of a head are first; empty where none were written.
         """
         path = self._folder / "mistakes.csv"
-        columns = ["head", "image_id", "true", "predicted", "score"]
-        return tables.read(path, columns) if path.exists() else pd.DataFrame(columns=columns)
+        if not path.exists():
+            return pd.DataFrame(columns=MISTAKES.names)
+        return tables.read(path, MISTAKES)
 
     @property
     def _folder(self) -> Path:
@@ -81,10 +83,9 @@ class Arm:
     def confusions(self) -> pd.DataFrame:
         """Return head, true, predicted, count, of all seeds."""
         paths = [folder / "confusion.csv" for folder in self.folders]
-        columns = ["head", "true", "predicted", "count"]
-        parts = [tables.read(path, columns)[columns] for path in paths if path.exists()]
-        empty = pd.DataFrame(columns=columns)
-        return pd.concat(parts or [empty], ignore_index=True).astype({"count": int})
+        parts = [tables.read(path, CONFUSION) for path in paths if path.exists()]
+        empty = pd.DataFrame(columns=CONFUSION.names).astype({"count": "int64"})
+        return pd.concat(parts or [empty], ignore_index=True)
 
 
 def find_arms(task: Path, comparison: Mapping[str, Any]) -> list[Arm]:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from facedata import columns
+from facedata.columns import attributes_of
 from facedata.duplicates.conflicts import disagreements
 from facedata.ingest.derived import derive
 from facedata.options import CheckOptions, CurateCommandOptions
@@ -22,7 +24,6 @@ log = logging.getLogger(__name__)
 REVIEW_COLUMNS = ("image_id", "action", "attribute", "value", "note")
 ACTIONS = ("keep", "drop", "relabel")
 MISSING = "NA"  # a reviewer's value that takes a label away
-DROPPED_COLUMNS = ["image_id", "table_row", "reason", "detail"]
 FLAGS = ("non_face", "several_faces", "label_conflict", "label_issue", "reviewed")
 
 
@@ -76,17 +77,21 @@ def read_findings(
     Raises:
         DataError: a file is broken, or they do not belong together.
     """
-    table = tables.read(index, ["image_id", "table_row"])
+    table = tables.read(index, columns.INDEX, ["image_id", "table_row"])
     facts = ["image_id", "row", "problem", "width", "height", "sharpness"]
-    facts = tables.rows_of(tables.read(inspection, facts), table["image_id"], inspection)
+    facts = tables.read(inspection, columns.INSPECTION, facts)
+    facts = tables.rows_of(facts, table["image_id"], inspection)
     decoded = facts.loc[facts["row"].notna(), "image_id"]
-    found = tables.read(faces, ["image_id", "probability", "non_face", "several_faces"])
+    of_faces = ["image_id", "probability", "non_face", "several_faces"]
+    found = tables.read(faces, columns.FACES, of_faces)
     return Findings(
         index=table,
-        rejected=tables.read(rejected, DROPPED_COLUMNS),
+        rejected=tables.read(rejected, columns.REJECTED),
         inspection=facts,
         faces=tables.rows_of(found, decoded, faces),
-        duplicates=tables.read(duplicates, ["image_id_a", "image_id_b", "cluster"]),
+        duplicates=tables.read(
+            duplicates, columns.DUPLICATES, ["image_id_a", "image_id_b", "cluster"]
+        ),
         label_issues=None if label_issues is None else read_issues(label_issues, table["image_id"]),
     )
 
@@ -101,13 +106,13 @@ def read_issues(path: Path, image_ids: pd.Series) -> pd.DataFrame:
     Raises:
         DataError: the file is broken or names another image.
     """
-    issues = tables.read(path, ["image_id", "attribute", "given", "suggested", "score", "issue"])
-    issues = issues[issues["issue"] == "True"]
+    issues = tables.read(path, columns.LABEL_ISSUES)
+    issues = issues[issues["issue"]]
     strange = ~issues["image_id"].isin(image_ids)
     if strange.any():
         image = issues.loc[strange, "image_id"].iloc[0]
         raise DataError(f"{path}: no image {image!r} in the index; make the file again")
-    return issues.astype({"score": "float64"}).reset_index(drop=True)
+    return issues.reset_index(drop=True)
 
 
 def read_review(
@@ -138,7 +143,7 @@ def read_review(
     problems = dict(rejected[["image_id", "reason"]].itertuples(index=False))
     problems |= dict.fromkeys(index["image_id"])
     problems |= dict(unreadable.itertuples(index=False))
-    attributes = tables.attributes(index)
+    attributes = attributes_of(index)
     sources = {item["name"]: " and ".join(sources_of(item)) for item in derived}
 
     for line, row in review_rows(path):
@@ -295,7 +300,7 @@ def curate(
         DataError: the tables do not belong together, or no image is left.
     """
     index = relabel(findings.index, review.labels, derived)
-    ids, labels = index["image_id"], index[tables.attributes(index)]
+    ids, labels = index["image_id"], index[attributes_of(index)]
     relabelled = ids.isin({image_id for image_id, _ in review.labels})
     out = ids.isin(review.dropped)
     exempt = ids.isin(review.kept) | (relabelled & labels.notna().any(axis=1) & ~out)
@@ -398,7 +403,7 @@ def _drop_alone(
 
 def dropped(decisions: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that do not stay: image_id, table_row, reason, detail."""
-    return decisions.loc[~decisions["kept"], DROPPED_COLUMNS].reset_index(drop=True)
+    return decisions.loc[~decisions["kept"], columns.DROPPED.names].reset_index(drop=True)
 
 
 @dataclass
@@ -543,7 +548,7 @@ def _issues(
 
 def _every_row(rejected: pd.DataFrame, decisions: pd.DataFrame, review: Review) -> pd.DataFrame:
     """Return the decisions on what was rejected and on the index, with the reviewer's actions."""
-    rejected = rejected[DROPPED_COLUMNS].assign(kept=False, flags="")
+    rejected = rejected[columns.DROPPED.names].assign(kept=False, flags="")
     rejected = rejected.fillna({"detail": ""}).reindex(columns=decisions.columns)
     types = {"table_row": "Int64", "cluster": "Int64", "kept": bool, "detail": "str"}
     decisions = pd.concat(

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import erfc
 
+from facedata.columns import LABEL_ISSUES, attributes_of
 from facedata.ingest.derived import bin_values
-from facekit import tables
 from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("image_id", "attribute", "given", "suggested", "score", "issue")
 # Robust standard deviations off its prediction from which a number is listed, and an issue.
 LISTED_DEVIATION, ISSUE_DEVIATION = 2.0, 3.5
 MAX_SHARE = 0.15  # of labels called wrong; more say that the predictions are poor, not the labels
@@ -52,13 +51,13 @@ def find_label_issues(
         raise DataError(f"--predictions: image {twice!r} is there twice")
     if set(predictions.columns) <= {"image_id", "fold"}:
         log.warning("no predictions, no labels are judged")
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=LABEL_ISSUES.names)
     table = labelled[["image_id"]].merge(predictions, on="image_id", how="left")
     if table.drop(columns="image_id").isna().all(axis=None):
         raise DataError("--predictions: none of the images has predictions")
     followers = {item["name"] for item in derived}
     found = []
-    for name in tables.attributes(labelled):
+    for name in attributes_of(labelled):
         labels, has_classes = labelled[name], isinstance(labelled[name].dtype, pd.CategoricalDtype)
         columns = [f"{name}:{value}" for value in labels.cat.categories] if has_classes else [name]
         if not set(columns) & set(predictions.columns):
@@ -80,7 +79,7 @@ def find_label_issues(
             log.warning("%s: so many that the predictions may be to blame; train longer", name)
     if not found:
         raise DataError("--predictions: of no attribute of --labelled")
-    issues = pd.concat(found, ignore_index=True)[list(COLUMNS)]
+    issues = pd.concat(found, ignore_index=True)[LABEL_ISSUES.names]
     issues = pd.concat([issues, *_follow(issues, derived)], ignore_index=True)
     return issues.sort_values(["score", "attribute", "image_id"], ignore_index=True)
 

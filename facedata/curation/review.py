@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from facedata import columns
+from facedata.columns import attributes_of
 from facedata.curation import curate
 from facedata.options import ReviewOptions
 from facedata.packs import storage
@@ -24,6 +26,7 @@ from facekit.errors import DataError
 from facekit.pictures import inline
 from facekit.pictures.geometry import box_columns
 
+PAIR = ("image_id_a", "image_id_b", "kind", "distance", "cluster", "conflict")
 MAX_HEIGHT = 160  # px of a picture on the page; larger thumbnails are scaled down
 KINDS = ("near", "mirror", "exact")  # how sure a pair is, the least sure first
 
@@ -76,16 +79,16 @@ def read_data(
     Raises:
         DataError: a file is broken, or they do not belong together.
     """
-    table = tables.read(index, ["image_id"])
+    table = tables.read(index, columns.INDEX, ["image_id"])
     box = box_columns(images.stem)
-    facts = tables.read(inspection, ["image_id", "row", *box])
+    facts = tables.read(inspection, columns.INSPECTION, ["image_id", "row", *box])
     facts = tables.rows_of(facts, table["image_id"], inspection)
-    decided = tables.read(decisions, ["image_id", "kept", "reason", "detail"])
+    decided = tables.read(decisions, columns.DECISIONS, ["image_id", "kept", "reason", "detail"])
     rejected = len(decided) - len(table)  # they come first
     if rejected < 0 or decided["image_id"].iloc[rejected:].tolist() != table["image_id"].tolist():
         raise DataError(f"{decisions}: not of the images in {index}; make the file again")
     found = ["image_id", "probability", "num_faces", "non_face", "several_faces"]
-    found = tables.read(faces, found)
+    found = tables.read(faces, columns.FACES, found)
     issues = None
     if label_issues is not None:
         issues = curate.read_issues(label_issues, table["image_id"])
@@ -96,9 +99,7 @@ def read_data(
         decisions=decided.iloc[rejected:].reset_index(drop=True),
         rejected=decided.iloc[:rejected],
         faces=tables.rows_of(found, table.loc[facts["row"].notna(), "image_id"], faces),
-        duplicates=tables.read(
-            duplicates, ["image_id_a", "image_id_b", "kind", "distance", "cluster", "conflict"]
-        ),
+        duplicates=tables.read(duplicates, columns.DUPLICATES, PAIR),
         label_issues=issues,
         rows=[] if curation is None else [row for _, row in curate.review_rows(curation)],
         derived=derived,
@@ -160,7 +161,7 @@ def gallery(data: Data, options: ReviewOptions) -> dict[str, Any]:
                 "classes": _classes(data.index[name]),
                 "sources": made_of.get(name, []),
             }
-            for name in tables.attributes(data.index)
+            for name in attributes_of(data.index)
         ],
         "images": _images(data, list(number)),
         "sections": {
@@ -252,7 +253,7 @@ def _flagged(data: Data, flag: str) -> list[dict[str, Any]]:
 
 def _images(data: Data, ids: list[str]) -> list[dict[str, Any]]:
     """Return what is told of each image."""
-    attributes = tables.attributes(data.index)
+    attributes = attributes_of(data.index)
     place = pd.Series(range(len(data.index)), index=data.index["image_id"])[ids].to_numpy()
     labels = data.index[attributes].iloc[place].astype(object)
     labels = labels.where(labels.notna(), None).to_numpy()  # [n, attributes]

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from facedata.columns import attributes_of
 from facedata.duplicates import hamming
 from facedata.duplicates.conflicts import disagreements
 from facedata.inspection.inspect import phash
 from facedata.options import DedupOptions
-from facekit import arrays, progress, tables
+from facekit import arrays, progress
 from facekit.compute.workers import threaded_map
 from facekit.errors import DataError
 
@@ -443,7 +444,7 @@ def find_duplicates(
         raise DataError(
             f"{len(thumbs)} thumbnails, but {decodable.sum()} images that decoded; inspect again"
         )
-    inspection, labels = inspection[decodable], index.loc[decodable, tables.attributes(index)]
+    inspection, labels = inspection[decodable], index.loc[decodable, attributes_of(index)]
     pairs = find_pairs(
         inspection, thumbs, options.max_distance, options.max_difference, num_threads
     )

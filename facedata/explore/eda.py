@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 from scipy import sparse
 
+from facedata.columns import attributes_of
 from facedata.explore import contingency, mosaics, plots
 from facedata.splits.split import as_classes
 from facekit import files, tables
@@ -17,6 +18,10 @@ from facekit.pictures.figures import save_svg
 from facekit.splits import SPLITS
 
 MEASURES = ("sharpness", "brightness", "contrast", "entropy")
+# What is needed of the tables of images, of faces, and of pairs.
+FACTS = ("image_id", "row", "problem", "width", "height", "format", *MEASURES)
+OF_FACES = ("image_id", "probability", "non_face", "several_faces")
+OF_PAIRS = ("image_id_a", "image_id_b", "kind", "cluster", "conflict", "difference")
 BETA = 0.999  # of the effective number of samples
 NUM_BINS = 40  # of a histogram
 
@@ -82,14 +87,14 @@ def explore(data: Data, outdir: Path) -> None:
 
 def categorical(table: pd.DataFrame) -> list[str]:
     """Return the attributes of a table that have classes."""
-    attributes = tables.attributes(table)
+    attributes = attributes_of(table)
     return [name for name in attributes if isinstance(table[name].dtype, pd.CategoricalDtype)]
 
 
 def numeric(table: pd.DataFrame) -> list[str]:
     """Return the attributes of a table that are numbers."""
     classes = categorical(table)
-    return [name for name in tables.attributes(table) if name not in classes]
+    return [name for name in attributes_of(table) if name not in classes]
 
 
 def imbalance(values: pd.Series) -> float | None:
@@ -173,7 +178,7 @@ def missing_counts(data: Data) -> pd.DataFrame:
             "curated": int(data.curated[name].isna().sum()),
             "share": round(float(data.curated[name].isna().mean()), 6),
         }
-        for name in tables.attributes(data.curated)
+        for name in attributes_of(data.curated)
     ]
     return pd.DataFrame(rows, columns=columns)
 
@@ -344,7 +349,7 @@ def shifts(data: Data) -> pd.DataFrame:
     if len(official.cat.categories) > 1:
         splits = {"official splits": official, **splits}
     rows = []
-    for name in tables.attributes(data.curated):
+    for name in attributes_of(data.curated):
         classes = as_classes(data.curated[name])
         for between, split in splits.items():
             counts = contingency.count(classes, split)
@@ -385,7 +390,7 @@ def summary(data: Data) -> dict[str, Any]:
     curated, duplicates = data.curated, data.duplicates
     has_row = data.dropped["table_row"].notna()
     attributes = {}
-    for name in tables.attributes(curated):
+    for name in attributes_of(curated):
         entry: dict[str, Any] = {"missing": int(curated[name].isna().sum())}
         if name in categorical(curated):
             counts = curated[name].value_counts(sort=False)

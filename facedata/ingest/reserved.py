@@ -2,28 +2,8 @@
 
 from collections.abc import Iterable
 
+from facedata.columns import RESERVED
 from facekit.errors import DataError
-
-# What a table says of an image beside its attributes.
-FIXED_COLUMNS = (
-    "image_id",
-    "table_row",
-    "path",
-    "group",
-    "official_split",
-    "row",
-    "cluster",
-    "weight",
-    "flags",
-    "pixel_hash",
-    "split",
-    "fold",
-)
-# With the columns that other tables (packs, samples, deficits, predictions) have beside them.
-RESERVED = frozenset(FIXED_COLUMNS) | {
-    *("class", "name", "count", "deficit", "arm", "seed", "psi", "accepted", "reason"),
-    *("teacher_probability", "nearest_distance"),
-}
 
 
 def check_names(names: Iterable[str]) -> None:

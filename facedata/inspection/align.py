@@ -9,7 +9,8 @@ import torch
 from facenet_pytorch import MTCNN
 from torch.nn import functional
 
-from facedata.inspection.faces import LANDMARKS, MIN_HEIGHT
+from facedata.columns import LANDMARK_COLUMNS, LANDMARKS
+from facedata.inspection.faces import MIN_HEIGHT
 from facekit.pictures.canvas import Canvas
 from facekit.pictures.resample import Pictures, resize
 
@@ -18,7 +19,7 @@ SMALLEST = 20  # px, of a face there
 MIN_FACES = 10  # fewer say nothing of how faces lie
 MIN_SCALE = 1 / 32  # pixels of a photograph that make one of a thumbnail; less shows only squares
 MARGIN = 3  # px around a thumbnail that bicubic interpolation looks at
-POINT_COLUMNS = [f"{point}_{axis}" for point in LANDMARKS for axis in "xy"]
+POINT_COLUMNS = [column.name for column in LANDMARK_COLUMNS]
 
 
 def measure_framing(faces: pd.DataFrame) -> list[list[float]] | None:

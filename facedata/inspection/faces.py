@@ -8,22 +8,16 @@ import torch
 from facenet_pytorch import MTCNN
 from torch.nn import functional
 
+from facedata.columns import FACES
 from facedata.options import FacesOptions
 from facekit import progress
 
 log = logging.getLogger(__name__)
 
-LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 # Smaller pictures are enlarged to this height in pixels: on real faces of 32 px the detector then
 # misses half as many.
 MIN_HEIGHT = 128
-COLUMNS = (
-    "num_faces",
-    "probability",
-    *("x0", "y0", "x1", "y1"),
-    *(f"{point}_{axis}" for point in LANDMARKS for axis in "xy"),
-    "several_faces",
-)
+COLUMNS = [name for name in FACES.names if name not in ("image_id", "non_face")]
 
 
 def detect_faces(

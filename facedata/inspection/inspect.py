@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import shutil
-import sys
 import zipfile
 import zlib
 from collections import Counter
@@ -27,10 +26,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 
+from facedata.columns import INSPECTION
 from facekit import archives, arrays, arrow, files
 from facekit.compute.workers import ordered_map
+from facekit.digests.parts import ROOT, Code
 from facekit.errors import DataError
-from facekit.pictures import decode, geometry, resample
+from facekit.pictures import decode, resample
 from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import box_columns, fit_images
 from facekit.pictures.resample import Pictures
@@ -69,7 +70,6 @@ FACTS = {
 # Lowest eight waves of the cosine transform (DCT-II, orthonormal) over a thumbnail, [8, 32].
 COSINES = np.cos(np.pi / 32 * np.arange(8)[:, None] * (np.arange(32) + 0.5)) / 4
 COSINES[0] /= np.sqrt(2)
-PANDAS_DTYPES = {"U": "str", "i": "Int64", "u": "UInt64", "f": "float64"}  # by numpy's kind
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def inspect(
     folder = _open_state(images_dir, geometries, len(index))
     examine_one = partial(examine_chunk, geometries=dict(geometries), folder=folder)
     chunks = _chunks(index["path"], Path(root))
-    schema = arrow.schema({"image_id": "str", "row": "Int64"} | _pandas_dtypes(geometries))
+    schema = arrow.schema(INSPECTION, ["image_id", "row", *_dtypes(geometries)])
     is_decoded = np.zeros(len(index), dtype=bool)
     problems: Counter[str] = Counter()
     waiting = []  # parts of the table
@@ -166,11 +166,9 @@ def _chunks(paths: pa.ChunkedArray, root: Path) -> Iterator[Chunk]:
 def _open_state(images_dir: Path, geometries: Mapping[str, Geometry], num_images: int) -> Path:
     """Return the folder of the chunks that are done; those that others would make are removed."""
     digest = hashlib.blake2b(digest_size=8)
-    for module in (archives, arrays, decode, geometry, resample, sys.modules[__name__]):
-        assert module.__file__ is not None
-        digest.update(Path(module.__file__).read_bytes())
+    code = Code(ROOT, ("facekit", "facedata")).digest_of(__name__, examine_chunk.__name__)
     versions = [module.__version__ for module in (PIL, np, simplejpeg)]
-    values = [num_images, CHUNK, versions, sorted(geometries.items())]
+    values = [num_images, CHUNK, code, versions, sorted(geometries.items())]
     digest.update(repr(values).encode())
     folder = images_dir / ".inspect" / digest.hexdigest()
     if not folder.is_dir():
@@ -191,10 +189,6 @@ def _dtypes(geometries: Mapping[str, Geometry]) -> dict[str, str]:
     """Return the facts of an image and their numpy types, in order."""
     boxes = [column for name in geometries for column in box_columns(name)]
     return FACTS | dict.fromkeys(boxes, "i8")
-
-
-def _pandas_dtypes(geometries: Mapping[str, Geometry]) -> dict[str, str]:
-    return {name: PANDAS_DTYPES[dtype[0]] for name, dtype in _dtypes(geometries).items()}
 
 
 def _table(

@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from facedata.columns import DEFICITS
 from facedata.options import DeficitsOptions
 from facedata.packs.storage import Pack
 from facekit.errors import DataError
-
-COLUMNS = ("class", "name", "count", "deficit")
 
 
 def find_deficits(pack: Pack, options: DeficitsOptions) -> pd.DataFrame:
@@ -24,7 +23,7 @@ def find_deficits(pack: Pack, options: DeficitsOptions) -> pd.DataFrame:
     Raises:
         DataError: an attribute has the name of another column.
     """
-    taken = sorted(set(pack.attributes) & set(COLUMNS))
+    taken = sorted(set(pack.attributes) & set(DEFICITS.names))
     if taken:
         raise DataError(f"attribute {taken[0]!r} has the name of a column of deficits; rename it")
     count = np.bincount(pack.labels, minlength=len(pack.classes))[: len(pack.classes)]

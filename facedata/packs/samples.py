@@ -2,21 +2,13 @@
 
 import pandas as pd
 
+from facedata.columns import SAMPLES
 from facedata.packs.storage import class_name
-
-CANDIDATE_COLUMNS = ("row", "class", "seed", "psi")
-SAMPLE_COLUMNS = (
-    *CANDIDATE_COLUMNS,
-    "accepted",
-    "reason",
-    "teacher_probability",
-    "nearest_distance",
-)
 
 
 def condition(table: pd.DataFrame) -> list[str]:
     """Return the attributes that the generator was told, from a table of its samples."""
-    return [name for name in table.columns if name not in SAMPLE_COLUMNS]
+    return [name for name in table.columns if name not in SAMPLES.names]
 
 
 def sample_names(samples: pd.DataFrame) -> pd.Series:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from facedata.columns import PACK
 from facekit import files, tables
 from facekit.arrays import appending, read_images, read_thumbs
 from facekit.errors import DataError
@@ -143,7 +144,7 @@ def read_pack(path: Path) -> Pack:
     """
     path = Path(path)
     images = read_images(path)
-    table = tables.read(path.with_suffix(".parquet"), ["row", "image_id", "class"])
+    table = tables.read(path.with_suffix(".parquet"), PACK)
     meta = files.read_json(path.with_suffix(".json"))
     if not isinstance(meta, dict) or not {"attributes", "classes", "content_box"} <= meta.keys():
         raise DataError(f"{path.with_suffix('.json')}: not the description of a pack")

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from facedata.columns import attributes_of
 from facedata.options import PackOptions
 from facedata.packs import storage
-from facekit import tables
 from facekit.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -53,8 +53,8 @@ def pack_split(
     """
     condition = list(options.condition)
     for name in condition:
-        if name not in tables.attributes(curated):
-            found = ", ".join(tables.attributes(curated))
+        if name not in attributes_of(curated):
+            found = ", ".join(attributes_of(curated))
             raise DataError(f"--condition: no attribute {name!r}, there are {found}")
         if not isinstance(curated[name].dtype, pd.CategoricalDtype):
             raise DataError(f"--condition: {name} is numeric; make classes of it by bins")

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from facedata.columns import attributes_of
 from facedata.explore import contingency
 from facedata.options import SplitOptions, Stratify
 from facedata.splits.units import UNIT_COLUMNS, units
-from facekit import tables
 from facekit.errors import DataError
 from facekit.splits import SPLITS
 
@@ -41,11 +41,11 @@ def strata(table: pd.DataFrame, options: Stratify) -> pd.DataFrame:
     """
     names = options.stratify
     if names == "all":
-        names = tuple(name for name in tables.attributes(table) if _is_categorical(table[name]))
+        names = tuple(name for name in attributes_of(table) if _is_categorical(table[name]))
     columns = {}
     for name in names:
-        if name not in tables.attributes(table):
-            found = ", ".join(tables.attributes(table))
+        if name not in attributes_of(table):
+            found = ", ".join(attributes_of(table))
             raise DataError(f"--stratify: no attribute {name!r}, there are {found}")
         if not _is_categorical(table[name]):
             raise DataError(f"--stratify: {name} is numeric; make classes of it by bins")
@@ -425,7 +425,7 @@ def check(curated: pd.DataFrame, splits: pd.DataFrame, options: SplitOptions) ->
     labels = strata(curated, options)
     counts = splits["split"].value_counts(sort=False)  # in the order of SPLITS
     attributes = {
-        name: _balance(as_classes(curated[name]), splits) for name in tables.attributes(curated)
+        name: _balance(as_classes(curated[name]), splits) for name in attributes_of(curated)
     }
     for name, entry in attributes.items():
         if not _is_categorical(curated[name]):
@@ -514,7 +514,7 @@ def _notes(
         number = "one unit" if len(held_by) == 1 else "two units"
         rare.append(f"{column} {value}: all in {number}: {places}")
     absent = []
-    for name in tables.attributes(curated):
+    for name in attributes_of(curated):
         if _is_categorical(curated[name]):
             counts = contingency.count(curated[name], split)
             for value, row in counts[counts.sum(axis=1) > 0].iterrows():

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-UNIT_COLUMNS = ("group", "cluster", "pixel_hash")  # images with an equal value stay together
+from facedata.columns import UNIT_COLUMNS
 
 
 def units(table: pd.DataFrame) -> np.ndarray:

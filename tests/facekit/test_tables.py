@@ -20,8 +20,3 @@ def test_a_table_of_another_run_is_refused():
         tables.rows_of(TABLE, ["a", "d"], "faces.parquet")
     with pytest.raises(DataError, match="'a' twice"):
         tables.rows_of(pd.concat([TABLE, TABLE]), ["a"], "faces.parquet")
-
-
-def test_attributes_are_what_is_not_fixed():
-    table = pd.DataFrame(columns=["image_id", "row", "cluster", "hair_color", "age"])
-    assert tables.attributes(table) == ["hair_color", "age"]

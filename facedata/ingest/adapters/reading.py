@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facedata.columns import NOTES, REJECTED
 from facekit import archives
 from facekit.errors import DataError
 
@@ -49,17 +50,14 @@ class Log:
         """Return what was rejected: image_id, table_row (Int64), reason, detail."""
         import pandas as pd
 
-        table = pd.DataFrame(self.rejected, columns=["image_id", "table_row", "reason", "detail"])
-        return table.astype(
-            {"image_id": "str", "table_row": "Int64", "reason": "str", "detail": "str"}
-        )
+        table = pd.DataFrame(self.rejected, columns=REJECTED.names)
+        return table.astype(REJECTED.dtypes(REJECTED.names))
 
     def notes_table(self) -> pd.DataFrame:
         """Return what was noted: image_id, attribute, given, note."""
         import pandas as pd
 
-        columns = ["image_id", "attribute", "given", "note"]
-        return pd.DataFrame(self.notes, columns=columns, dtype="str")
+        return pd.DataFrame(self.notes, columns=NOTES.names, dtype="str")
 
 
 class Files:

@@ -487,7 +487,7 @@ def test_sets_of_samples_keep_the_names_of_their_own_classes(run):
     """The classes of a set that was drawn earlier, for other deficits, are not today's."""
     earlier = run / "synth" / "earlier"
     shutil.copytree(run / "synth" / "base", earlier)
-    samples = tables.read(earlier / "samples.parquet", ["row"]).drop(columns="hair_color")
+    samples = tables.read(earlier / "samples.parquet").drop(columns="hair_color")
     glasses = ["yes" if one == 1 else "no" for one in samples["class"]]
     samples.insert(2, "glasses", pd.Categorical(glasses, categories=["no", "yes"]))
     tables.write(samples, earlier / "samples.parquet")

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from facedata import cli
+from facedata.columns import attributes_of
 from facedata.curation import curate
 from facedata.options import CurateCommandOptions
 from facekit import tables
@@ -156,7 +157,7 @@ def test_curated_has_row_and_cluster(run):
     assert kept["cluster"].tolist()[:6] == [0, 0, 1, 1, 2, 2]
     assert kept["cluster"].nunique() == 5  # i and j have one of their own
     assert kept["gender"].cat.categories.tolist() == ["f", "m"]
-    assert tables.attributes(kept) == ["gender", "age", "age_group"]
+    assert attributes_of(kept) == ["gender", "age", "age_group"]
     assert (kept["weight"] == 1.0).all()
 
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from facedata import cli
+from facedata.columns import LABEL_ISSUES
 from facedata.curation import labels
 from facekit import tables
 from facekit.errors import DataError
@@ -57,7 +58,7 @@ def assert_found(issues: pd.DataFrame, wrong: set[str]) -> None:
 def test_planted_errors_are_found_and_ranked(labelled):
     table, predictions, wrong = labelled
     issues = labels.find_label_issues(table, predictions)
-    assert list(issues.columns) == list(labels.COLUMNS)
+    assert list(issues.columns) == list(LABEL_ISSUES.names)
     assert_found(issues, wrong)
     assert issues["score"].is_monotonic_increasing
     assert (issues["attribute"] == "color").all()
@@ -168,7 +169,7 @@ def test_one_class_alone_is_never_doubted(labelled):
     table, predictions, _ = labelled
     table["color"] = pd.Categorical(["black"] * len(table), COLORS)
     issues = labels.find_label_issues(table, predictions)
-    assert list(issues.columns) == list(labels.COLUMNS)
+    assert list(issues.columns) == list(LABEL_ISSUES.names)
     assert len(issues) == 0
 
 
@@ -196,7 +197,7 @@ def test_command(labelled, tmp_path):
     result = CliRunner().invoke(cli.main, ["labels", *arguments])
     assert result.exit_code == 0, result.output
     written = tables.read(output)
-    assert list(written.columns) == list(labels.COLUMNS)
+    assert list(written.columns) == list(LABEL_ISSUES.names)
     assert set(written["issue"]) == {"True", "False"} or set(written["issue"]) == {"True"}
     assert set(written["image_id"][written["issue"] == "True"]) <= wrong
     first = output.read_bytes()

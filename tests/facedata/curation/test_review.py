@@ -235,7 +235,7 @@ def test_the_page_holds_all_of_itself(data):
 def files(data, tmp_path):
     """The same as files, for the command."""
     facts = data.index[["image_id"]].assign(row=data.row)
-    facts[box_columns("classifier")] = pd.DataFrame(data.boxes).astype("Float64")
+    facts[box_columns("classifier")] = pd.DataFrame(data.boxes).astype("Int64")
     decisions = pd.concat([data.rejected, data.decisions], ignore_index=True)
     issues = pd.concat([data.label_issues, data.label_issues.tail(1)]).assign(issue=True)
     issues.iloc[-1, -1] = False  # listed, but not called wrong

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageOps
 
 from facedata.cli import main
+from facedata.columns import attributes_of
 from facedata.ingest import adapters, avatars
 from facedata.ingest.adapters.avatars import SHARES
 from facedata.ingest.dataset import ingest
@@ -54,7 +55,7 @@ def test_index_names_every_file(painted):
     assert found.index["image_id"].tolist() == found.index["path"].tolist()
     files = sorted(path.relative_to(root).as_posix() for path in (root / "images").iterdir())
     assert files == sorted(found.index["path"])
-    assert tables.attributes(found.index) == list(SHARES)
+    assert attributes_of(found.index) == list(SHARES)
     for name, shares in SHARES.items():
         assert found.index[name].cat.categories.tolist() == list(shares)
     assert found.index["group"].isna().all()
