@@ -46,3 +46,19 @@ def weighted_f1(confusion: np.ndarray) -> np.ndarray:
     support = confusion.sum(axis=-1)
     scores = np.where(support > 0, f1_scores(confusion), 0)
     return share((scores * support).sum(axis=-1), support.sum(axis=-1))
+
+
+@MEASURES.register("g_mean")
+def g_mean(confusion: np.ndarray) -> np.ndarray:
+    """Return the geometric mean [...] of the recalls of the classes that have true images.
+
+    A class that is never found makes it 0.
+
+    Source: Kubat and Matwin 1997, of two classes; Sun, Kamel and Wang 2006, of any number.
+    """
+    import numpy as np
+
+    from classifiers.evaluate.confusions import mean_known, recalls
+
+    with np.errstate(divide="ignore"):  # the logarithm of 0
+        return np.exp(mean_known(np.log(recalls(confusion))))

@@ -344,7 +344,7 @@ def test_measures_say_what_they_are():
 
 
 def test_every_measure_is_a_choice_wherever_one_is_named():
-    of_all = ["accuracy", "balanced_accuracy", "macro_f1", "weighted_f1"]
+    of_all = ["accuracy", "balanced_accuracy", "g_mean", "macro_f1", "weighted_f1"]
     for cls, name, choices in (
         (VerdictOptions, "measure", sorted([*of_all, "recall"])),
         (SelectOptions, "measure", of_all),
@@ -646,6 +646,20 @@ def test_metrics_match_scikit_learn():
     assert found["weighted_f1"] == pytest.approx(weighted)
     of_classes = [found["per_class"][name]["average_precision"] for name in "abc"]
     assert found["average_precision"] == pytest.approx(np.mean(of_classes))
+
+
+def test_g_mean_by_hand():
+    confusions = np.array(
+        [
+            [[8, 2, 0], [1, 4, 0], [0, 1, 1]],  # recalls 0.8, 0.8 and 0.5
+            [[8, 2, 0], [1, 4, 0], [0, 0, 0]],  # nothing is known of the last class
+            [[8, 2, 0], [1, 4, 0], [1, 1, 0]],  # it is never found
+            [[0, 0, 0]] * 3,
+        ]
+    )
+    found = MEASURES["g_mean"](confusions)
+    np.testing.assert_allclose(found, [(0.8 * 0.8 * 0.5) ** (1 / 3), 0.8, 0, np.nan])
+    assert MEASURES["g_mean"](confusions[0] * 0.25) == pytest.approx(found[0])  # weights, too
 
 
 def test_calibration_error_by_hand():
