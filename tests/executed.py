@@ -8,7 +8,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from evenface.digest import PACKAGES, WITHOUT_EFFECT, Code, is_logging
+from evenface.digest import PACKAGES, code_at
+from facekit.digests.parts import WITHOUT_EFFECT
+from facekit.digests.trees import is_logging
 
 ROOT = Path(__file__).parents[1]
 
@@ -96,7 +98,7 @@ def module_of(filename):
 
 def missed(command, recorder, code=None):
     """Return what ran and is no part of the command's digest: `stylegan2.draw.grid: tile`."""
-    code = code or Code(ROOT)
+    code = code or code_at(ROOT)
     parts = code.parts(command)
     whole = {part.module for part in parts if part.kind in ("statements", "main")}
     named = {(part.module, part.name) for part in parts}

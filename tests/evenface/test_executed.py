@@ -8,7 +8,7 @@ from executed import missed
 from gan_runs import write_pack
 
 from classifiers.cli import main as classifiers
-from evenface.digest import Code
+from evenface.digest import code_at
 from facedata.cli import main as facedata
 from facekit import tables
 from stylegan2.cli import main as stylegan2
@@ -60,6 +60,6 @@ def test_training_and_evaluation_of_a_classifier(tmp_path):
 
 def test_no_command_takes_what_a_package_offers_to_others():
     """Such names are found when they are asked for: the digest cannot follow them."""
-    code = Code(executed.ROOT)
+    code = code_at(executed.ROOT)
     parts = [part for command in code.commands() for part in code.parts(command)]
     assert [part for part in parts if part.name == "__getattr__"] == []

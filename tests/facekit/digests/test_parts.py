@@ -4,19 +4,24 @@ import textwrap
 
 import pytest
 
-from evenface.digest import Code
+from facekit.digests.parts import Code
 
 FILES = {
     "facekit/__init__.py": "",
     "facekit/registry.py": "class Registry: ...\n",
     "facekit/errors.py": "class DataError(Exception):\n    code = 1\n",
+    "facekit/columns.py": """
+        class Column:
+            def check(self):
+                return 1
+        """,
     "facekit/showing.py": "def shown(function):\n    return function\n",
     "facedata/__init__.py": "",
     "facedata/cli.py": '''
         import click
 
         from facedata.options import RunOptions
-        from facedata.names import PICTURES as SHOWN
+        from facedata.names import PICTURES as SHOWN, ROWS
 
         @main.command()
         @click.option("--out", help="Output.")
@@ -26,7 +31,7 @@ FILES = {
             """Run."""
             from facedata import a
 
-            write(a.f(split, options.size()), out)
+            write(a.f(split, options.size()), ROWS, out)
 
         @main.command()
         def draw_all(out):
@@ -72,7 +77,13 @@ FILES = {
             def size(self):
                 return self.batch * 2
         """,
-    "facedata/names.py": "PICTURES = 3\nOTHERS = 4\n",
+    "facedata/names.py": """
+        from facekit.columns import Column, Table
+
+        PICTURES = 3
+        OTHERS = 4
+        ROWS = Table("rows.csv", "facedata run", "A row.", (Column("x", "str", "Of what."),))
+        """,
     "facedata/a.py": """
         import logging
         import numpy as np
@@ -209,6 +220,7 @@ FILES = {
     "facedata/templates/parts.html.j2": "<b>",
     "facedata/templates/other.html.j2": "<i>",
 }
+PACKAGES = ("facekit", "facedata")
 COMMANDS = [f"facedata {name}" for name in ("draw-all", "page", "read", "run", "train")]
 
 
@@ -226,19 +238,19 @@ def changed(tree):
     """Edit a file and return which commands' digests that changes."""
 
     def edit(file, old, new, chosen=None):
-        before = {one: Code(tree).digest(one, chosen) for one in COMMANDS}
+        before = {one: Code(tree, PACKAGES).digest(one, chosen) for one in COMMANDS}
         path = tree / file
         text = path.read_text()
         assert old in text, f"{file} has no {old}"
         path.write_text(text.replace(old, new))
-        after = {one: Code(tree).digest(one, chosen) for one in COMMANDS}
+        after = {one: Code(tree, PACKAGES).digest(one, chosen) for one in COMMANDS}
         return [one.split()[1] for one in COMMANDS if before[one] != after[one]]
 
     return edit
 
 
 def test_commands_are_found_by_the_names_that_one_types(tree):
-    assert Code(tree).commands() == COMMANDS
+    assert Code(tree, PACKAGES).commands() == COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -262,6 +274,8 @@ def test_commands_are_found_by_the_names_that_one_types(tree):
         ("cli.py", "Output.", "The output."),
         ("cli.py", "return 1", "return 2"),
         ("names.py", "4", "5"),
+        ("names.py", "A row.", "A line."),
+        ("names.py", "Of what.", "Of that."),
     ],
 )  # fmt: skip
 def test_what_a_command_does_not_compute_with_does_not_count(changed, file, old, new):
@@ -283,6 +297,7 @@ def test_what_a_command_does_not_compute_with_does_not_count(changed, file, old,
         ("b.py", "y + x", "y - x"),
         ("options.py", "* 2", "* 3"),
         ("options.py", "- 1", "- 2"),
+        ("names.py", '"x", "str"', '"x", "Int64"'),
     ],
 )
 def test_a_computation_changes_it_wherever_it_is(changed, file, old, new):
@@ -369,6 +384,20 @@ def test_templates_count_with_what_they_include(changed):
     assert changed("facedata/templates/other.html.j2", "<i>", "<i >") == []
 
 
+def test_of_a_function_all_that_it_reaches_counts(tree):
+    def digest():
+        return Code(tree, PACKAGES).digest_of("facedata.a", "f")
+
+    before = digest()
+    path = tree / "facedata/b.py"
+    path.write_text(path.read_text().replace("return 7", "return 8"))
+    assert digest() == before
+    path.write_text(path.read_text().replace("LIMIT = 5", "LIMIT = 6"))
+    assert digest() != before
+    with pytest.raises(ValueError, match=r"no g in facedata\.a"):
+        Code(tree, PACKAGES).digest_of("facedata.a", "g")
+
+
 def test_an_unknown_command_is_refused(tree):
     with pytest.raises(ValueError, match="no command facedata nothing"):
-        Code(tree).digest("facedata nothing")
+        Code(tree, PACKAGES).digest("facedata nothing")

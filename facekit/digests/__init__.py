@@ -1,0 +1,1 @@
+"""What a command is made of, and a digest of that."""
