@@ -28,7 +28,7 @@ MEASURED = Table(
     (
         HEAD,
         Column("support", "float64", "images with a label"),
-        Column("accuracy", "float64", "0..1"),
+        Column("accuracy", "float64", meaning("accuracy")),
         Column("low", "float64", "end of its interval"),
         Column("high", "float64", "end of its interval"),
         *(Column(name, "float64", meaning(name)) for name in MEASURES if name != "accuracy"),
@@ -37,7 +37,10 @@ MEASURED = Table(
         Column("ece_calibrated", "float64", "that of calibrated probabilities; NA: no val"),
         Column("temperature", "float64", "that calibrates; NA: no val"),
         Column("threshold", "float64", "fitted to val; NA: none"),
-        Column("tuned_*", "float64", "each measure of classes with the threshold; NA: none"),
+        *(
+            Column(f"tuned_{name}", "float64", f"{name} with the threshold; NA: none")
+            for name in MEASURES
+        ),
     ),
 )
 SUBGROUPS = Table(

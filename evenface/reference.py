@@ -1,4 +1,4 @@
-"""What is written from the code: schema, table of settings, reference of commands and of Python.
+"""What is written from the code: schema, settings, columns, reference of commands and of Python.
 
 `python -m evenface.reference` writes all of it anew; a test fails where it is not current.
 """
@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from evenface.places import PIPELINE
 from evenface.settings import Settings, demo_config
+from facekit.columns import Table
 from facekit.files import write_text
 from facekit.offering import Offer, offers
 from facekit.options import Options, about, items_of, options_of, words_of
@@ -26,8 +27,12 @@ SCHEMA = PIPELINE / "config/schema.json"
 SETTINGS = PIPELINE / "config/README.md"
 COMMANDS = PIPELINE / "docs/commands.md"
 API = PIPELINE / "docs/api.md"
+STAGES = PIPELINE / "docs/pipeline.md"
 BEGIN, END = "<!-- settings: python -m evenface.reference -->", "<!-- end of settings -->"
+BEGIN_COLUMNS = "<!-- columns: python -m evenface.reference -->"
+END_COLUMNS = "<!-- end of columns -->"
 GROUPS = ("evenface", "facedata", "stylegan2", "classifiers")
+COLUMNS = ("facedata.columns", "facedata.explore.columns", "classifiers.columns")
 PACKAGES = ("facedata", "stylegan2", "classifiers", "evenface", "facekit")
 OURS = ("title", "harmless", "flag", "unit", "required")  # what editors have no use for
 
@@ -122,9 +127,39 @@ def flow(value: Any) -> str:
 
 def settings_page(text: str) -> str:
     """Return config/README.md with the table made anew."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{settings_table()}\n{END}{after}"
+    return _between(text, BEGIN, END, settings_table())
+
+
+def _between(text: str, begin: str, end: str, content: str) -> str:
+    """Return a page with what is between two lines made anew."""
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{content}\n{end}{after}"
+
+
+def columns_tables() -> str:
+    """Return the columns of the tables that stages make, as Markdown: a section a table."""
+    parts = []
+    for module in COLUMNS:
+        for table in importlib.import_module(module).TABLES:
+            parts.append(_columns(table))
+    return "\n".join(parts)
+
+
+def _columns(table: Table) -> str:
+    about = f"{table.about} Made by `{table.made_by}`."
+    lines = [f"### `{table.name}`\n", f"{about}\n"]
+    lines += ["| column | dtype | what it is |", "| --- " * 3 + "|"]
+    for one in table.columns:
+        lines.append(f"| `{one.name}` | {one.dtype} | {_cell(one.meaning)} |")
+    if table.more:
+        lines.append(f"| … | | {_cell(table.more)} |")
+    return "\n".join(lines) + "\n"
+
+
+def stages_page(text: str) -> str:
+    """Return docs/pipeline.md with the tables of columns made anew."""
+    return _between(text, BEGIN_COLUMNS, END_COLUMNS, columns_tables())
 
 
 def commands_page() -> str:
@@ -237,6 +272,7 @@ def pages() -> dict[Path, str]:
         SETTINGS: settings_page(SETTINGS.read_text(encoding="utf-8")),
         COMMANDS: commands_page(),
         API: api_page(),
+        STAGES: stages_page(STAGES.read_text(encoding="utf-8")),
     }
 
 

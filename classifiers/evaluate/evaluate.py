@@ -48,7 +48,7 @@ from facekit.pictures.figures import save_svg
 log = logging.getLogger(__name__)
 
 # Of the table of attributes; the last row is the mean over heads with classes.
-ATTRIBUTE_COLUMNS = (*MEASURED.names[2:], *(f"tuned_{name}" for name in MEASURES))
+ATTRIBUTE_COLUMNS = MEASURED.names[2:]
 
 
 @dataclass(frozen=True)
@@ -244,12 +244,12 @@ def attribute_table(
         low, high = metrics[name]["intervals"]["accuracy"] or (None, None)
         tuned = {f"tuned_{key}": one for key, one in (metrics[name].get("tuned") or {}).items()}
         rows.append({"head": name, **metrics[name], **tuned, "low": low, "high": high})
-    table = pd.DataFrame(rows, columns=["head", "support", *ATTRIBUTE_COLUMNS])
+    table = pd.DataFrame(rows, columns=MEASURED.names)
     if not names:
         return table
     drawn = np.stack([measured[name].replicates["accuracy"][:, 0] for name in names])
     low, high = interval(drawn.mean(axis=0), confidence)
-    means = table[list(ATTRIBUTE_COLUMNS)].astype(float).mean().to_dict()
+    means = table[ATTRIBUTE_COLUMNS].astype(float).mean().to_dict()
     mean = {"head": "mean", "support": table["support"].mean(), **means, "low": low, "high": high}
     return pd.concat([table, pd.DataFrame([mean])], ignore_index=True)
 
