@@ -176,8 +176,8 @@ def w_statistics(network: Generator, c: Tensor | None) -> tuple[Tensor, float]:
         c: label, [1, c_dim]; None for an unconditional network.
     """
     device = next(network.parameters()).device
-    z = np.random.RandomState(MEAN_SEED).randn(NUM_MEAN_LATENTS, network.z_dim)
-    z = torch.from_numpy(z).to(device, torch.float32)
+    latents = np.random.RandomState(MEAN_SEED).randn(NUM_MEAN_LATENTS, network.z_dim)
+    z = torch.from_numpy(latents).to(device, torch.float32)
     with torch.no_grad():
         w = network.mapping(z, None if c is None else c.expand(len(z), -1))[:, 0]
     mean = w.mean(dim=0)
@@ -192,7 +192,7 @@ def learning_rate(t: float) -> float:
 
 def noise_penalty(noise: Mapping[str, Tensor]) -> Tensor | float:
     """Return how far noise maps [R, R] are from white: correlation of neighbours at all scales."""
-    total = 0.0
+    total: Tensor | float = 0.0
     for x in noise.values():
         while True:
             for axis in (0, 1):

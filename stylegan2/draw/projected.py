@@ -23,7 +23,8 @@ def write(ws: Tensor, noise: Mapping[str, Tensor], path: Path) -> None:
     """Write styles [N, num_ws, w_dim] and the noise map of each layer (`b8.conv0`), atomically."""
     arrays = {"w": ws, **{f"{NOISE}{name}": x for name, x in noise.items()}}
     with files.replacing(path) as part, part.open("wb") as file:
-        np.savez(file, **{name: x.detach().cpu().numpy() for name, x in arrays.items()})
+        values = {name: x.detach().cpu().numpy() for name, x in arrays.items()}
+        np.savez(file, allow_pickle=False, **values)
 
 
 def read(path: Path, network: Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -44,7 +45,7 @@ def read(path: Path, network: Generator) -> tuple[Tensor, dict[str, Tensor]]:
     if "w" not in arrays:
         found = ", ".join(arrays) or "nothing"
         raise DataError(f"{path}: no array `w`, found {found}; expected `stylegan2 project`'s")
-    expected = {"w": (network.num_ws, network.w_dim)}
+    expected: dict[str, tuple[int, ...]] = {"w": (network.num_ws, network.w_dim)}
     expected |= {f"{NOISE}{name}": tuple(x.shape) for name, x in noise_maps(network).items()}
     values = {}
     for name, array in arrays.items():

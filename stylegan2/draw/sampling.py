@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ SEEDS_PER_CLASS = 2**24  # seeds of one class lie side by side
 class ImageDraws(Draws):
     """Noise drawn image by image, each from its own seed, so that neighbours do not matter."""
 
-    def __init__(self, seeds: Sequence[int]) -> None:
+    def __init__(self, seeds: Iterable[int]) -> None:
         self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
 
     def normal(self, name: str, shape: Sequence[int], device: torch.device | str) -> Tensor:
@@ -191,7 +191,7 @@ def parse_seeds(text: str, option: str = "--seeds", end: int = NUM_SEEDS) -> lis
     Raises:
         DataError: not such a list, or a number outside 0..end-1.
     """
-    seeds = []
+    seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         try:

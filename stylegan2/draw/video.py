@@ -2,7 +2,7 @@
 
 import importlib.util
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ def write(frames: Iterable[np.ndarray], path: Path, fps: int) -> None:
         (_write_gif if path.suffix == ".gif" else _write_mp4)(iter(frames), part, fps)
 
 
-def _write_gif(frames: Iterable[np.ndarray], path: Path, fps: int) -> None:
+def _write_gif(frames: Iterator[np.ndarray], path: Path, fps: int) -> None:
     images = map(Image.fromarray, frames)
     next(images).save(
         path,
@@ -52,7 +52,7 @@ def _write_gif(frames: Iterable[np.ndarray], path: Path, fps: int) -> None:
     )
 
 
-def _write_mp4(frames: Iterable[np.ndarray], path: Path, fps: int) -> None:
+def _write_mp4(frames: Iterator[np.ndarray], path: Path, fps: int) -> None:
     import av
 
     first = next(frames)

@@ -96,7 +96,7 @@ def _probes(network: Generator) -> Probes:
 def _mapping_probes(network: Generator) -> Probes:
     """Yield latents, labels and truncations and their styles, for batches of several sizes."""
     for num, psi in zip(BATCHES, (0.7, 1), strict=True):
-        inputs = {"z": sampling.latents(range(num), network.z_dim)}
+        inputs: dict[str, Any] = {"z": sampling.latents(range(num), network.z_dim)}
         if network.c_dim:
             inputs["c"] = one_hot(np.arange(num) % network.c_dim, network.c_dim)
         if hasattr(network.mapping, "w_avg"):

@@ -98,12 +98,13 @@ def scan(source: Path, labels: str) -> Found:
     numbers = np.zeros(len(names), np.int64)
     origin = "none"
     if labels == "folders":
-        parts = [name.split("/", 1)[0] if "/" in name else None for name in names]
-        if None in parts:
+        loose = [name for name in names if "/" not in name]
+        if loose:
             raise DataError(
-                f"{source}: {names[parts.index(None)]} lies in no folder; --labels folders needs"
-                " every image in the folder of its class"
+                f"{source}: {loose[0]} lies in no folder; --labels folders needs every image in"
+                " the folder of its class"
             )
+        parts = [name.split("/", 1)[0] for name in names]
         classes = sorted(set(parts))
         numbers = np.array([classes.index(part) for part in parts])
         origin = "folders"
@@ -150,8 +151,10 @@ def _read_json(path: str) -> dict:
 
 def _box(content: dict) -> Box | None:
     box = content.get("content_box")
-    is_box = isinstance(box, list) and len(box) == 4 and all(type(side) is int for side in box)
-    return tuple(box) if is_box else None
+    if not isinstance(box, list) or len(box) != 4 or any(type(side) is not int for side in box):
+        return None
+    left, top, right, bottom = box
+    return left, top, right, bottom
 
 
 def _header(path: str) -> dict | str:
@@ -280,8 +283,10 @@ def write_pack(
     problems: list[str | None] = []
     with arrays.appending(path, [geometry.height, geometry.width, 3]) as append:
         for image in track(fitted, "images", len(table)):
-            problems.append(image if isinstance(image, str) else None)
-            if problems[-1] is None:
+            if isinstance(image, str):
+                problems.append(image)
+            else:
+                problems.append(None)
                 append(image[None])
         is_good = np.array([problem is None for problem in problems])
         damaged = pd.DataFrame(
@@ -327,6 +332,6 @@ def _pack_box(found: Found, kept: pd.DataFrame, geometry: Canvas) -> Box:
         left, top, right, bottom = found.box
         if 0 <= left < right <= side and 0 <= top < bottom <= side:
             return found.box
-    sizes = zip(kept["width"], kept["height"], strict=True)
-    boxes = [content_box(int(width), int(height), geometry) for width, height in sizes]
+    each = zip(kept["width"], kept["height"], strict=True)
+    boxes = [content_box(int(width), int(height), geometry) for width, height in each]
     return tuple(np.median(boxes, axis=0).round().astype(int).tolist())

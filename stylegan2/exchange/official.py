@@ -6,9 +6,10 @@ function and makes no object of a class that a file names, and what it does not 
 Source: format as specified from files of version 6 of the original's persistence.
 """
 
+import io
 import pickletools
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,12 @@ class Machine:
             Refused: an opcode or a global that is not needed.
             ValueError, IndexError, TypeError and others: the pickle is broken.
         """
-        for opcode, value, position in pickletools.genops(_Window(data, start)):
+        file = io.BytesIO(data)  # shares the bytes
+        file.seek(start)
+        for opcode, value, position in pickletools.genops(file):
             if opcode.name == "STOP":
-                return self.stack.pop(), position + 1 + start
+                assert position is not None  # a file tells it
+                return self.stack.pop(), position + 1
             self.do(opcode.name, value)
         raise ValueError("the pickle has no end")
 
@@ -103,7 +107,9 @@ class Machine:
         """Do one opcode."""
         stack = self.stack
         if name in LITERALS:
-            stack.append(LITERALS[name]() if callable(LITERALS[name]) else LITERALS[name])
+            stack.append(LITERALS[name])
+        elif name in CONTAINERS:
+            stack.append(CONTAINERS[name]())
         elif name in VALUES:
             stack.append(value)
         elif name in ("PROTO", "FRAME"):
@@ -181,6 +187,8 @@ LITERALS = {
     "NEWTRUE": True,
     "NEWFALSE": False,
     "EMPTY_TUPLE": (),
+}
+CONTAINERS: dict[str, Callable[[], Any]] = {
     "EMPTY_LIST": list,
     "EMPTY_DICT": dict,
     "EMPTY_SET": set,
@@ -190,25 +198,6 @@ VALUES = frozenset(
     | {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
     | {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 )
-
-
-class _Window:
-    """The part of some bytes from a position on, as a file, without a copy."""
-
-    def __init__(self, data: bytes, start: int) -> None:
-        self.data, self.at, self.start = data, start, start
-
-    def read(self, size: int) -> bytes:
-        part = self.data[self.at : self.at + size]
-        self.at += len(part)
-        return part
-
-    def readline(self) -> bytes:
-        end = self.data.find(b"\n", self.at) + 1
-        return self.read((end or len(self.data)) - self.at)
-
-    def tell(self) -> int:
-        return self.at - self.start
 
 
 def _plain(text: str, limit: int) -> str:
@@ -322,10 +311,10 @@ def _load_storage(data: bytes) -> Tensor:
     if kind != "storage" or location_type != Name(STORAGE) or keys != [key]:
         raise ValueError("not a storage of float32")
     (found,) = struct.unpack_from("<q", data, position)
-    values = np.frombuffer(data, "<f4", offset=position + 8)
-    if not found == num == len(values):
-        raise ValueError(f"{len(values)} numbers where {num} are due")
-    return torch.from_numpy(values.astype(np.float32))
+    numbers = np.frombuffer(data, "<f4", offset=position + 8)
+    if not found == num == len(numbers):
+        raise ValueError(f"{len(numbers)} numbers where {num} are due")
+    return torch.from_numpy(numbers.astype(np.float32))
 
 
 def _tensors(module: Any, prefix: str, seen: list[str]) -> Iterator[tuple[str, Tensor]]:

@@ -90,7 +90,8 @@ class Graph:
     def fully_connected(
         self, name: str, layer: FullyConnectedLayer, x: str, gain: float = 1
     ) -> str:
-        """Return a linear layer's result times gain, [N, out]."""
+        """Return a linear layer's result times gain, [N, out]; it has a bias."""
+        assert layer.bias is not None
         w = self.constant(f"{name}.weight", layer.weight * (layer.weight_gain * gain))
         b = self.constant(f"{name}.bias", layer.bias * (layer.bias_gain * gain))
         return self.node("Gemm", name, x, w, b, transB=1)
@@ -99,22 +100,21 @@ class Graph:
         self, name: str, x: str, f: Tensor, channels: int, pad: Sequence[int], gain: float
     ) -> str:
         """Return gain times x filtered, true convolution; pad (before, after) along both axes."""
-        f = np.flip(kernel(f, channels), (2, 3)) * gain
+        taps = np.flip(kernel(f, channels), (2, 3)) * gain
         if min(pad) < 0:
             x, pad = self.pad(f"{name}.pad", x, pad), (0, 0)
         pads = [pad[0], pad[0], pad[1], pad[1]]
         return self.node(
-            "Conv", name, x, self.constant(f"{name}.filter", f), group=channels, pads=pads
+            "Conv", name, x, self.constant(f"{name}.filter", taps), group=channels, pads=pads
         )
 
     def upsample(self, name: str, x: str, f: Tensor, channels: int) -> str:
         """Return x of twice the size, its mean kept."""
-        f = kernel(f, channels) * 4
         taps = f.shape[-1]
         before, after = up_padding(taps, 2)
         cut = [taps - 1 - before, taps - 2 - after]
         pads = [cut[0], cut[0], cut[1], cut[1]] if min(cut) >= 0 else [0] * 4
-        weight = self.constant(f"{name}.filter", f)
+        weight = self.constant(f"{name}.filter", kernel(f, channels) * 4)
         options = {"group": channels, "strides": [2, 2], "pads": pads}
         y = self.node("ConvTranspose", name, x, weight, **options)
         return y if min(cut) >= 0 else self.pad(f"{name}.pad", y, [-side for side in cut])
@@ -144,6 +144,7 @@ class Graph:
             pads = [layer.padding] * 4
             x = self.node("Conv", name, x, self.constant(f"{name}.weight", weight), pads=pads)
         else:
+            assert isinstance(layer, SynthesisLayer)
             transposed = self.constant(f"{name}.weight", weight.transpose(0, 1))
             x = self.node("ConvTranspose", name, x, transposed, strides=[up, up])
             before, after = up_padding(layer.resample_filter.shape[-1], up)
@@ -163,8 +164,8 @@ class Graph:
 
     def bias(self, name: str, x: str, b: Tensor) -> str:
         """Return x plus a bias, [C]."""
-        b = self.constant(f"{name}.bias", b.reshape(1, -1, 1, 1))
-        return self.node("Add", f"{name}.biased", x, b)
+        bias = self.constant(f"{name}.bias", b.reshape(1, -1, 1, 1))
+        return self.node("Add", f"{name}.biased", x, bias)
 
     def synthesis_layer(
         self, name: str, layer: SynthesisLayer, x: str, w: str, gain: float = 1
@@ -222,7 +223,9 @@ class Graph:
             for ends in (inputs, outputs)
         ]
         model = helper.make_model(
-            helper.make_graph(self.nodes, name, *values, list(self.constants.values())),
+            helper.make_graph(
+                self.nodes, name, values[0], values[1], list(self.constants.values())
+            ),
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
             producer_name="evenface",
@@ -234,9 +237,9 @@ class Graph:
 
 def kernel(f: Tensor, channels: int) -> np.ndarray:
     """Return a filter for each channel, [channels, 1, taps, taps]."""
-    f = f.detach().cpu().numpy()
-    f = np.outer(f, f) if f.ndim == 1 else f
-    return np.broadcast_to(f, (channels, 1, *f.shape))
+    taps = f.detach().cpu().numpy()
+    taps = np.outer(taps, taps) if taps.ndim == 1 else taps
+    return np.broadcast_to(taps, (channels, 1, *taps.shape))
 
 
 def synthesis_model(network: SynthesisNetwork, metadata: dict[str, str]) -> onnx.ModelProto:
@@ -276,8 +279,9 @@ def mapping_model(network: MappingNetwork, metadata: dict[str, str]) -> onnx.Mod
         network: whose weights are copied; psi is left out if it keeps no mean style.
         metadata: texts by name that the file carries.
     """
+    assert network.num_ws is not None
     graph = Graph()
-    inputs = {"z": ["batch", network.z_dim]}
+    inputs: dict[str, list] = {"z": ["batch", network.z_dim]}
     x = graph.normalize("z")
     if network.c_dim:
         inputs["c"] = ["batch", network.c_dim]

@@ -14,7 +14,7 @@ from stylegan2.draw import sampling
 from stylegan2.metrics import features, formulas, memorization
 from stylegan2.metrics.features import Extractor
 from stylegan2.metrics.memorization import Nearest, Thumbnails, Views
-from stylegan2.metrics.vectors import Growing, Selected, stored
+from stylegan2.metrics.vectors import Growing, Selected, Vectors, stored
 from stylegan2.models.checkpoint import About
 from stylegan2.models.networks import Generator
 
@@ -30,8 +30,8 @@ def figure_name(figure: str, extractor: str) -> str:
 
 
 def figures(
-    real: formulas.Vectors,
-    generated: formulas.Vectors,
+    real: Vectors,
+    generated: Vectors,
     extractor: Extractor,
     seed: int,
     device: torch.device | str,
@@ -112,7 +112,7 @@ def compare(
     half = np.random.default_rng([seed, 1]).permutation(len(real))
     cut = len(real) // 2
 
-    def measure(of_real: np.ndarray, other: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    def measure(of_real: np.ndarray, other: Vectors, rows: np.ndarray) -> dict[str, Any]:
         return figures(Selected(real, of_real), Selected(other, rows), extractor, seed, device)
 
     generated = drawn.views.features
@@ -147,6 +147,7 @@ def compare(
             "halves of the training images", pack.images, real, half[:cut], half[cut:]
         )
     else:
+        assert held_out_cache is not None
         found = features.of_real_images(extractor, held_out.images, batch, held_out_cache, device)
         rows = np.random.default_rng([seed, 2]).permutation(len(found))
         baseline = Baseline("held-out images", held_out.images, found, rows, np.arange(len(real)))
@@ -253,15 +254,15 @@ def memorization_of(
         batch: images at a time.
     """
     device = next(drawn.network.parameters()).device
-    train = Views(real, Thumbnails(pack.images))
+    thumbnails = Thumbnails(pack.images)
+    train = Views(real, thumbnails)
     rows, bank = np.sort(baseline.rows[: memorization.MAX_HELD_OUT]), np.sort(baseline.bank)
     held_out = Views(baseline.features, Thumbnails(baseline.images)).rows(rows)
     held_out = Views(held_out.features, stored(held_out.thumbnails))
-    mirror = train.thumbnails.mirror
-    found = memorization.search(drawn.views, train, mirror, device)
-    usual = memorization.search(held_out, train.rows(bank), mirror, device)
+    found = memorization.search(drawn.views, train, thumbnails.mirror, device)
+    usual = memorization.search(held_out, train.rows(bank), thumbnails.mirror, device)
 
-    result = {
+    result: dict[str, Any] = {
         "baseline": baseline.name,
         "num_held_out": len(rows),
         "num_generated": len(drawn.seeds),
@@ -284,8 +285,8 @@ def memorization_of(
 
 def _pairs(drawn: Drawn, pack: Pack, found: Nearest, limit: float) -> dict[str, Any]:
     """Return which classes are nearer than the limit, and the closest pairs."""
-    names = pack.class_names or [None]
-    result = {}
+    names: Sequence[str | None] = pack.class_names or [None]
+    result: dict[str, Any] = {}
     if pack.classes:
         is_nearer = found.distances < limit
         result["share_nearer_by_class"] = {

@@ -26,6 +26,7 @@ from stylegan2.metrics.extractors import EXTRACTORS
 from stylegan2.train.data import hash_images
 
 BACKBONE = "tf_efficientnet_lite0"
+EFFICIENTNET_SIZE = 1280
 FEATURE_SIZE = 128  # pixels a side that images are scaled to; fewer make coarse features
 INCEPTION_FILE = "inception-2015-12-05.pt"
 INCEPTION_URL = (
@@ -49,6 +50,7 @@ class EfficientNetLite0(nn.Module):
     """
 
     name = "efficientnet_lite0"
+    size = EFFICIENTNET_SIZE
     kid_subsets = (20, 500)
 
     def __init__(self) -> None:
@@ -57,10 +59,9 @@ class EfficientNetLite0(nn.Module):
         state = packaged_state_dict(BACKBONE)
         state = {key: x for key, x in state.items() if not key.startswith("classifier.")}
         self.model.load_state_dict(state)
-        self.size = self.model.num_features
         digest = xxhash.xxh3_128(f"{CACHE_VERSION} {FEATURE_SIZE}".encode())
         for tensor in state.values():
-            digest.update(tensor.contiguous().numpy())
+            digest.update(tensor.contiguous().numpy().data)
         self.version = digest.hexdigest()
         self.eval().requires_grad_(False)
 

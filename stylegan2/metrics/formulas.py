@@ -10,12 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan2.metrics.vectors import Selected, blocks
+from stylegan2.metrics.vectors import Vectors, blocks
 
 PRECISION_NEIGHBOURS = 3  # arXiv:1904.06991
 DENSITY_NEIGHBOURS = 5  # arXiv:2002.09797
-
-Vectors = np.ndarray | Selected
 
 
 class Moments:

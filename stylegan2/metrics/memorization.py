@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional
 
 from stylegan2.draw import grid
-from stylegan2.metrics.formulas import Vectors, centered_blocks, squared_distances
-from stylegan2.metrics.vectors import Selected, blocks
+from stylegan2.metrics.formulas import centered_blocks, squared_distances
+from stylegan2.metrics.vectors import Selected, Vectors, blocks
 
 THUMBNAIL = 32  # most pixels a side of thumbnails; a copy keeps them, and noise hardly counts
 QUANTILE = 0.01  # of the held-out images' distances: nearer than this is suspicious
@@ -103,16 +103,16 @@ def find_nearest(
         start += len(block)
 
     # Once more for the pairs found: differences of squares lose the digits of small distances.
-    rows, is_mirrored = rows.cpu().numpy(), is_mirrored.cpu().numpy()
+    nearest, turned = rows.cpu().numpy(), is_mirrored.cpu().numpy()
     distances, start = [np.zeros(0)], 0
-    for a in blocks(vectors):
-        place = slice(start, start + len(a))
-        b = np.array(bank[rows[place]])
+    for block in blocks(vectors):
+        place = slice(start, start + len(block))
+        partners = np.array(bank[nearest[place]])
         if mirror is not None:
-            b[is_mirrored[place]] = mirror(b[is_mirrored[place]])
-        distances.append(np.linalg.norm(a.astype(np.float64) - b, axis=1))
-        start += len(a)
-    return Nearest(rows, np.concatenate(distances), is_mirrored)
+            partners[turned[place]] = mirror(partners[turned[place]])
+        distances.append(np.linalg.norm(block.astype(np.float64) - partners, axis=1))
+        start += len(block)
+    return Nearest(nearest, np.concatenate(distances), turned)
 
 
 @dataclass(frozen=True)

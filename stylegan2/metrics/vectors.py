@@ -3,11 +3,24 @@
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 BLOCK = 2048  # vectors in memory at a time
+
+
+class Vectors(Protocol):
+    """Vectors [N, size]: an array, in memory or mapped, or what makes them when they are read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number and size of the vectors."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> np.ndarray:
+        """Return the vectors that a slice or an array of indices names."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +28,11 @@ class Selected:
     """Some rows of an array, in any order, read when they are asked for.
 
     Attributes:
-        array: [N, size], in memory or mapped.
+        array: what they are rows of, [N, size].
         rows: int [n].
     """
 
-    array: np.ndarray
+    array: Vectors
     rows: np.ndarray
 
     def __len__(self) -> int:
@@ -60,7 +73,7 @@ class Growing:
         return np.memmap(self._file, np.float32, mode="r", shape=(self._num, self._size))
 
 
-def stored(vectors: Any) -> np.ndarray:
+def stored(vectors: Vectors) -> np.ndarray:
     """Return vectors that are made when they are read, [N, size], made once and mapped."""
     growing = Growing(vectors.shape[1])
     for block in blocks(vectors):
@@ -68,7 +81,7 @@ def stored(vectors: Any) -> np.ndarray:
     return growing.array()
 
 
-def blocks(vectors: np.ndarray | Selected, first: int = 0) -> Iterator[np.ndarray]:
+def blocks(vectors: Vectors, first: int = 0) -> Iterator[np.ndarray]:
     """Yield the vectors in order, at most BLOCK at a time, as arrays of their own in memory."""
     for start in range(first, len(vectors), BLOCK):
         yield np.array(vectors[start : start + BLOCK])

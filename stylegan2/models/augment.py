@@ -8,6 +8,7 @@ Source: arXiv:2006.06676, appendix B and section 3.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +43,10 @@ BAND_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # of natural images, by band
 
 class AugmentPipe(nn.Module):
     """The transforms that are switched on; the buffer `p` is their common strength."""
+
+    p: Tensor
+    Hz_geom: Tensor
+    Hz_fbank: Tensor
 
     def __init__(
         self,
@@ -139,7 +144,8 @@ class AugmentPipe(nn.Module):
             ValueError: no such preset.
         """
         check_choice("augpipe", name, PIPES)
-        return cls(**dict.fromkeys(PIPES[name], 1))
+        multipliers: dict[str, Any] = dict.fromkeys(PIPES[name], 1)
+        return cls(**multipliers)
 
     def forward(
         self, images: Tensor, debug_percentile: float | None = None, draws: Draws = DRAWS
@@ -384,7 +390,7 @@ class Picks:
             value_name: of the draws, if not name.value.
         """
         if self.percentile is not None:
-            return fn(self._percentile(name, kind).expand(self.num, width))
+            return fn(self._at(self.percentile, name, kind).expand(self.num, width))
         draw = getattr(self.draws, kind)
         value = fn(draw(value_name or f"{name}.value", [self.num, width], self.device))
         gate = self.draws.uniform(f"{name}.gate", [self.num, 1], self.device)
@@ -392,9 +398,9 @@ class Picks:
             probability = self.multiplier[name] * self.p
         return torch.where(gate < probability, value, float(identity))
 
-    def _percentile(self, name: str, kind: str) -> Tensor:
+    def _at(self, percentile: float, name: str, kind: str) -> Tensor:
         # Percentiles of a normal distribution with variance 1/2; noise is one-sided.
-        q = torch.tensor(float(self.percentile), device=self.device)
+        q = torch.tensor(float(percentile), device=self.device)
         if kind == "uniform":
             return q
         return torch.erfinv(q if name == "noise" else 2 * q - 1)
@@ -433,7 +439,7 @@ class AdaController:
         self.batch = batch
         self.p = float(p)
         self.iteration = 0
-        self.sign_sum = 0.0
+        self.sign_sum: Tensor | float = 0.0
         self.sign_count = 0
         self.rt: float | None = None  # mean sign at the last adjustment
 

@@ -7,6 +7,7 @@ Sources: arXiv:1912.04958 (architectures), arXiv:2006.06676 (conditioning, mixed
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -107,6 +108,10 @@ class FullyConnectedLayer(nn.Module):
 class Conv2dLayer(nn.Module):
     """Convolution with runtime weight scale, resampling, bias, activation and clamp."""
 
+    resample_filter: Tensor
+    weight: Tensor
+    bias: Tensor | None
+
     def __init__(
         self,
         in_channels: int,
@@ -173,6 +178,8 @@ class Conv2dLayer(nn.Module):
 
 class MappingNetwork(nn.Module):
     """From latents and labels to styles."""
+
+    w_avg: Tensor  # if it keeps one
 
     def __init__(
         self,
@@ -260,6 +267,7 @@ class MappingNetwork(nn.Module):
 
         has_w_avg = hasattr(self, "w_avg")
         if has_w_avg and self.training and update_w_avg:
+            assert self.w_avg_beta is not None
             self.w_avg.copy_(x.detach().mean(dim=0).lerp(self.w_avg, self.w_avg_beta))
         if self.num_ws is not None:
             x = x[:, None].repeat(1, self.num_ws, 1)
@@ -281,6 +289,9 @@ class MappingNetwork(nn.Module):
 
 class SynthesisLayer(nn.Module):
     """Modulated 3x3 convolution with noise, bias, activation and clamp."""
+
+    resample_filter: Tensor
+    noise_const: Tensor  # if it has a noise input
 
     def __init__(
         self,
@@ -409,6 +420,8 @@ class ToRGBLayer(nn.Module):
 class SynthesisBlock(nn.Module):
     """The layers of one resolution."""
 
+    resample_filter: Tensor
+
     def __init__(
         self,
         in_channels: int,
@@ -445,20 +458,19 @@ class SynthesisBlock(nn.Module):
         self.low_dtype = low_dtype
         self.is_first = in_channels == 0
         self.register_buffer("resample_filter", setup_filter(resample_filter))
-        options = {
-            "w_dim": w_dim,
-            "resolution": resolution,
-            "conv_clamp": conv_clamp,
-            "activation": activation,
-            "use_noise": use_noise,
-        }
+        layer = partial(
+            SynthesisLayer,
+            w_dim=w_dim,
+            resolution=resolution,
+            conv_clamp=conv_clamp,
+            activation=activation,
+            use_noise=use_noise,
+        )
         if self.is_first:
             self.const = nn.Parameter(torch.randn([out_channels, resolution, resolution]))
         else:
-            self.conv0 = SynthesisLayer(
-                in_channels, out_channels, up=2, resample_filter=resample_filter, **options
-            )
-        self.conv1 = SynthesisLayer(out_channels, out_channels, **options)
+            self.conv0 = layer(in_channels, out_channels, up=2, resample_filter=resample_filter)
+        self.conv1 = layer(out_channels, out_channels)
         self.num_conv = 1 if self.is_first else 2
         self.num_torgb = int(is_last or architecture == "skip")
         if self.num_torgb:
@@ -497,6 +509,7 @@ class SynthesisBlock(nn.Module):
             x = x.contiguous(memory_format=compute_layout(x))
             x = self.conv1(x, next(styles), noise_name=f"{name}.conv1", **noise)
         else:
+            assert x is not None
             inputs = x.to(dtype)
             gain = math.sqrt(0.5) if self.architecture == "resnet" else 1
             x = self.conv0(inputs, next(styles), noise_name=f"{name}.conv0", **noise)
@@ -589,6 +602,7 @@ class SynthesisNetwork(nn.Module):
             styles = ws[:, start : start + block.num_conv + block.num_torgb]
             x, img = block(x, img, styles, noise_mode, force_fp32=force_fp32, draws=draws)
             start += block.num_conv  # the image layer shares its style with the next block
+        assert img is not None  # the last block makes one
         return img
 
 
@@ -643,6 +657,8 @@ class Generator(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """The layers of one resolution, which halve it."""
 
+    resample_filter: Tensor
+
     def __init__(
         self,
         in_channels: int,
@@ -685,20 +701,21 @@ class DiscriminatorBlock(nn.Module):
         self.num_layers = 0
         self.register_buffer("resample_filter", setup_filter(resample_filter))
 
-        def layer(*sizes: int, **options) -> Conv2dLayer:
-            trainable = first_layer_idx + self.num_layers >= freeze_layers
+        def count_layer() -> bool:
+            """Count one more layer; return whether it is trained."""
             self.num_layers += 1
-            return Conv2dLayer(
-                *sizes, resample_filter=resample_filter, trainable=trainable, **options
-            )
+            return first_layer_idx + self.num_layers > freeze_layers
 
-        options = {"activation": activation, "conv_clamp": conv_clamp}
+        plain = partial(Conv2dLayer, resample_filter=resample_filter)
+        layer = partial(plain, activation=activation, conv_clamp=conv_clamp)
         if in_channels == 0 or architecture == "skip":
-            self.fromrgb = layer(img_channels, tmp_channels, 1, **options)
-        self.conv0 = layer(tmp_channels, tmp_channels, 3, **options)
-        self.conv1 = layer(tmp_channels, out_channels, 3, down=2, **options)
+            self.fromrgb = layer(img_channels, tmp_channels, 1, trainable=count_layer())
+        self.conv0 = layer(tmp_channels, tmp_channels, 3, trainable=count_layer())
+        self.conv1 = layer(tmp_channels, out_channels, 3, down=2, trainable=count_layer())
         if architecture == "resnet":
-            self.skip = layer(tmp_channels, out_channels, 1, bias=False, down=2)
+            self.skip = plain(
+                tmp_channels, out_channels, 1, bias=False, down=2, trainable=count_layer()
+            )
 
     def forward(
         self, x: Tensor | None, img: Tensor | None, force_fp32: bool = False
@@ -715,6 +732,7 @@ class DiscriminatorBlock(nn.Module):
             check_shape("x", x, [None, self.in_channels, self.resolution, self.resolution])
             x = x.to(dtype)
         if self.in_channels == 0 or self.architecture == "skip":
+            assert img is not None
             check_shape("img", img, [None, self.img_channels, self.resolution, self.resolution])
             img = img.to(dtype, memory_format=compute_layout(img))
             y = self.fromrgb(img)
@@ -824,11 +842,13 @@ class DiscriminatorEpilogue(nn.Module):
         check_shape("x", x, [None, self.in_channels, self.resolution, self.resolution])
         x = x.to(torch.float32)
         if self.architecture == "skip":
+            assert img is not None
             x = x + self.fromrgb(img.to(torch.float32))
         if self.mbstd is not None:
             x = self.mbstd(x)
         x = self.out(self.fc(self.conv(x).flatten(1)))
         if self.cmap_dim > 0:
+            assert cmap is not None
             x = (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(self.cmap_dim)
         return x
 
@@ -877,11 +897,6 @@ class Discriminator(nn.Module):
         self.img_channels = img_channels
         self.block_resolutions = block_resolutions(img_resolution)[:0:-1]  # R, R / 2, ..., 8
         lowest_fp16 = fp16_resolution(img_resolution, num_fp16_res)
-        common = {
-            "img_channels": img_channels,
-            "architecture": architecture,
-            "conv_clamp": conv_clamp,
-        }
         num_layers = 0
         for resolution in self.block_resolutions:
             is_first = resolution == img_resolution
@@ -892,11 +907,13 @@ class Discriminator(nn.Module):
                 tmp_channels,
                 out_channels,
                 resolution=resolution,
+                img_channels=img_channels,
                 first_layer_idx=num_layers,
+                architecture=architecture,
+                conv_clamp=conv_clamp,
                 use_fp16=resolution >= lowest_fp16,
                 low_dtype=low_dtype,
                 **(block_kwargs or {}),
-                **common,
             )
             setattr(self, f"b{resolution}", block)
             num_layers += block.num_layers
@@ -909,7 +926,13 @@ class Discriminator(nn.Module):
             options = {"w_avg_beta": None, **(mapping_kwargs or {})}
             self.mapping = MappingNetwork(0, c_dim, cmap_dim, num_ws=None, **options)
         self.b4 = DiscriminatorEpilogue(
-            out_channels, cmap_dim=cmap_dim, resolution=4, **(epilogue_kwargs or {}), **common
+            out_channels,
+            cmap_dim=cmap_dim,
+            resolution=4,
+            img_channels=img_channels,
+            architecture=architecture,
+            conv_clamp=conv_clamp,
+            **(epilogue_kwargs or {}),
         )
 
     def forward(self, img: Tensor, c: Tensor | None = None, force_fp32: bool = False) -> Tensor:
@@ -924,9 +947,10 @@ class Discriminator(nn.Module):
             ValueError: shapes that do not fit, or a batch that is no multiple of the group.
         """
         check_shape("img", img, [None, self.img_channels, self.img_resolution, self.img_resolution])
-        x = None
+        x: Tensor | None = None
         for resolution in self.block_resolutions:
             x, img = getattr(self, f"b{resolution}")(x, img, force_fp32=force_fp32)
+        assert x is not None
         cmap = None
         if self.c_dim > 0:
             if c is not None and len(c) != len(x):

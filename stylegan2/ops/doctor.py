@@ -154,11 +154,11 @@ def cases(device: torch.device) -> dict[str, Case]:
         return torch.randn(shape, generator=rng).to(device)
 
     def make(fn: Callable[..., Tensor], *inputs: Tensor) -> Case:
-        inputs = [each.requires_grad_() for each in inputs]
+        leaves = [each.requires_grad_() for each in inputs]
         with native.composed(), torch.no_grad():
-            y = fn(*inputs)
+            y = fn(*leaves)
         dy = draw(*y.shape).contiguous(memory_format=compute_layout(y))
-        return Case(fn, inputs, dy.requires_grad_())
+        return Case(fn, leaves, dy.requires_grad_())
 
     x = draw(*SHAPE)
     x = x.contiguous(memory_format=compute_layout(x))

@@ -265,8 +265,8 @@ def _by_convolution(x: Tensor, terms: tuple, y_axis: Axis, x_axis: Axis) -> Tens
     if len(terms) == 1 and min(y_axis.taps, x_axis.taps) >= SEPARABLE_TAPS:
         rows, cols = terms[0]
         still = (Axis(x.shape[2], 1, 1, 1, 0, 0), Axis(x_axis.size_out, 1, 1, 1, 0, 0))
-        x = _depthwise(x, (((1.0,), cols),), still[0], x_axis)
-        return None if x is None else _depthwise(x, ((rows, (1.0,)),), y_axis, still[1])
+        y = _depthwise(x, (((1.0,), cols),), still[0], x_axis)
+        return None if y is None else _depthwise(y, ((rows, (1.0,)),), y_axis, still[1])
     return _depthwise(x, terms, y_axis, x_axis)
 
 
@@ -279,7 +279,7 @@ def _depthwise(x: Tensor, terms: tuple, y_axis: Axis, x_axis: Axis) -> Tensor | 
         pad = [axis.before for axis in axes]
         if any(axis.before != axis.after or axis.before < 0 for axis in axes):
             x = functional.pad(x, [x_axis.before, x_axis.after, y_axis.before, y_axis.after])
-            pad = 0
+            pad = [0, 0]
         return functional.conv2d(x, kernel, stride=stride, padding=pad, groups=channels)
     if all(axis.down == 1 for axis in axes):
         cut = [axis.taps - 1 - axis.before for axis in axes]
@@ -312,6 +312,7 @@ def _by_matrices(x: Tensor, terms: tuple, y_axis: Axis, x_axis: Axis) -> Tensor:
         y = y.reshape(num * channels, height, x_axis.size_out)
         y = torch.bmm(rows.expand(num * channels, -1, -1), y)
         total = y if total is None else total.add_(y)
+    assert total is not None  # a filter has at least one term
     return total.reshape(num, channels, y_axis.size_out, x_axis.size_out)
 
 

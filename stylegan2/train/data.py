@@ -53,7 +53,7 @@ class TrainingSet:
         """Digest of the pack's images, labels and classes."""
         pack = self.pack
         digest = hash_images(pack.images)
-        digest.update(np.ascontiguousarray(pack.labels, np.int64))
+        digest.update(np.ascontiguousarray(pack.labels, np.int64).data)
         names = [list(pack.images.shape), pack.attributes, pack.classes]
         digest.update(json.dumps(names).encode())
         return digest.hexdigest()
@@ -80,7 +80,7 @@ def hash_images(images: np.ndarray) -> xxhash.xxh3_128:
     """Return the hash of all pixels of images [N, ...], read some at a time."""
     digest = xxhash.xxh3_128()
     for start in range(0, len(images), HASHED_ROWS):
-        digest.update(np.ascontiguousarray(images[start : start + HASHED_ROWS]))
+        digest.update(np.ascontiguousarray(images[start : start + HASHED_ROWS]).data)
     return digest
 
 
@@ -145,4 +145,4 @@ class EndlessOrder:
             raise ValueError(f"an order of {len(state['order'])} images, not {len(self.order)}")
         self.order = np.array(state["order"])
         self.step = state["step"]
-        self.rng.set_state(("MT19937", np.array(state["key"], np.uint32), state["pos"]))
+        self.rng.set_state(("MT19937", np.array(state["key"], np.uint32), state["pos"], 0, 0.0))

@@ -7,6 +7,7 @@ augmentation).
 import copy
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from stylegan2.models.checkpoint import About
 from stylegan2.models.draws import Draws
 from stylegan2.models.networks import Discriminator, Generator
 from stylegan2.models.presets import Preset
+from stylegan2.options import TrainOptions
 from stylegan2.train.data import EndlessOrder, TrainingSet
 from stylegan2.train.loss import Loss
 from stylegan2.train.plan import Plan
@@ -67,7 +69,7 @@ class Statistics:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}  # num, sum, sum of squares; where it was measured
 
-    def add(self, values: dict[str, Tensor | float]) -> None:
+    def add(self, values: Mapping[str, Tensor | float]) -> None:
         """Take in tensors of any shape, or numbers."""
         for name, value in values.items():
             x = torch.as_tensor(value, dtype=torch.float64).detach().flatten()
@@ -145,49 +147,10 @@ class Training:
         self.snapshots: list[str] = []  # file names of those kept, oldest first
         self.statistics = Statistics()
 
-        # Networks.
-        precision = precision_arguments(options.precision, preset, device)
-        sizes = {"img_resolution": self.data.resolution, "img_channels": 3}
-        channels = {"channel_base": preset.channel_base, "channel_max": preset.channel_max}
-        self.arguments = {
-            "z_dim": preset.z_dim,
-            "c_dim": self.data.num_classes,
-            "w_dim": preset.w_dim,
-            **sizes,
-            "mapping_kwargs": {"num_layers": preset.mapping_layers},
-            "synthesis_kwargs": {**channels, **precision},
-        }
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(plan.seed)
-            try:
-                self.G = Generator(**self.arguments).to(device)
-                self.D = Discriminator(
-                    c_dim=self.data.num_classes,
-                    **sizes,
-                    architecture=preset.architecture,
-                    **channels,
-                    **precision,
-                    block_kwargs={"freeze_layers": options.freezed},
-                    epilogue_kwargs={"mbstd_group_size": preset.mbstd_group},
-                ).to(device)
-            except ValueError as error:
-                raise DataError(f"these networks cannot be built: {error}") from None
-        if options.freezed > self.D.num_block_layers:
-            raise DataError(
-                f"--freezed {options.freezed}: the discriminator has {self.D.num_block_layers}"
-                " layers that can be frozen"
-            )
+        # Networks, augmentation, loss, phases.
+        self.arguments, self.G, self.D = make_networks(self.data, plan, device)
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
-
-        # Augmentation, loss, phases.
-        self.augment = None
-        if options.aug != "noaug":
-            self.augment = AugmentPipe.preset(options.augpipe).to(device)
-            self.augment.p.fill_(options.p)
-            try:
-                self.augment(torch.zeros([1, 3, *[self.data.resolution] * 2], device=device))
-            except ValueError as error:
-                raise DataError(f"--augpipe {options.augpipe}: {error}") from None
+        self.augment = make_augmentation(options, self.data.resolution, device)
         self.ada = None
         if options.aug == "ada":
             self.ada = AdaController(
@@ -212,7 +175,7 @@ class Training:
             arguments=self.arguments,
             attributes=list(pack.attributes),
             classes=[list(values) for values in pack.classes],
-            content_box=tuple(pack.content_box),
+            content_box=pack.content_box,
             kimg=self.cur_nimg / 1000,
         )
 
@@ -230,6 +193,71 @@ class Training:
     def p(self) -> float:
         """Strength of the augmentation."""
         return 0.0 if self.augment is None else float(self.augment.p)
+
+
+def make_networks(
+    data: TrainingSet, plan: Plan, device: torch.device
+) -> tuple[dict[str, Any], Generator, Discriminator]:
+    """Return a generator's arguments, the generator, and a discriminator; the seed draws both.
+
+    Raises:
+        DataError: options or images that the networks cannot work with.
+    """
+    options, preset = plan.options, plan.preset
+    shared = {
+        "channel_base": preset.channel_base,
+        "channel_max": preset.channel_max,
+        **precision_arguments(options.precision, preset, device),
+    }
+    arguments = {
+        "z_dim": preset.z_dim,
+        "c_dim": data.num_classes,
+        "w_dim": preset.w_dim,
+        "img_resolution": data.resolution,
+        "img_channels": 3,
+        "mapping_kwargs": {"num_layers": preset.mapping_layers},
+        "synthesis_kwargs": shared,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        try:
+            G = Generator(**arguments).to(device)
+            D = Discriminator(
+                c_dim=data.num_classes,
+                img_resolution=data.resolution,
+                img_channels=3,
+                architecture=preset.architecture,
+                block_kwargs={"freeze_layers": options.freezed},
+                epilogue_kwargs={"mbstd_group_size": preset.mbstd_group},
+                **shared,
+            ).to(device)
+        except ValueError as error:
+            raise DataError(f"these networks cannot be built: {error}") from None
+    if options.freezed > D.num_block_layers:
+        raise DataError(
+            f"--freezed {options.freezed}: the discriminator has {D.num_block_layers}"
+            " layers that can be frozen"
+        )
+    return arguments, G, D
+
+
+def make_augmentation(
+    options: TrainOptions, resolution: int, device: torch.device
+) -> AugmentPipe | None:
+    """Return what augments images of a size, at the strength to begin with; None for nothing.
+
+    Raises:
+        DataError: it cannot work with images of this size.
+    """
+    if options.aug == "noaug":
+        return None
+    augment = AugmentPipe.preset(options.augpipe).to(device)
+    augment.p.fill_(options.p)
+    try:
+        augment(torch.zeros([1, 3, resolution, resolution], device=device))
+    except ValueError as error:
+        raise DataError(f"--augpipe {options.augpipe}: {error}") from None
+    return augment
 
 
 def precision_arguments(precision: str, preset: Preset, device: torch.device) -> dict[str, Any]:
@@ -348,6 +376,7 @@ def share_w_avg(run: Training, before: Tensor) -> None:
     mapping = run.G.mapping
     if run.group.size == 1:
         return
+    assert mapping.w_avg_beta is not None
     now = before
     for moved in run.group.gather(mapping.w_avg):
         now = moved + mapping.w_avg_beta * (now - before)
@@ -372,8 +401,8 @@ def average(run: Training) -> None:
     beta = ema_beta(preset, run.cur_nimg)
     for mean, now in zip(run.G_ema.parameters(), run.G.parameters(), strict=True):
         mean.copy_(now.lerp(mean, beta))
-    for mean, now in zip(run.G_ema.buffers(), run.G.buffers(), strict=True):
-        mean.copy_(now)
+    for kept, fresh in zip(run.G_ema.buffers(), run.G.buffers(), strict=True):
+        kept.copy_(fresh)
 
 
 def ema_beta(preset: Preset, cur_nimg: int) -> float:
@@ -396,6 +425,7 @@ def adjust_ada(run: Training) -> None:
     if run.ada.is_due:
         run.ada.merge(run.group)
     if run.ada.step():
+        assert run.augment is not None
         run.augment.p.fill_(run.ada.p)
 
 

@@ -6,12 +6,13 @@ Sources: arXiv:1912.04958 (path length), arXiv:1801.04406 (R1), arXiv:2006.06676
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from facekit.compute.distributed import ALONE, Group
 from stylegan2.models.augment import AugmentPipe
 from stylegan2.models.draws import DRAWS, Draws
+from stylegan2.models.networks import Discriminator, Generator
 from stylegan2.ops.checks import check_choice
 from stylegan2.ops.convolve import image_gradients_only
 
@@ -26,8 +27,8 @@ class Loss:
 
     def __init__(
         self,
-        G: nn.Module,
-        D: nn.Module,
+        G: Generator,
+        D: Discriminator,
         augment: AugmentPipe | None = None,
         style_mixing_prob: float = 0.9,
         r1_gamma: float = 10,

@@ -54,6 +54,7 @@ class Measure:
         device = next(network.parameters()).device
         if self.real is None:
             self.prepare(device)
+            assert self.real is not None
         classes = None
         if self.pack.classes:
             counts = np.bincount(self.pack.labels, minlength=len(self.pack.classes))

@@ -215,7 +215,7 @@ def loop(
         while run.cur_nimg < total:
             with quick_convolutions():
                 training.iterate(run)
-            if bar:
+            if bar and task is not None:
                 bar.update(task, completed=min(run.cur_nimg, total))
             due = (run.tick + 1) * run.options.tick_kimg * 1000
             if run.cur_nimg >= min(due, total):

@@ -176,6 +176,7 @@ def _load(run: "Training", header: dict[str, Any], tensors: dict[str, Tensor]) -
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     run.loss.pl_mean.copy_(tensors["pl_mean"])
     if run.ada is not None and header["ada"] is not None:  # else p is as the options say
+        assert run.augment is not None
         run.ada.load_state_dict(header["ada"])
         run.augment.p.copy_(tensors["p"])
     run.order.load_state_dict(header["order"])

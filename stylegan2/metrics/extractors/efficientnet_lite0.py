@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @EXTRACTORS.register("efficientnet_lite0")
-class EfficientNetLite0(ExtractorChoice):
+class EfficientNetLite0Choice(ExtractorChoice):
     """Needs no download; its figures cannot be compared with published ones."""
 
     @staticmethod

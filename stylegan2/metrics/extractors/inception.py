@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @EXTRACTORS.register("inception")
-class Inception(ExtractorChoice):
+class InceptionChoice(ExtractorChoice):
     """Needs the file inception-2015-12-05.pt."""
 
     takes_weights = True
