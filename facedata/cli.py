@@ -302,16 +302,24 @@ def curate(
 @SEED
 @commands.out_file("--splits", "split and fold.")
 @commands.out_file("--check", "shares and tests.")
+@commands.out_file("--summary", "images and units by split, fold and class.")
 @commands.recorded("splits")
 def split(
-    curated: Path, inspection: Path, options: SplitOptions, seed: int, splits: Path, check: Path
+    curated: Path,
+    inspection: Path,
+    options: SplitOptions,
+    seed: int,
+    splits: Path,
+    check: Path,
+    summary: Path,
 ) -> None:
     """Assign every image to train, val or test, class by class, and train to folds.
 
     \b
     facedata split --curated curated.parquet --inspection inspection.parquet \\
         --train 0.7 --stratify '["hair_color"]' --balance joint --official keep \\
-        --folds 5 --seed 0 --splits splits.parquet --check split_check.json
+        --folds 5 --seed 0 --splits splits.parquet --check split_check.json \\
+        --summary splits_summary.csv
     """
     from facedata import columns
     from facedata.splits import split
@@ -324,6 +332,7 @@ def split(
     table = table.assign(pixel_hash=facts["pixel_hash"])
     assigned = split.assign_splits(table, options, seed)
     files.write_json(split.check(table, assigned, options), check)
+    tables.write(split.summary(table, assigned), summary)
     tables.write(assigned, splits)
 
 

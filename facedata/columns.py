@@ -221,6 +221,19 @@ SPLITS = Table(
         Column("fold", "Int64", "part of train in cross-validation, from 0; NA: not of train"),
     ),
 )
+SPLITS_SUMMARY = Table(
+    "splits_summary.csv",
+    "facedata split",
+    "A class in a split, or in a fold of train; the first rows are of all images.",
+    (
+        Column("attribute", "str", "its name; NA: all images"),
+        Column("class", "str", "of the attribute, of a number its quarter; NA: all images"),
+        Column("split", "str", "train, val or test", PARTS),
+        Column("fold", "Int64", "of train, from 0; NA: the whole split"),
+        Column("images", "int64", "images of the class there"),
+        Column("units", "int64", "persons, clusters or single images that these are of"),
+    ),
+)
 
 # --- From train to synthetic faces
 
@@ -302,7 +315,8 @@ PREDICTIONS = Table(
 
 TABLES = (
     *(INDEX, REJECTED, NOTES, INSPECTION, FACES, DUPLICATES, SCREENED, OUT_OF_FOLD, LABEL_ISSUES),
-    *(CURATED, DROPPED, DECISIONS, SPLITS, PACK, DEFICITS, CANDIDATES, SAMPLES, PREDICTIONS),
+    *(CURATED, DROPPED, DECISIONS, SPLITS, SPLITS_SUMMARY, PACK, DEFICITS, CANDIDATES, SAMPLES),
+    PREDICTIONS,
 )
 UNIT_COLUMNS = ("group", "cluster", "pixel_hash")  # images with an equal value stay together
 # What a table of images has beside attributes, also where tables were joined.

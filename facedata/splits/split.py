@@ -454,6 +454,48 @@ def check(curated: pd.DataFrame, splits: pd.DataFrame, options: SplitOptions) ->
     }
 
 
+def summary(curated: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
+    """Return images and units of each class by split, then by fold, in the order of the classes.
+
+    Args:
+        curated: as for `assign_splits`.
+        splits: its result.
+
+    Returns:
+        SPLITS_SUMMARY; what a split or fold lacks counts 0.
+    """
+    unit = pd.Series(units(curated), index=curated.index)
+    classes = {"": pd.Series(pd.Categorical([""] * len(curated)), index=curated.index)}
+    classes |= {name: as_classes(curated[name]) for name in attributes_of(curated)}
+    parts = []
+    for name, of_images in classes.items():
+        # A unit lies in one split and one fold, so its first image of a class tells where.
+        first = ~pd.DataFrame({"unit": unit, "class": of_images}).duplicated()
+        by_split, by_fold = zip(
+            _counts(of_images, splits), _counts(of_images[first], splits[first]), strict=True
+        )
+        parts += [_summarised(name, *by_split), _summarised(name, *by_fold, is_fold=True)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _summarised(
+    attribute: str, images: pd.DataFrame, units: pd.DataFrame, is_fold: bool = False
+) -> pd.DataFrame:
+    """Return counts by class and place [classes, places] as rows; no attribute: of all images."""
+    rows = pd.MultiIndex.from_product([images.index, images.columns]).to_frame(index=False)
+    missing = pd.Series([None] * len(rows))
+    return pd.DataFrame(
+        {
+            "attribute": attribute or missing.astype("str"),
+            "class": rows[0].astype("str") if attribute else missing.astype("str"),
+            "split": SPLITS[0] if is_fold else rows[1].astype("str"),
+            "fold": (rows[1] if is_fold else missing).astype("Int64"),
+            "images": images.to_numpy().ravel(),
+            "units": units.to_numpy().ravel(),
+        }
+    )
+
+
 def _num_straddling(values: pd.Series, splits: pd.DataFrame) -> int:
     """Return how many values occur in more than one split or fold."""
     places = splits[["split", "fold"]].assign(value=values)[values.notna()].drop_duplicates()

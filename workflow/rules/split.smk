@@ -5,6 +5,7 @@ rule split:
     output:
         splits=results("splits.parquet"),
         check=results("split_check.json"),
+        summary=results("splits_summary.csv"),
     log:
         results("logs/split.log"),
     params:
@@ -13,8 +14,8 @@ rule split:
         code=code("facedata split"),
     shell:
         "facedata split --curated {input.curated} --inspection {input.inspection}"
-        " --splits {output.splits} --check {output.check} {params.options}"
-        " --seed {params.seed} 2> {log}"
+        " --splits {output.splits} --check {output.check} --summary {output.summary}"
+        " {params.options} --seed {params.seed} 2> {log}"
 
 
 rule eda:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from facedata import cli
+from facedata.columns import SPLITS_SUMMARY, attributes_of
 from facedata.options import SplitOptions, Stratify
 from facedata.splits import split
 from facedata.splits.units import units
@@ -377,6 +378,27 @@ def test_check_has_figures_by_hand():
     assert joint["split"] == {"class": "red/yes", "points": 50.0}
 
 
+def test_summary_counts_what_loops_count():
+    table, splits = by_hand()
+    table["group"] = pd.array(["p", None, "p", "q", "q", *[None] * 5], dtype="str")
+    unit = split.units(table)
+    found = split.summary(table, splits)
+    assert found[["split", "fold"]][:5].fillna(-1).to_numpy().tolist() == [
+        ["train", -1], ["val", -1], ["test", -1], ["train", 0], ["train", 1],
+    ]  # fmt: skip
+    assert found["attribute"][5:].unique().tolist() == attributes_of(table)
+    for row in found.itertuples(index=False, name=None):
+        attribute, value, part, fold, images, units = row
+        here = [
+            i
+            for i in range(len(table))
+            if splits["split"][i] == part
+            and (pd.isna(fold) or splits["fold"][i] == fold)
+            and (pd.isna(attribute) or split.as_classes(table[attribute])[i] == value)
+        ]
+        assert (images, units) == (len(here), len({unit[i] for i in here}))
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [
@@ -457,6 +479,7 @@ def command(tmp_path):
         "seed": 7,
         "splits": tmp_path / "splits.parquet",
         "check": tmp_path / "split_check.json",
+        "summary": tmp_path / "splits_summary.csv",
     }
 
 
@@ -477,6 +500,9 @@ def test_command(command):
     assert found["straddling"] == {"group": 0, "cluster": 0, "pixel_hash": 0}
     assert found["largest_deviation"]["split"]["attribute"] in ("glasses", "age")
     assert found["attributes"]["color"]["largest_deviation"]["split"]["points"] == 0
+    found = tables.read(command["summary"], SPLITS_SUMMARY)
+    assert found.columns.tolist() == SPLITS_SUMMARY.names
+    assert found.loc[found["fold"].isna(), "images"][:3].tolist() == [96, 12, 12]
     first = command["splits"].read_bytes()
     run(command)
     assert first == command["splits"].read_bytes()
