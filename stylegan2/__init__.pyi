@@ -1,7 +1,7 @@
 from stylegan2.draw.drawing import Keyframes, Mixed, interpolate, keyframes, mix, write_candidates
 from stylegan2.draw.grid import tile
-from stylegan2.draw.projecting import Found as Projected
-from stylegan2.draw.projecting import find as project_photograph
+from stylegan2.draw.photograph import Found as Projected
+from stylegan2.draw.photograph import find as project_photograph
 from stylegan2.draw.sampling import images as sample_images
 from stylegan2.draw.sampling import images_of_styles, truncate
 from stylegan2.draw.sampling import styles as sample_styles

@@ -405,16 +405,16 @@ def project(
     stylegan2 project --network network-final.safetensors --target photo.jpg \\
         --class red --outdir projected
     """
-    from stylegan2.draw import projecting
+    from stylegan2.draw import photograph
     from stylegan2.draw import video as moving
 
     if video is not None:
         moving.check_path(video)
     generator, about = _load(network, threads, device)
-    found = projecting.find(generator, about, target, options, seed=seed, vgg=vgg)
-    projecting.write(found, outdir)
+    found = photograph.find(generator, about, target, options, seed=seed, vgg=vgg)
+    photograph.write(found, outdir)
     if video is not None:
-        moving.write(projecting.frames(found, generator), video, fps=20)
+        moving.write(photograph.frames(found, generator), video, fps=20)
 
 
 @main.command()

@@ -11,7 +11,7 @@ import torch
 from facedata.packs import storage
 from facekit import files, progress
 from facekit.errors import DataError
-from stylegan2.draw import grid, projected, sampling, saving, styles
+from stylegan2.draw import grid, sampling, saving, style_files, styles
 from stylegan2.models.checkpoint import About
 from stylegan2.models.networks import Generator
 from stylegan2.options import (
@@ -82,8 +82,8 @@ def of_projection(
     """
     if options.class_name is not None:
         raise DataError("--class: the styles of --projected-w have theirs; leave it out")
-    ws, noise = projected.read(path, network)
-    projected.set_noise(network, noise)
+    ws, noise = style_files.read(path, network)
+    style_files.set_noise(network, noise)
     images = sampling.images_of_styles(
         network,
         sampling.truncate(network, ws, options.trunc),

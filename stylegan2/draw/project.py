@@ -25,7 +25,7 @@ from facekit.pictures import decode
 from facekit.pictures.canvas import Canvas
 from facekit.pictures.geometry import fit_images
 from facekit.pictures.resample import Pictures
-from stylegan2.draw.projected import noise_maps
+from stylegan2.draw.style_files import noise_maps
 from stylegan2.models.networks import Generator
 
 NUM_MEAN_LATENTS, MEAN_SEED = 10_000, 123  # that the spread of w is measured on

@@ -9,7 +9,7 @@ from PIL import Image
 
 from facekit.errors import DataError
 from stylegan2 import cli
-from stylegan2.draw import projected, sampling
+from stylegan2.draw import sampling, style_files
 from stylegan2.models import checkpoint
 
 
@@ -66,7 +66,7 @@ def test_projected_styles_give_the_images_of_their_seeds(network, tmp_path):
     generator, _ = checkpoint.load_generator(network)
     ws = sampling.styles(generator, [3, 4], [0, 2])
     path = tmp_path / "projected_w.npz"
-    projected.write(ws, {}, path)
+    style_files.write(ws, {}, path)
     found = generate(network, tmp_path / "out", "--projected-w", path)
     assert found == ["proj00.png", "proj01.png", "run.json"]
     images = draw(generator, [3, 4], [0, 2])
@@ -84,12 +84,12 @@ def test_projected_styles_give_the_images_of_their_seeds(network, tmp_path):
 def test_the_noise_of_a_projection_is_used(network, tmp_path):
     generator, _ = checkpoint.load_generator(network)
     ws = sampling.styles(generator, [3], [0])
-    noise = {name: torch.randn_like(x) for name, x in projected.noise_maps(generator).items()}
+    noise = {name: torch.randn_like(x) for name, x in style_files.noise_maps(generator).items()}
     assert list(noise) == ["b4.conv1", "b8.conv0", "b8.conv1", "b16.conv0", "b16.conv1"]
     path = tmp_path / "projected_w.npz"
-    projected.write(ws, noise, path)
+    style_files.write(ws, noise, path)
     generate(network, tmp_path, "--projected-w", path)
-    projected.set_noise(generator, noise)
+    style_files.set_noise(generator, noise)
     expected = draw(generator, [3], [0])[0]
     np.testing.assert_array_equal(pixels(tmp_path / "proj00.png"), expected)
     again, _ = checkpoint.load_generator(network)
@@ -126,7 +126,7 @@ def test_other_archives_are_refused(network, tmp_path, arrays, text):
     path = tmp_path / "w.npz"
     np.savez(path, **arrays)
     with pytest.raises(DataError, match=text):
-        projected.read(path, generator)
+        style_files.read(path, generator)
 
 
 def test_files_that_are_no_archives_are_refused(network, tmp_path):
@@ -135,11 +135,11 @@ def test_files_that_are_no_archives_are_refused(network, tmp_path):
     for data in (b"", b"PK\3\4", b"text"):
         path.write_bytes(data)
         with pytest.raises(DataError, match="not a NumPy archive"):
-            projected.read(path, generator)
+            style_files.read(path, generator)
     with path.open("wb") as file:  # an array by itself
         np.save(file, np.zeros(3))
     with pytest.raises(DataError, match="not a NumPy archive"):
-        projected.read(path, generator)
+        style_files.read(path, generator)
 
 
 @pytest.mark.parametrize(

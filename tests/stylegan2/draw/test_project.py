@@ -13,7 +13,7 @@ from torch import nn
 
 from facekit.errors import DataError
 from stylegan2 import cli
-from stylegan2.draw import project, projected, sampling
+from stylegan2.draw import project, sampling, style_files
 from stylegan2.models import checkpoint
 from stylegan2.models.networks import Generator
 
@@ -279,6 +279,6 @@ def test_other_files_are_no_vgg(tmp_path):
 
 def test_projections_of_other_networks_are_refused(tmp_path):
     network, _ = make_network()
-    projected.write(torch.zeros(1, 8, 16), {}, tmp_path / "w.npz")
+    style_files.write(torch.zeros(1, 8, 16), {}, tmp_path / "w.npz")
     with pytest.raises(DataError, match=r"the network has \[6, 16\]"):
-        projected.read(tmp_path / "w.npz", network)
+        style_files.read(tmp_path / "w.npz", network)

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from facekit import files
-from stylegan2.draw import grid, project, projected, sampling
+from stylegan2.draw import grid, project, sampling, style_files
 from stylegan2.draw.project import Projection
 from stylegan2.models.checkpoint import About
 from stylegan2.models.networks import Generator
@@ -95,7 +95,7 @@ def write(found: Found, outdir: Path) -> None:
     """Write target.png, proj.png, projected_w.npz and project.json."""
     grid.write_png(found.target, outdir / "target.png")
     grid.write_png(found.image, outdir / "proj.png")
-    projected.write(found.ws, found.projection.noise, outdir / "projected_w.npz")
+    style_files.write(found.ws, found.projection.noise, outdir / "projected_w.npz")
     files.write_json(found.figures, outdir / "project.json")
 
 
