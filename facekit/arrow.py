@@ -30,6 +30,7 @@ def read(path: Path, declared: Table, wanted: Iterable[str] | None = None) -> pa
     with readable(path), pq.ParquetFile(path) as file:
         table = file.read(columns=wanted, use_threads=False)
     for name in table.column_names:
+        declared.check_complete(path, name, table[name].null_count)
         if (one := declared.find(name)) is not None and one.choices:
             found = table[name].unique().drop_null().to_pylist()
             declared.check_values(path, name, found)

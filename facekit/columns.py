@@ -17,6 +17,7 @@ KINDS = {
     "UInt64": {"int64"},
     "float64": {"float64", "int64"},
 }
+COMPLETE = ("bool", "int64")  # dtypes without a missing value
 NOTHING = "nothing"  # the kind of a column without any value
 
 
@@ -125,6 +126,24 @@ class Table:
                 raise DataError(
                     f"{path}: column {name} is {kind}, expected {one.dtype}; {self.again}"
                 )
+
+    def check_complete(self, path: Path, name: str, num_missing: int) -> None:
+        """Check that no value of a column is missing whose dtype has none for that.
+
+        Args:
+            path: the file, for the message.
+            name: of the column.
+            num_missing: values that are missing.
+
+        Raises:
+            DataError: some are.
+        """
+        one = self.find(name)
+        if num_missing and one is not None and one.dtype in COMPLETE:
+            raise DataError(
+                f"{path}: column {name} lacks {num_missing} values, expected {one.dtype} in every"
+                f" row; {self.again}"
+            )
 
     def check_values(self, path: Path, name: str, found: Iterable[str]) -> None:
         """Check that a column holds no other texts than it may.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from facekit import arrow
-from facekit.columns import Table
+from facekit.columns import COMPLETE, Table
 from facekit.errors import DataError
 from facekit.files import replacing
 
@@ -42,7 +42,11 @@ def read(
             table = pd.read_parquet(path)
     if declared is not None:
         for one in declared.columns:
-            if one.choices and one.name in table.columns:
+            if one.name not in table.columns:
+                continue
+            if one.dtype in COMPLETE:
+                declared.check_complete(path, one.name, int(table[one.name].isna().sum()))
+            if one.choices:
                 declared.check_values(path, one.name, table[one.name].dropna().unique())
     return table
 

@@ -12,8 +12,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from browser import Browser, find_chromium
+from held_tables import hold, paths_of
 from layouts import write, write_celeba, write_maskbase, write_tinyportraits
 from projects import ENVIRONMENT, ROOT, SNAKEMAKE, TEST, copy_project, planned, run, snakemake
+
+import facedata.columns
+import facedata.explore.columns
+from classifiers.columns import PHOTOS
+from classifiers.columns import TABLES as OF_CLASSIFIERS
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +34,12 @@ def write_table(root):
     return root
 
 
+# All tables of a run; photos are predicted elsewhere.
+TABLES = [
+    one
+    for one in (*facedata.columns.TABLES, *facedata.explore.columns.TABLES, *OF_CLASSIFIERS)
+    if one is not PHOTOS
+]
 # The data set of each config that does not draw its own, and the tables that are watched.
 DATA = {
     "aaf": (write_table, ["labels.csv"]),
@@ -195,6 +207,15 @@ def test_the_run_ends_with_verdict_and_page(finished):
     assert verdict in output
     assert f"Report: {page}" in output
     assert verdict.split(":")[0] in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("declared", TABLES, ids=lambda declared: declared.name)
+def test_every_table_is_as_declared(finished, declared):
+    paths = paths_of(finished / "results/test", declared)
+    assert paths
+    for path in paths:
+        hold(path, declared)
 
 
 @pytest.mark.slow

@@ -1,18 +1,23 @@
 """Temperatures and thresholds: against scans and scikit-learn, and never chosen on test."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
 from classifier_sets import DataSet
 from click.testing import CliRunner
+from held_tables import hold
 from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 
 from classifiers.cli import main
+from classifiers.columns import CONFUSION, MEASURED, MISTAKES, SUBGROUPS
 from classifiers.evaluate import calibration, metrics
 from classifiers.models.heads import MISSING, Head
-from facekit import files, tables
+from facedata.columns import PREDICTIONS
+from facekit import files
 from facekit.errors import DataError
 
 COLOR = Head("color", ("color",), "categorical", 1.0, ("red", "green", "blue"))
@@ -184,7 +189,9 @@ def test_changes_of_test_never_change_temperature_or_threshold(trained, tmp_path
 
 def test_tuned_figures_are_those_of_the_threshold(trained, tmp_path):
     _, found = evaluated(trained, tmp_path)
-    predictions = tables.read(tmp_path / "test_predictions.parquet")
+    predictions = hold(tmp_path / "test_predictions.parquet", PREDICTIONS)
+    for declared in (MEASURED, SUBGROUPS, MISTAKES, CONFUSION):
+        hold(tmp_path / Path(declared.name).name, declared)
     test = trained.table[trained.table["split"] == "test"]
     assert found["color"]["threshold"] is found["color"]["tuned"] is None  # three classes
     bright = found["bright"]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from held_tables import hold
 from layouts import write, write_zip
 from PIL import Image
 from portrait_classifiers import HEADS, SIZE, VIEW, save
@@ -23,6 +24,7 @@ from unseen_photos import (
 )
 
 from classifiers import cli
+from classifiers.columns import PHOTOS
 from classifiers.images import photos
 from classifiers.images.data import ImagePool
 from classifiers.models import checkpoint
@@ -55,6 +57,7 @@ def test_each_of_200_photos_is_a_row_and_none_is_lost(model, tmp_path):
     invoke(model, tmp_path / "photos", out, "--align", "--sheet", sheet)
     table = pd.read_csv(out, keep_default_na=False)
     assert len(table) == 200 and table["file"].is_unique
+    hold(out, PHOTOS)
     kind = table["file"].str.partition("/")[0].where(table["file"].str.contains("/"), "face")
     assert (table.loc[kind == "face", "problem"] == "").all()
     assert (table.loc[kind == "others", "problem"] == "no face found").all()

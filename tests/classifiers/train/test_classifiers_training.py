@@ -19,10 +19,12 @@ from classifier_sets import (
     as_options,
     run,
 )
+from held_tables import hold
 from sklearn.metrics import classification_report
 from torchvision.transforms.v2 import functional
 
 from classifiers.arms import read_arm
+from classifiers.columns import HISTORY
 from classifiers.evaluate import filter
 from classifiers.images import synthetic
 from classifiers.images.augment import LIGHT
@@ -32,6 +34,7 @@ from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import MISSING, Head, read_heads
 from classifiers.options import HeadOptions, LossOptions, TrainOptions
 from classifiers.train import loop
+from facedata.columns import PREDICTIONS, SAMPLES
 from facekit import files, tables
 from facekit.errors import DataError
 from facekit.pictures.canvas import Geometry
@@ -48,6 +51,12 @@ def trained(tmp_path_factory):
     data.synth = data.make_synthetic()
     run(filter_options(data, data.synth / "samples.parquet"))
     return data
+
+
+def test_tables_are_as_declared(trained):
+    hold(trained.model / "predictions.parquet", PREDICTIONS)
+    hold(trained.model / "history.csv", HISTORY)
+    hold(trained.synth / "samples.parquet", SAMPLES)
 
 
 def filter_options(data, samples, **changed):

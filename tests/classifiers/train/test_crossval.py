@@ -11,6 +11,7 @@ import pytest
 import torch
 from classifier_sets import BACKBONE, COLORS, VIEW, DataSet, as_options
 from click.testing import CliRunner
+from held_tables import hold
 
 from classifiers.cli import main
 from classifiers.images.augment import LIGHT
@@ -18,6 +19,7 @@ from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import MISSING, Head, read_heads
 from classifiers.options import CrossvalOptions, TrainOptions
 from classifiers.train import crossval
+from facedata.columns import OUT_OF_FOLD
 from facedata.curation import labels
 from facekit import tables
 from facekit.errors import DataError
@@ -73,7 +75,7 @@ def options(data, output, **changed):
 def test_command_predicts_every_image(screened, tmp_path, kimg, passes):
     first, again = tmp_path / "a.parquet", tmp_path / "b.parquet"
     output = run(options(screened, first, kimg=kimg, passes=passes))
-    predictions = tables.read(first)
+    predictions = hold(first, OUT_OF_FOLD)
     assert list(predictions["image_id"]) == list(screened.table["image_id"])
     columns = {"fold", "color", "color:blue", "bright:yes", "age"}
     assert columns <= set(predictions.columns)

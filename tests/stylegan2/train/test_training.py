@@ -3,13 +3,14 @@ import json
 import logging
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
 from gan_runs import CPU, TRAIN, make_options, make_pack
+from held_tables import hold
 from PIL import Image
 
+from facedata.columns import CANDIDATES
 from facedata.packs import storage
 from facekit.errors import DataError
 from stylegan2 import cli
@@ -509,7 +510,7 @@ def test_synth_draws_what_generate_draws_again(trained, tmp_path):
     )
     assert result.exit_code == 0, result.output
     images = np.load(tmp_path / "images.npy")
-    table = pd.read_parquet(tmp_path / "candidates.parquet")
+    table = hold(tmp_path / "candidates.parquet", CANDIDATES)
     assert images.shape == (11, 16, 16, 3) and len(table) == 11
     assert table["class"].tolist() == [1] * 3 + [2] * 8
     assert table["hair"].tolist() == ["black"] * 3 + ["grey"] * 8
