@@ -21,9 +21,11 @@ import click
 import numpy as np
 import pandas as pd
 
-from facedata.options import Stratify
+from facedata.options import SplitCheckOptions, Stratify
+from facedata.splits import check as checks
 from facedata.splits import split
 from facekit import files, tables
+from facekit.splits import SPLITS
 
 FOLDS = 5
 NUM_PEOPLE = 10_177
@@ -96,7 +98,7 @@ def make_table(num_images: int, people: bool, official: bool, seed: int = 0) -> 
             "image_id": [f"{number:06}.jpg" for number in range(1, num_images + 1)],
             "table_row": range(1, num_images + 1),
             "group": pd.array(person.astype(str), dtype="str") if people else none,
-            "official_split": pd.array(np.array(split.SPLITS)[place]) if official else none,
+            "official_split": pd.array(np.array(SPLITS)[place]) if official else none,
         }
     )
     rank = scores.argsort(axis=0).argsort(axis=0)
@@ -114,20 +116,20 @@ def measure(table: pd.DataFrame, folder: Path) -> dict:
         "curated": folder / "curated.parquet",
         "inspection": folder / "inspection.parquet",
         "train": 0.7,
-        "stratify": split.ALL,
+        "stratify": "all",
         "balance": "each",
         "official": "keep",
         "folds": FOLDS,
         "seed": 0,
         "splits": folder / "splits.parquet",
-        "check": folder / "split_check.json",
     }
     arguments = [f"--{name}={value}" for name, value in options.items()]
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     program = "from facedata.cli import main; main()"
     subprocess.run([sys.executable, "-c", program, "split", *arguments], check=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    check = files.read_json(folder / "split_check.json")
+    assigned = tables.read(options["splits"])
+    check = checks.check(table, assigned, SplitCheckOptions(balance="each"))
     return {
         "units": check["units"],
         "seconds": wall,

@@ -30,6 +30,7 @@ STAGES: Mapping[str, tuple[type[Options], tuple[str, ...]]] = {
     "curate": (facedata_options.CurateCommandOptions, ("curate", "dedup")),
     "review": (facedata_options.ReviewOptions, ("review",)),
     "split": (facedata_options.SplitOptions, ("split",)),
+    "split_check": (facedata_options.SplitCheckOptions, ("split",)),
     "pack": (facedata_options.PackOptions, ("gan",)),
     "deficits": (facedata_options.DeficitsOptions, ("synth",)),
     "gan": (stylegan2_options.TrainOptions, ("gan",)),

@@ -29,8 +29,8 @@ from facedata.packs.deficits import find_deficits
 from facedata.packs.export_zip import export_zip
 from facedata.packs.storage import Pack, read_pack, write_pack
 from facedata.packs.subset import pack_split
+from facedata.splits.check import check as check_splits
 from facedata.splits.split import assign_folds, assign_splits
-from facedata.splits.split import check as check_splits
 from facekit.arrays import read_images, read_thumbs
 from facekit.pictures.canvas import Geometry
 

@@ -15,6 +15,7 @@ from facedata.options import (
     PackOptions,
     ReviewOptions,
     ScreenOptions,
+    SplitCheckOptions,
     SplitOptions,
 )
 from facekit import commands
@@ -301,39 +302,57 @@ def curate(
 @options(SplitOptions)
 @SEED
 @commands.out_file("--splits", "split and fold.")
-@commands.out_file("--check", "shares and tests.")
-@commands.out_file("--summary", "images and units by split, fold and class.")
 @commands.recorded("splits")
-def split(
-    curated: Path,
-    inspection: Path,
-    options: SplitOptions,
-    seed: int,
-    splits: Path,
-    check: Path,
-    summary: Path,
-) -> None:
+def split(curated: Path, inspection: Path, options: SplitOptions, seed: int, splits: Path) -> None:
     """Assign every image to train, val or test, class by class, and train to folds.
 
     \b
     facedata split --curated curated.parquet --inspection inspection.parquet \\
         --train 0.7 --stratify '["hair_color"]' --balance joint --official keep \\
-        --folds 5 --seed 0 --splits splits.parquet --check split_check.json \\
+        --folds 5 --seed 0 --splits splits.parquet
+    """
+    from facedata.splits import split, units
+    from facekit import tables
+
+    table = units.read_images(curated, inspection)
+    assigned = split.assign_splits(table, options, seed)
+    units.check_whole(table, assigned)
+    tables.write(assigned, splits)
+
+
+@main.command()
+@CURATED
+@INSPECTION
+@SPLITS
+@options(SplitCheckOptions)
+@commands.out_file("--check", "shares and tests.")
+@commands.out_file("--summary", "images and units by split, fold and class.")
+@commands.recorded("check")
+def split_check(
+    curated: Path,
+    inspection: Path,
+    splits: Path,
+    options: SplitCheckOptions,
+    check: Path,
+    summary: Path,
+) -> None:
+    """Say how equal the shares of classes are in splits and folds, and what could not be shared.
+
+    \b
+    facedata split-check --curated curated.parquet --inspection inspection.parquet \\
+        --splits splits.parquet --stratify '["hair_color"]' --check split_check.json \\
         --summary splits_summary.csv
     """
     from facedata import columns
-    from facedata.splits import split
+    from facedata.splits import check as checks
+    from facedata.splits import units
     from facekit import files, tables
 
-    wanted = ["image_id", "group", "official_split", "cluster"]
-    table = tables.read(curated, columns.CURATED, wanted)
-    facts = tables.read(inspection, columns.INSPECTION, ["image_id", "pixel_hash"])
-    facts = tables.rows_of(facts, table["image_id"], inspection)
-    table = table.assign(pixel_hash=facts["pixel_hash"])
-    assigned = split.assign_splits(table, options, seed)
-    files.write_json(split.check(table, assigned, options), check)
-    tables.write(split.summary(table, assigned), summary)
-    tables.write(assigned, splits)
+    table = units.read_images(curated, inspection)
+    assigned = tables.read(splits, columns.SPLITS)
+    assigned = tables.rows_of(assigned, table["image_id"], splits)
+    files.write_json(checks.check(table, assigned, options), check)
+    tables.write(checks.summary(table, assigned), summary)
 
 
 @main.command()

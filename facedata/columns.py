@@ -223,7 +223,7 @@ SPLITS = Table(
 )
 SPLITS_SUMMARY = Table(
     "splits_summary.csv",
-    "facedata split",
+    "facedata split-check",
     "A class in a split, or in a fold of train; the first rows are of all images.",
     (
         Column("attribute", "str", "its name; NA: all images"),

@@ -132,13 +132,18 @@ class ScreenOptions(CheckOptions, Stratify, JudgedFolds):
     """Which images have labels that can be judged, and by how many models."""
 
 
-class SplitOptions(Stratify):
-    """How images are dealt to train, val and test, and train to folds."""
+class SplitCheckOptions(Stratify):
+    """What a split was to keep."""
 
-    train: OpenShare = option(0.7, "Share of each class used to fit; val and test halve the rest.")
     official: Literal["keep", "ignore"] = option(
         "keep", "The official split where the data set has one: keep or ignore it."
     )
+
+
+class SplitOptions(SplitCheckOptions):
+    """How images are dealt to train, val and test, and train to folds."""
+
+    train: OpenShare = option(0.7, "Share of each class used to fit; val and test halve the rest.")
     folds: Annotated[TwoOrMore, Field(le=100)] = option(
         5, "Parts of train for out-of-fold predictions."
     )

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from facedata.columns import attributes_of
 from facedata.explore import contingency, mosaics, plots
-from facedata.splits.split import as_classes
+from facedata.splits.strata import as_classes
 from facekit import files, tables
 from facekit.pictures.figures import save_svg
 from facekit.splits import SPLITS

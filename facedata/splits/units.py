@@ -1,11 +1,15 @@
 """Units: images that stay together wherever images are dealt out or drawn."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from facedata.columns import UNIT_COLUMNS
+from facedata.columns import CURATED, INSPECTION, UNIT_COLUMNS
+from facekit import tables
+from facekit.errors import DataError
 
 
 def units(table: pd.DataFrame) -> np.ndarray:
@@ -25,3 +29,46 @@ def units(table: pd.DataFrame) -> np.ndarray:
     graph = sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=(num_images,) * 2)
     _, component = connected_components(graph, directed=False)
     return pd.factorize(component)[0]
+
+
+def read_images(curated: Path, inspection: Path) -> pd.DataFrame:
+    """Return images with their attributes and all that may join them into units.
+
+    Args:
+        curated: curated.parquet.
+        inspection: inspection.parquet, whose pixel hashes are added.
+
+    Raises:
+        DataError: a table is wrong, or an image was not inspected.
+    """
+    table = tables.read(curated, CURATED, ["image_id", "group", "official_split", "cluster"])
+    facts = tables.read(inspection, INSPECTION, ["image_id", "pixel_hash"])
+    facts = tables.rows_of(facts, table["image_id"], inspection)
+    return table.assign(pixel_hash=facts["pixel_hash"])
+
+
+def check_whole(table: pd.DataFrame, splits: pd.DataFrame) -> dict[str, int]:
+    """Check that nothing straddles: return how many groups, clusters and pixel hashes do, 0 each.
+
+    Args:
+        table: images, with as many of the columns as there are.
+        splits: split and fold of each.
+
+    Raises:
+        DataError: something straddles.
+    """
+    found = {
+        name: _num_straddling(table[name], splits) for name in UNIT_COLUMNS if name in table.columns
+    }
+    if any(found.values()):
+        numbers = ", ".join(f"{name} {number}" for name, number in found.items())
+        raise DataError(
+            f"split: values in more than one split or fold: {numbers}; expected none, split again"
+        )
+    return found
+
+
+def _num_straddling(values: pd.Series, splits: pd.DataFrame) -> int:
+    """Return how many values occur in more than one split or fold."""
+    places = splits[["split", "fold"]].assign(value=values)[values.notna()].drop_duplicates()
+    return len(places.loc[places["value"].duplicated(), "value"].unique())

@@ -31,7 +31,7 @@ def test_split(tmp_path):
     arguments = ["--curated", tmp_path / "curated.parquet", "--folds", 4, "--seed", 0]
     arguments += ["--inspection", tmp_path / "inspection.parquet", "--train", 0.7]
     arguments += ["--stratify", '["color"]', "--balance", "joint", "--official", "keep"]
-    arguments += ["--splits", tmp_path / "splits.parquet", "--check", tmp_path / "check.json"]
+    arguments += ["--splits", tmp_path / "splits.parquet"]
     recorder = executed.run(facedata, "split", arguments)
     assert len(recorder.found) > 20
     assert missed("facedata split", recorder) == []

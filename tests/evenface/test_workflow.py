@@ -62,6 +62,7 @@ def test_the_default_run_has_every_stage(project):
         "curate",
         "review",
         "split",
+        "split_check",
         "eda",
         "pack",
         "pack_val",

@@ -4,8 +4,6 @@ rule split:
         inspection=results("inspection.parquet"),
     output:
         splits=results("splits.parquet"),
-        check=results("split_check.json"),
-        summary=results("splits_summary.csv"),
     log:
         results("logs/split.log"),
     params:
@@ -14,8 +12,27 @@ rule split:
         code=code("facedata split"),
     shell:
         "facedata split --curated {input.curated} --inspection {input.inspection}"
-        " --splits {output.splits} --check {output.check} --summary {output.summary}"
-        " {params.options} --seed {params.seed} 2> {log}"
+        " --splits {output.splits} {params.options} --seed {params.seed} 2> {log}"
+
+
+# Words about the split, apart from it: other words train no network again.
+rule split_check:
+    input:
+        curated=results("curated.parquet"),
+        inspection=results("inspection.parquet"),
+        splits=results("splits.parquet"),
+    output:
+        check=results("split_check.json"),
+        summary=results("splits_summary.csv"),
+    log:
+        results("logs/split_check.log"),
+    params:
+        options=options("split_check"),
+        code=code("facedata split-check"),
+    shell:
+        "facedata split-check --curated {input.curated} --inspection {input.inspection}"
+        " --splits {input.splits} --check {output.check} --summary {output.summary}"
+        " {params.options} 2> {log}"
 
 
 rule eda:

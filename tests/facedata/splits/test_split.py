@@ -10,7 +10,8 @@ from scipy import stats
 
 from facedata import cli
 from facedata.columns import SPLITS_SUMMARY, attributes_of
-from facedata.options import SplitOptions, Stratify
+from facedata.options import SplitCheckOptions, SplitOptions, Stratify
+from facedata.splits import check as checks
 from facedata.splits import split
 from facedata.splits.units import units
 from facekit import files, tables
@@ -47,8 +48,8 @@ def assign(table, train, stratify, folds, seed, balance="joint", official="keep"
 
 
 def examine(table, splits, stratify, balance="joint", official="keep"):
-    options = SplitOptions(stratify=stratify, balance=balance, official=official)
-    return split.check(table, splits, options)
+    options = SplitCheckOptions(stratify=stratify, balance=balance, official=official)
+    return checks.check(table, splits, options)
 
 
 def counts(table: pd.DataFrame, splits: pd.DataFrame, name: str = "color") -> dict:
@@ -277,7 +278,7 @@ def test_many_classes_of_two_do_not_fill_the_test_split():
     splits = assign(table, 0.7, ["kind"], 2, seed=0)
     assert np.abs(splits["split"].value_counts() - [140, 30, 30]).max() <= 2
     assert (pd.crosstab(table["kind"], splits["split"])["train"] > 0).all()
-    assert len(examine(table, splits, ["kind"])["notes"]) == 2 * (split.MAX_NOTES + 1)
+    assert len(examine(table, splits, ["kind"])["notes"]) == 2 * (checks.MAX_NOTES + 1)
 
 
 def test_without_strata_the_whole_is_shared():
@@ -381,22 +382,21 @@ def test_check_has_figures_by_hand():
 def test_summary_counts_what_loops_count():
     table, splits = by_hand()
     table["group"] = pd.array(["p", None, "p", "q", "q", *[None] * 5], dtype="str")
-    unit = split.units(table)
-    found = split.summary(table, splits)
+    unit = units(table)
+    found = checks.summary(table, splits)
     assert found[["split", "fold"]][:5].fillna(-1).to_numpy().tolist() == [
         ["train", -1], ["val", -1], ["test", -1], ["train", 0], ["train", 1],
     ]  # fmt: skip
     assert found["attribute"][5:].unique().tolist() == attributes_of(table)
-    for row in found.itertuples(index=False, name=None):
-        attribute, value, part, fold, images, units = row
+    for attribute, value, part, fold, images, num_units in found.itertuples(index=False, name=None):
         here = [
             i
             for i in range(len(table))
             if splits["split"][i] == part
             and (pd.isna(fold) or splits["fold"][i] == fold)
-            and (pd.isna(attribute) or split.as_classes(table[attribute])[i] == value)
+            and (pd.isna(attribute) or checks.as_classes(table[attribute])[i] == value)
         ]
-        assert (images, units) == (len(here), len({unit[i] for i in here}))
+        assert (images, num_units) == (len(here), len({unit[i] for i in here}))
 
 
 @pytest.mark.parametrize(
@@ -478,17 +478,22 @@ def command(tmp_path):
         "folds": 4,
         "seed": 7,
         "splits": tmp_path / "splits.parquet",
-        "check": tmp_path / "split_check.json",
-        "summary": tmp_path / "splits_summary.csv",
     }
 
 
-def run(options):
+def run(options, name="split"):
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    return CliRunner().invoke(cli.main, ["split", *arguments])
+    return CliRunner().invoke(cli.main, [name, *arguments])
 
 
-def test_command(command):
+def check_options(command, check):
+    """Return the options of the command that checks what the other one made."""
+    names = ("curated", "inspection", "splits", "stratify", "balance", "official")
+    outputs = {"check": check, "summary": check.with_name("splits_summary.csv")}
+    return {name: command[name] for name in names} | outputs
+
+
+def test_command(command, tmp_path):
     result = run(command)
     assert result.exit_code == 0, result.output
     splits = tables.read(command["splits"])
@@ -496,11 +501,14 @@ def test_command(command):
     assert counts(table, splits) == {"black": (80, 10, 10), "red": (16, 2, 2)}
     assert splits["fold"].dtype == "Int64"
     assert places(splits)[0] == places(splits)[119]
-    found = files.read_json(command["check"])
+    options = check_options(command, tmp_path / "split_check.json")
+    result = run(options, "split-check")
+    assert result.exit_code == 0, result.output
+    found = files.read_json(options["check"])
     assert found["straddling"] == {"group": 0, "cluster": 0, "pixel_hash": 0}
     assert found["largest_deviation"]["split"]["attribute"] in ("glasses", "age")
     assert found["attributes"]["color"]["largest_deviation"]["split"]["points"] == 0
-    found = tables.read(command["summary"], SPLITS_SUMMARY)
+    found = tables.read(options["summary"], SPLITS_SUMMARY)
     assert found.columns.tolist() == SPLITS_SUMMARY.names
     assert found.loc[found["fold"].isna(), "images"][:3].tolist() == [96, 12, 12]
     first = command["splits"].read_bytes()
@@ -511,6 +519,15 @@ def test_command(command):
     result = run(command | {"stratify": '["nose"]'})
     assert result.exit_code == 1
     assert "error: --stratify: no attribute 'nose'" in result.output
+
+
+def test_a_check_refuses_splits_of_other_images(command, tmp_path):
+    assert run(command).exit_code == 0
+    splits = tables.read(command["splits"])
+    tables.write(splits.iloc[1:], command["splits"])
+    result = run(check_options(command, tmp_path / "split_check.json"), "split-check")
+    assert result.exit_code == 1
+    assert "splits.parquet: no row for image" in result.output
 
 
 def test_a_split_that_tears_a_unit_apart_is_not_written(command, monkeypatch):
