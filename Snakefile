@@ -30,4 +30,4 @@ rule all:
 
 
 onsuccess:
-    print(RUN.verdicts())
+    print(RUN.verdicts(), end="")

@@ -43,6 +43,8 @@ STAGES: Mapping[str, tuple[type[Options], tuple[str, ...]]] = {
     "compare": (CompareOptions, ("compare",)),
 }
 
+PAGE_RECORD = "report.run.json"  # of `evenface page`
+
 
 class Run:
     """One run: its settings, and where its files lie."""
@@ -55,6 +57,7 @@ class Run:
         """
         self.settings: Settings = settings.read(config)
         self.tables()
+        self._page_before = self._page_made()
 
     # --- Paths
 
@@ -218,13 +221,21 @@ class Run:
         return digest.code_digest(command, chosen=chosen)
 
     def verdicts(self) -> str:
-        """Last words of a run: each task's verdict and where the page lies, if it was all made."""
+        """Last words of a run: each task's verdict and where the page lies, if it made the page."""
         page = Path(self.results("index.html"))
         found = [Path(path) for path in self.task_files("compare/{task}.txt")]
-        if not page.is_file() or not all(path.is_file() for path in found):
+        is_new = self._page_made() not in (None, self._page_before)
+        if not (is_new and page.is_file() and all(path.is_file() for path in found)):
             return ""
         lines = [path.read_text(encoding="utf-8").strip() for path in found]
-        return "\n".join(["", *lines, f"Report: {page.resolve()}"])
+        return "\n".join(["", *lines, f"Report: {page.resolve()}", ""])
+
+    def _page_made(self) -> int | None:
+        """When the page was made; its record tells, which `snakemake --touch` leaves alone."""
+        try:
+            return Path(self.results(PAGE_RECORD)).stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
 
 def read_run(config: Mapping[str, Any]) -> Run:

@@ -20,6 +20,8 @@ import facedata.columns
 import facedata.explore.columns
 from classifiers.columns import PHOTOS
 from classifiers.columns import TABLES as OF_CLASSIFIERS
+from evenface.settings import read_config
+from evenface.workflow import read_run
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +182,100 @@ def test_a_killed_run_is_started_again_by_the_same_command(tmp_path):
     assert "ingest" in planned(snakemake(*TEST, "-n", cwd=project))
 
 
+@pytest.fixture
+def old(tmp_path):
+    """A copy of the project in which an earlier run has left its page and verdict."""
+    folder = copy_project(tmp_path)
+    results = folder / "results/test"
+    for name in ("index.html", "compare/accessories.txt", "report.run.json"):
+        write(results / name, "an old verdict")
+    return folder
+
+
+def test_the_verdict_is_said_by_the_run_that_made_the_page(old, monkeypatch):
+    monkeypatch.chdir(old)
+    this = read_run(read_config(old / "config/test.yaml"))
+    assert this.verdicts() == ""
+    (old / "results/test/index.html").touch()
+    assert this.verdicts() == ""
+    os.utime(old / "results/test/report.run.json", (0, 0))  # is written
+    page = old / "results/test/index.html"
+    assert this.verdicts() == f"\nan old verdict\nReport: {page}\n"
+
+
+def test_a_run_of_some_stages_does_not_end_with_an_old_verdict(old):
+    for options in (["--until", "ingest"], ["--until", "ingest", "--touch"]):
+        done = snakemake(*TEST, *options, cwd=old)
+        assert "an old verdict" not in done.stdout + done.stderr
+
+
+# --- From elsewhere
+
+
+def planned_everything(done):
+    return planned(done) >= {"ingest", "gan", "synth", "classify", "compare", "page"}
+
+
+def test_from_another_folder(project, tmp_path):
+    config = project / "config/test.yaml"
+    given = ["-n", "-s", project / "Snakefile", "--configfile", config]
+    assert planned_everything(snakemake(*given, cwd=tmp_path))
+    assert not (tmp_path / "config").exists()
+
+
+def test_with_another_working_folder(project, tmp_path):
+    done = snakemake("-n", "-p", *TEST, "--directory", tmp_path, cwd=project)
+    assert planned_everything(done)
+    assert str(tmp_path) in done.stdout + done.stderr
+
+
+def test_as_a_module_of_another_workflow(project, tmp_path):
+    (tmp_path / "mine.yaml").write_text((project / "config/test.yaml").read_text())
+    (tmp_path / "Snakefile").write_text(
+        f"""
+configfile: "mine.yaml"
+
+module evenface:
+    snakefile: "{project / "Snakefile"}"
+    config: config
+
+use rule * from evenface as evenface_*
+
+rule mine:
+    default_target: True
+    input: rules.evenface_all.input
+    output: "mine.txt"
+    shell: "cp {{input}} {{output}}"
+"""
+    )
+    found = planned(snakemake("-n", cwd=tmp_path))
+    assert found >= {"mine", "evenface_ingest", "evenface_gan", "evenface_page"}
+    assert "evenface_all" not in found
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("seeds=[3]", "--seed 3 --outdir results/test/classifiers/accessories/real/seed3"),
+        ("split={train: 0.8}", "--train 0.8"),
+        ('classify={"lr": "1e-3"}', "--lr 0.001"),
+        ("seed=1.0", "--seed 1 "),
+    ],
+)
+def test_values_of_the_command_line_are_taken_where_they_are_plain(project, given, said):
+    done = snakemake("-n", "-p", *TEST, "--config", given, cwd=project)
+    assert said in done.stdout + done.stderr
+
+
+def test_the_roof_runs_in_an_empty_folder(tmp_path):
+    evenface = Path(sys.executable).with_name("evenface")
+    arguments = [evenface, "run", "--configfile", ROOT / "config/test.yaml"]
+    assert planned_everything(run(*arguments, "-n", cwd=tmp_path))
+    assert not (tmp_path / "results").exists()
+    run(*arguments, "--until", "ingest", cwd=tmp_path)
+    assert len(pd.read_parquet(tmp_path / "results/test/index.parquet")) > 100
+
+
 @pytest.mark.parametrize("kind", ["--dag", "--rulegraph"])
 def test_the_dag_is_drawn(kind, project, tmp_path):
     from evenface.dag import draw
@@ -255,12 +351,15 @@ def test_a_second_run_has_nothing_to_do(finished):
 @pytest.mark.slow
 def test_one_stage_again(finished):
     assert "split" in planned(snakemake(*TEST, "-n", "-f", "split", cwd=finished))
+    verdict = (finished / "results/test/compare/accessories.txt").read_text().strip()
     again = planned(snakemake(*TEST, "-n", "-R", "split", cwd=finished))
     assert {"split", "gan", "classify", "compare", "page"} <= again
     assert not again & {"ingest", "inspect", "faces", "dedup", "curate"}
-    snakemake(*TEST, "-f", "split", cwd=finished)
+    done = snakemake(*TEST, "-f", "split", cwd=finished)
     assert (finished / "results/test/splits.parquet").is_file()
-    snakemake(*TEST, "--touch", cwd=finished)
+    assert verdict not in done.stdout + done.stderr
+    done = snakemake(*TEST, "--touch", cwd=finished)
+    assert verdict not in done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -269,6 +368,21 @@ def test_one_value_reruns_what_depends_on_it(finished, tmp_path):
     changed.write_text("compare: {num_bootstrap: 300}\n")
     done = snakemake("--configfile", "config/test.yaml", str(changed), "-n", cwd=finished)
     assert planned(done) == {"compare", "page", "all"}
+
+
+@pytest.mark.slow
+def test_a_value_that_changes_no_result_reruns_nothing(finished, tmp_path):
+    changed = tmp_path / "changed.yaml"
+    for text, expected in (
+        ("gan: {keep: 3}\nevaluate: {batch: 7}\nsynth: {batch: 5}\n", set()),
+        ("evaluate: {confidence: 0.9}\n", {"evaluate", "compare", "page", "all"}),
+        ("gan: {ema_kimg: 3}\n", {"gan", "gan_metrics", "synth", "filter"}),
+    ):
+        changed.write_text(text)
+        done = snakemake("--configfile", "config/test.yaml", str(changed), "-n", cwd=finished)
+        found = planned(done)
+        assert found >= expected and bool(found) == bool(expected), text
+        assert not found & {"ingest", "split", "pack"}
 
 
 @pytest.mark.slow
