@@ -18,6 +18,10 @@ from facekit.digests.parts import Code
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("remade.txt")
+TRAININGS = {"stylegan2 train", "classifiers train", "classifiers crossval"}
+BEFORE_TRAININGS = {"facedata ingest", "facedata inspect", "facedata screen", "facedata curate"} | {
+    *("facedata split", "facedata pack", "stylegan2 synth", "classifiers filter")
+}
 
 
 class Edit(ast.NodeTransformer):
@@ -110,6 +114,21 @@ def test_an_edit_of_a_module_makes_again_what_the_table_says(tree):
     assert found == held, f"if this is meant: python tests/evenface/test_remade.py > {TABLE}"
 
 
+@pytest.mark.parametrize(
+    ("module", "commands"),
+    [
+        ("classifiers/evaluate/calibration.py", TRAININGS | {"classifiers filter"}),
+        ("classifiers/evaluate/evaluate.py", TRAININGS | {"classifiers filter"}),
+        ("classifiers/models/native.py", {"classifiers ensemble", "evenface compare"}),
+        ("facedata/splits/split.py", TRAININGS),
+        ("facekit/digests/parts.py", TRAININGS | {"facedata inspect"}),
+    ],
+)
+def test_what_a_command_does_not_use_of_others_makes_it_not_again(tree, before, module, commands):
+    found = remade(tree, before, Path(module), lambda source: rewritten(source, Edit()))
+    assert not commands & set(found)
+
+
 def test_layout_docstrings_and_types_make_nothing_again(tree, before):
     sources = {path: (tree / path).read_text(encoding="utf-8") for path in modules(tree)}
     for path, source in sources.items():
@@ -118,9 +137,6 @@ def test_layout_docstrings_and_types_make_nothing_again(tree, before):
     for path, source in sources.items():
         (tree / path).write_text(source, encoding="utf-8")
     assert after == before
-
-
-TRAININGS = {"stylegan2 train", "classifiers train", "classifiers crossval"}
 
 
 @pytest.mark.parametrize(
@@ -158,19 +174,30 @@ def module_with(tree, definition):
         ("def draw_intervals", "evenface compare"),
         ("def label_rows", "stylegan2 metrics"),
         ("MAX_ISSUES", "evenface page"),
+        ("MAX_NOTES", "facedata split-check"),
     ],
 )
-def test_a_plot_makes_its_stage_again_and_no_training(tree, before, definition, command):
+def test_a_plot_or_a_note_makes_its_stage_again_and_no_training(tree, before, definition, command):
     def change(source):
         if definition.startswith("def "):
             return re.sub(
                 rf"(\n{definition}.*?\"\"\".*?\"\"\")", r"\1\n    x = 1", source, flags=re.S
             )
-        return re.sub(rf"(\n{definition} = .*)", r"\1 + 1", source)
+        return re.sub(rf"(\n{definition} = )", r"\g<1>1 + ", source)
 
     found = remade(tree, before, module_with(tree, definition), change)
     assert command in found
-    assert not TRAININGS & set(found)
+    assert not (TRAININGS | BEFORE_TRAININGS) & set(found)
+
+
+def test_another_font_of_the_grid_makes_its_stage_again_and_no_training(tree, before):
+    def change(source):
+        assert source.count("ImageFont.load_default(size=") == 1
+        return source.replace("ImageFont.load_default(size=", "ImageFont.load_default(size=1 + ")
+
+    found = remade(tree, before, Path("stylegan2/draw/grid.py"), change)
+    assert "stylegan2 metrics" in found
+    assert not (TRAININGS | BEFORE_TRAININGS) & set(found)
 
 
 if __name__ == "__main__":
