@@ -27,7 +27,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from facedata.duplicates import hamming
-from facekit import commands, tables
+from facekit import commands
+from facekit.storage import tables
 
 CONFIG = Path(__file__).parents[1] / "config/aaf.yaml"
 SIZES = (100_000, 1_000_000)

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from facekit import commands, tables
+from facekit import commands
+from facekit.storage import tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results/aaf_dirty")

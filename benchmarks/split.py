@@ -24,8 +24,8 @@ import pandas as pd
 from facedata.options import SplitCheckOptions, Stratify
 from facedata.splits import check as checks
 from facedata.splits import split
-from facekit import files, tables
 from facekit.splits import SPLITS
+from facekit.storage import files, tables
 
 FOLDS = 5
 NUM_PEOPLE = 10_177

@@ -257,8 +257,8 @@ def filter(
         --max-similarity 0.5 --batch 256 --threads 2 --samples samples.parquet
     """
     from classifiers.evaluate import filter
-    from facekit import tables
     from facekit.compute import machine
+    from facekit.storage import tables
 
     machine.tune(threads)
     paths = filter.Paths(teacher, candidates, images, train_images, curated, splits, deficits)
@@ -292,8 +292,8 @@ def crossval(
         --precision auto --threads 2 --seed 0 --predictions out_of_fold.parquet
     """
     from classifiers.train import crossval
-    from facekit import tables
     from facekit.compute import machine
+    from facekit.storage import tables
 
     machine.tune(threads)
     the_device = machine.find_device(device)

@@ -2,7 +2,7 @@
 
 from classifiers.measures import MEASURES, meaning
 from facedata.columns import OUT_OF_FOLD, PREDICTIONS, PREDICTIONS_OF_HEADS
-from facekit.columns import Column, Table, names_of
+from facekit.storage.columns import Column, Table, names_of
 
 HEAD = Column("head", "str", "its name")
 FOLDER = "classifiers/<task>/<arm>/seed<n>"

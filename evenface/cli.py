@@ -100,7 +100,7 @@ def compare(
         --svg hair.svg --verdict hair.txt
     """
     from evenface.experiment import compare
-    from facekit import files, tables
+    from facekit.storage import files, tables
 
     found = compare.compare_files(
         predictions, curated, task, heads.heads, judged.head, judged.measure, options, seed
@@ -127,7 +127,7 @@ def page(results: Path, dataset: str, tasks: list[dict[str, Any]], page: Path) -
         --page index.html
     """
     from evenface.page import report
-    from facekit import files
+    from facekit.storage import files
 
     files.write_text(report.make_page(results, dataset, tasks), page)
 

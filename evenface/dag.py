@@ -6,7 +6,7 @@
 import sys
 from pathlib import Path
 
-from facekit.files import write_bytes
+from facekit.storage.files import write_bytes
 
 
 def draw(dot: str, path: Path) -> None:

@@ -18,10 +18,10 @@ from pydantic.fields import FieldInfo
 
 from evenface.places import PIPELINE
 from evenface.settings import Settings, demo_config
-from facekit.columns import Table
-from facekit.files import write_text
 from facekit.offering import Offer, offers
 from facekit.options import Options, about, items_of, options_of, words_of
+from facekit.storage.columns import Table
+from facekit.storage.files import write_text
 
 SCHEMA = PIPELINE / "config/schema.json"
 SETTINGS = PIPELINE / "config/README.md"

@@ -31,8 +31,8 @@ from facedata.packs.storage import Pack, read_pack, write_pack
 from facedata.packs.subset import pack_split
 from facedata.splits.check import check as check_splits
 from facedata.splits.split import assign_folds, assign_splits
-from facekit.arrays import read_images, read_thumbs
 from facekit.pictures.canvas import Geometry
+from facekit.storage.arrays import read_images, read_thumbs
 
 __all__ = [
     "CheckOptions",

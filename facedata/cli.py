@@ -90,7 +90,7 @@ def ingest(
         --seed 0 --index index.parquet --rejected rejected.csv --notes notes.csv
     """
     from facedata.ingest import dataset
-    from facekit import tables
+    from facekit.storage import tables
 
     found = dataset.ingest(adapter, root, settings, seed)
     tables.write(found.rejected, rejected)
@@ -118,7 +118,7 @@ def inspect(
     """
     from facedata import columns
     from facedata.inspection import inspect
-    from facekit import arrow
+    from facekit.storage import arrow
 
     table = arrow.read(index, columns.INDEX, ["image_id", "path"])
     inspect.inspect(table, root, options.geometries, workers, images, inspection)
@@ -145,8 +145,8 @@ def faces(
     from facedata import columns
     from facedata.inspection import faces as detection
     from facedata.packs import storage
-    from facekit import tables
     from facekit.compute import machine
+    from facekit.storage import tables
 
     machine.tune(threads)
     table = tables.read(inspection, columns.INSPECTION, ["image_id", "row"])
@@ -188,7 +188,7 @@ def dedup(
     """
     from facedata import columns
     from facedata.duplicates import dedup
-    from facekit import arrays, tables
+    from facekit.storage import arrays, tables
 
     table = tables.read(index, columns.INDEX, ["image_id"])
     hashes = ["image_id", "row", "pixel_hash", "phash", "phash_mirror"]
@@ -234,7 +234,7 @@ def screen(
     """
     from facedata.curation import curate
     from facedata.splits import split
-    from facekit import tables
+    from facekit.storage import tables
 
     found = curate.read_findings(index, rejected, inspection, faces, duplicates)
     table = curate.screen(found, options, derived)
@@ -282,7 +282,7 @@ def curate(
         --dropped dropped.csv --decisions decisions.parquet
     """
     from facedata.curation import curate
-    from facekit import tables
+    from facekit.storage import tables
 
     found = curate.read_findings(index, rejected, inspection, faces, duplicates, issues)
     review = curate.Review()
@@ -302,8 +302,16 @@ def curate(
 @options(SplitOptions)
 @SEED
 @commands.out_file("--splits", "split and fold.")
+@commands.out_file("--check", "what `facedata split-check` says of it, if given.", required=False)
 @commands.recorded("splits")
-def split(curated: Path, inspection: Path, options: SplitOptions, seed: int, splits: Path) -> None:
+def split(
+    curated: Path,
+    inspection: Path,
+    options: SplitOptions,
+    seed: int,
+    splits: Path,
+    check: Path | None,
+) -> None:
     """Assign every image to train, val or test, class by class, and train to folds.
 
     \b
@@ -311,12 +319,15 @@ def split(curated: Path, inspection: Path, options: SplitOptions, seed: int, spl
         --train 0.7 --stratify '["hair_color"]' --balance joint --official keep \\
         --folds 5 --seed 0 --splits splits.parquet
     """
+    from facedata.splits import check as notes
     from facedata.splits import split, units
-    from facekit import tables
+    from facekit.storage import tables
 
     table = units.read_images(curated, inspection)
     assigned = split.assign_splits(table, options, seed)
     units.check_whole(table, assigned)
+    if check is not None:
+        notes.write(table, assigned, options, check)
     tables.write(assigned, splits)
 
 
@@ -346,7 +357,7 @@ def split_check(
     from facedata import columns
     from facedata.splits import check as checks
     from facedata.splits import units
-    from facekit import files, tables
+    from facekit.storage import files, tables
 
     table = units.read_images(curated, inspection)
     assigned = tables.read(splits, columns.SPLITS)
@@ -390,7 +401,7 @@ def eda(
     from facedata import columns
     from facedata.explore import eda
     from facedata.packs import storage
-    from facekit import tables
+    from facekit.storage import tables
 
     table = tables.read(index, columns.INDEX, ["image_id"])
     facts = tables.read(inspection, columns.INSPECTION, eda.FACTS)
@@ -438,8 +449,8 @@ def pack(
     from facedata import columns
     from facedata.packs import storage
     from facedata.packs import subset as packing
-    from facekit import tables
     from facekit.pictures import geometry
+    from facekit.storage import tables
 
     table = tables.read(curated, columns.CURATED, ["image_id", "row"])
     boxes = geometry.box_columns(images.stem)
@@ -487,7 +498,7 @@ def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
     """
     from facedata.packs import deficits as counting
     from facedata.packs import storage
-    from facekit import tables
+    from facekit.storage import tables
 
     tables.write(counting.find_deficits(storage.read_pack(pack), options), deficits)
 
@@ -509,7 +520,7 @@ def labels(
     """
     from facedata import columns
     from facedata.curation import labels
-    from facekit import tables
+    from facekit.storage import tables
 
     table = tables.read(screened, columns.SCREENED, ["image_id"])
     found = tables.read(predictions, columns.OUT_OF_FOLD, ["image_id"])
@@ -559,7 +570,7 @@ def review(
         --max-images 500 --page review.html
     """
     from facedata.curation import review
-    from facekit import files
+    from facekit.storage import files
 
     data = review.read_data(
         *(index, inspection, images, faces, duplicates, decisions),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from facekit.columns import Column, Table, names_of
 from facekit.splits import SPLITS as PARTS
+from facekit.storage.columns import Column, Table, names_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -45,9 +45,9 @@ def in_file(
     return click.option(flag, *names, type=IN_FILE, required=required, multiple=multiple, help=help)
 
 
-def out_file(flag: str, help: str, *names: str) -> Callable:
+def out_file(flag: str, help: str, *names: str, required: bool = True) -> Callable:
     """Return an option for a file to write."""
-    return click.option(flag, *names, type=OUT_FILE, required=True, help=f"Output: {help}")
+    return click.option(flag, *names, type=OUT_FILE, required=required, help=f"Output: {help}")
 
 
 def options(*decorators: Callable) -> Callable:

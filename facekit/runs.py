@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from facekit.files import write_text
+from facekit.storage.files import write_text
 
 PACKAGES = (
     "evenface",

@@ -186,7 +186,7 @@ def metrics(
         --num-images 10000 --seed 0 --metrics metrics.json --pairs pairs.png
     """
     from facedata.packs import storage
-    from facekit import files
+    from facekit.storage import files
     from stylegan2.draw import grid
     from stylegan2.metrics import evaluate, features
 
@@ -250,7 +250,7 @@ def synth(
         --oversample 1.5 --trunc 0.8 --seed 0 --images synth.npy --samples samples.parquet
     """
     from facedata.columns import DEFICITS
-    from facekit import tables
+    from facekit.storage import tables
     from stylegan2.draw import drawing
 
     generator, about = _load(network, threads, device)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from classifiers.cli import main
 from classifiers.images.augment import View
 from classifiers.options import HeadOptions
-from facekit import files, tables
+from facekit.storage import files, tables
 
 HEIGHT, WIDTH = 32, 24
 COLORS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}

@@ -1,6 +1,6 @@
 """Tables that commands wrote, held against what is declared of them."""
 
-from facekit import tables
+from facekit.storage import tables
 
 
 def hold(path, declared):

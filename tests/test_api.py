@@ -21,8 +21,8 @@ import classifiers
 from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import read_heads
 from classifiers.options import HeadOptions
-from facekit import files, tables
 from facekit.offering import offer
+from facekit.storage import files, tables
 
 PACKAGES = ("facekit", "facedata", "stylegan2", "classifiers", "evenface")
 LISTS = {package: importlib.import_module(package).__all__ for package in PACKAGES}

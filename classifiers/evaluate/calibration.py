@@ -13,8 +13,8 @@ from classifiers.measures import MEASURES
 from classifiers.models.heads import MISSING, Head
 from classifiers.options import NO_THRESHOLD
 from classifiers.predict.predicted import prediction_columns
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 
 FILE = "calibration.json"  # of `classifiers evaluate`
 LIMITS = (0.05, 20.0)  # of a temperature

@@ -42,8 +42,8 @@ from classifiers.models.heads import MISSING, Head, head_targets
 from classifiers.options import FiguresOptions
 from classifiers.predict.predicted import Predicted
 from facedata.splits.units import units
-from facekit import files, tables
 from facekit.pictures.figures import save_svg
+from facekit.storage import files, tables
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,9 @@ from classifiers.options import FilterOptions
 from classifiers.predict.inference import predict
 from facedata.columns import CANDIDATES
 from facedata.packs.samples import condition, sample_names
-from facekit import progress, tables
+from facekit import progress
 from facekit.errors import DataError
+from facekit.storage import tables
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from classifiers.models.heads import Head, read_heads
 from classifiers.options import FiguresOptions, HeadOptions
 from classifiers.predict.predicted import Outputs, Predicted, mean_outputs, predictions_table
 from facedata.columns import CURATED, PREDICTIONS
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from torch import Tensor
 from facedata.columns import CURATED, SPLITS
 from facedata.packs.storage import read_images
 from facedata.splits.units import units
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures.canvas import Geometry
+from facekit.storage import tables
 
 
 def read_labelled(curated: Path, splits: Path, wanted: Iterable[str]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from classifiers.models.heads import Head
 from classifiers.predict.predict import Predictions
-from facekit import files
+from facekit.storage import files
 
 COLUMNS = 8
 MAX_SHOWN = 240  # thumbnails on a sheet

@@ -9,12 +9,12 @@ import numpy as np
 
 from facedata.ingest.adapters.reading import is_image
 from facedata.inspection.align import FaceFinder, cut_face
-from facekit import archives
 from facekit.errors import DataError
 from facekit.pictures import decode
 from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import fit_images
 from facekit.pictures.resample import Pictures
+from facekit.storage import archives
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from classifiers.options import HeadOptions
 from classifiers.train.loop import Examples
 from facedata.columns import FACES, SAMPLES
 from facedata.inspection import align
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures.canvas import Geometry
+from facekit.storage import tables
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import pandas as pd
 
 from facedata.columns import DEFICITS
 from facedata.packs.storage import read_images
-from facekit import files, tables
 from facekit.errors import DataError
 from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import Box, refit
+from facekit.storage import files, tables
 
 log = logging.getLogger(__name__)
 

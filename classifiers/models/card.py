@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from classifiers.models.backbones import Classifier
-from facekit import files
+from facekit.storage import files
 
 # Values of a training's record that say nothing of the recipe.
 NOT_RECIPE = (

@@ -13,8 +13,8 @@ from classifiers.images.data import read_geometry
 from classifiers.models.backbones import Classifier
 from classifiers.models.heads import Head
 from classifiers.options import LayerOptions, ViewOptions
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 
 KEY = "classifier"  # of the header's JSON text
 

@@ -16,8 +16,8 @@ from classifiers.models.backbones import Classifier
 from classifiers.models.card import card_beside
 from classifiers.models.checkpoint import load_classifier
 from classifiers.models.heads import columns_of
-from facekit import files
 from facekit.compute import onnx_files
+from facekit.storage import files
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,10 @@ from classifiers.predict.inference import NUM_READERS, look_outputs
 from classifiers.predict.predicted import Outputs, mean_outputs
 from facedata.ingest.adapters.celeba import CELEBA_ATTRIBUTES
 from facedata.inspection.align import FaceFinder
-from facekit import files, progress, tables
+from facekit import progress
 from facekit.compute.workers import threaded_map
 from facekit.errors import DataError
+from facekit.storage import files, tables
 
 log = logging.getLogger(__name__)
 

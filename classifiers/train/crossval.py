@@ -30,9 +30,10 @@ from classifiers.train import loop
 from facedata.columns import SCREENED, attributes_of
 from facedata.curation import labels
 from facedata.packs.storage import read_images
-from facekit import progress, tables
+from facekit import progress
 from facekit.compute.workers import ordered_map
 from facekit.errors import DataError
+from facekit.storage import tables
 
 log = logging.getLogger(__name__)
 

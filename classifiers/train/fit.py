@@ -23,9 +23,9 @@ from classifiers.train.loop import (
     train_classifier,
 )
 from classifiers.train.state import StateKeeper, digest
-from facekit import tables
 from facekit.compute.distributed import Group
 from facekit.pictures.canvas import Geometry
+from facekit.storage import tables
 
 log = logging.getLogger(__name__)
 

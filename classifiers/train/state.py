@@ -20,9 +20,9 @@ from torch import Tensor
 
 from classifiers.images.data import ImagePool
 from classifiers.train.loop import Examples, Training
-from facekit import files
 from facekit.compute.distributed import ALONE, Group
 from facekit.errors import DataError
+from facekit.storage import files
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from classifiers.options import HeadOptions
 from evenface.options import CompareOptions
 from facedata.columns import CURATED, PREDICTIONS
 from facedata.splits.units import units
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures.figures import save_svg
+from facekit.storage import tables
 
 NO_DIFFERENCE = "no difference could be shown"
 

@@ -31,10 +31,10 @@ from facedata.columns import (
 from facedata.explore.columns import CLASSES, QUALITY_RANGES
 from facedata.packs import storage
 from facedata.packs.samples import sample_names
-from facekit import files, tables
-from facekit.columns import Table
 from facekit.pictures import inline
 from facekit.splits import SPLITS
+from facekit.storage import files, tables
+from facekit.storage.columns import Table
 
 MAX_ISSUES = 20
 MAX_PAIRS = 12

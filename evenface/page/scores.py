@@ -11,7 +11,7 @@ import pandas as pd
 
 from classifiers.columns import CONFUSION, MISTAKES
 from classifiers.measures import MEASURES as OF_CONFUSIONS
-from facekit import files, tables
+from facekit.storage import files, tables
 
 MAX_GROUPS = 5  # subgroups that are shown of a head
 ENSEMBLE = "ensemble"  # folder beside those of the seeds

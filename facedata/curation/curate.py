@@ -16,8 +16,8 @@ from facedata.columns import attributes_of
 from facedata.duplicates.conflicts import disagreements
 from facedata.ingest.derived import derive
 from facedata.options import CheckOptions, CurateCommandOptions
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from facedata.columns import attributes_of
 from facedata.curation import curate
 from facedata.options import ReviewOptions
 from facedata.packs import storage
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures import inline
 from facekit.pictures.geometry import box_columns
+from facekit.storage import tables
 
 PAIR = ("image_id_a", "image_id_b", "kind", "distance", "cluster", "conflict")
 MAX_HEIGHT = 160  # px of a picture on the page; larger thumbnails are scaled down

@@ -18,9 +18,10 @@ from facedata.duplicates import hamming
 from facedata.duplicates.conflicts import disagreements
 from facedata.inspection.inspect import phash
 from facedata.options import DedupOptions
-from facekit import arrays, progress
+from facekit import progress
 from facekit.compute.workers import threaded_map
 from facekit.errors import DataError
+from facekit.storage import arrays
 
 log = logging.getLogger(__name__)
 

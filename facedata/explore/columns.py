@@ -1,7 +1,7 @@
 """Columns of the tables that explore a data set; all plots are drawn from them."""
 
-from facekit.columns import Column, Table
 from facekit.splits import SPLITS
+from facekit.storage.columns import Column, Table
 
 MADE_BY = "facedata eda"
 ATTRIBUTE = Column("attribute", "str", "its name")

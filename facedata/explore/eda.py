@@ -13,9 +13,9 @@ from scipy import sparse
 from facedata.columns import attributes_of
 from facedata.explore import contingency, mosaics, plots
 from facedata.splits.strata import as_classes
-from facekit import files, tables
 from facekit.pictures.figures import save_svg
 from facekit.splits import SPLITS
+from facekit.storage import files, tables
 
 MEASURES = ("sharpness", "brightness", "contrast", "entropy")
 # What is needed of the tables of images, of faces, and of pairs.

@@ -18,10 +18,10 @@ from facedata.ingest import avatars
 from facedata.ingest.adapters import Ingested
 from facedata.ingest.adapters.avatars import SHARES, Avatars
 from facedata.ingest.adapters.reading import Log, make_index
-from facekit import files, tables
 from facekit.compute.workers import num_cores, ordered_map
 from facekit.errors import DataError
 from facekit.progress import track
+from facekit.storage import files, tables
 
 # Planted faults: fault -> kind -> share of all pictures, each at least once. Copies, broken files
 # and non-faces are pictures of their own; a label error is the wrong class of a portrait.

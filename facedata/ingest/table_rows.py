@@ -25,8 +25,8 @@ from facedata.ingest.adapters.declared import normal
 from facedata.ingest.adapters.reading import MISSING, Files, Log, make_index
 from facedata.ingest.adapters.table import Table
 from facedata.ingest.derived import derive
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 SEPARATORS = ",;\t|"
 SPLITS = {"train": "train", "val": "val", "test": "test", "0": "train", "1": "val", "2": "test"}

@@ -27,7 +27,6 @@ import pyarrow.parquet as pq
 import simplejpeg
 
 from facedata.columns import INSPECTION
-from facekit import archives, arrays, arrow, files
 from facekit.compute.workers import ordered_map
 from facekit.digests.parts import ROOT, Code
 from facekit.errors import DataError
@@ -36,6 +35,7 @@ from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import box_columns, fit_images
 from facekit.pictures.resample import Pictures
 from facekit.progress import track
+from facekit.storage import archives, arrays, arrow, files
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image
 
 from facedata.packs.storage import Pack
-from facekit import files
 from facekit.progress import track
+from facekit.storage import files
 
 MADE = (1980, 1, 1, 0, 0, 0)  # time of all members: the same pack gives the same bytes
 

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from facedata.columns import PACK
-from facekit import files, tables
-from facekit.arrays import appending, read_images, read_thumbs
 from facekit.errors import DataError
+from facekit.storage import files, tables
+from facekit.storage.arrays import appending, read_images, read_thumbs
 
 __all__ = [
     "Pack",

@@ -1,5 +1,6 @@
 """Check of a split: the shares of each class, by how much they differ, and notes in words."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from facedata.splits.strata import (
     strata,
 )
 from facedata.splits.units import check_whole, units
+from facekit.showing import shown
 from facekit.splits import SPLITS
+from facekit.storage import files
 
 MAX_NOTES = 20  # of one kind
 
@@ -76,6 +79,14 @@ def check(
         "joint": _differences(*_counts(labels[JOINT], splits)) if JOINT in labels else None,
         "notes": _notes(curated, splits, labels, options.official),
     }
+
+
+@shown
+def write(
+    curated: pd.DataFrame, splits: pd.DataFrame, options: SplitCheckOptions, path: Path
+) -> None:
+    """Write what `check` returns; beside a split, whose own result it does not change."""
+    files.write_json(check(curated, splits, options), path)
 
 
 def summary(curated: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from facedata.columns import CURATED, INSPECTION, UNIT_COLUMNS
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 
 def units(table: pd.DataFrame) -> np.ndarray:

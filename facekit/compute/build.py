@@ -24,8 +24,8 @@ from pathlib import Path
 
 import torch
 
-from facekit import files
 from facekit.showing import shown
+from facekit.storage import files
 
 SWITCH_VARIABLE = "EVENFACE_OPERATORS"  # `composed`: never use the compiled ones
 CACHE_VARIABLE = "EVENFACE_CACHE_DIR"  # another folder than ~/.cache/evenface

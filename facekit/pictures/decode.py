@@ -13,7 +13,7 @@ import simplejpeg
 import xxhash
 from PIL import Image, ImageCms, ImageOps
 
-from facekit import archives
+from facekit.storage import archives
 
 # What is read; no format that runs other programs (EPS) or that holds no photographs.
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")

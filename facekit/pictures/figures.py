@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facekit import files
+from facekit.storage import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

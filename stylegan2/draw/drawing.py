@@ -9,8 +9,9 @@ import pandas as pd
 import torch
 
 from facedata.packs import storage
-from facekit import files, progress
+from facekit import progress
 from facekit.errors import DataError
+from facekit.storage import files
 from stylegan2.draw import grid, sampling, saving, style_files, styles
 from stylegan2.models.checkpoint import About
 from stylegan2.models.networks import Generator

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from facekit import files
+from facekit.storage import files
 
 INK, PAPER = (0, 0, 0), (255, 255, 255)
 

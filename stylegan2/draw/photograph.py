@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from facekit import files
+from facekit.storage import files
 from stylegan2.draw import grid, project, sampling, style_files
 from stylegan2.draw.project import Projection
 from stylegan2.models.checkpoint import About

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facekit import files
+from facekit.storage import files
 from stylegan2.draw.grid import write_png
 
 JPEG_QUALITY = 95

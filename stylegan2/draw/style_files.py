@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 from stylegan2.models.networks import Generator
 
 NOISE = "noise/"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 
 MP4_CRF = 16  # of x264: 0 is lossless, 23 its default
 

@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 
 from facedata.packs import export_zip, storage
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures.canvas import Canvas
+from facekit.storage import tables
 from stylegan2.exchange import folders
 from stylegan2.options import PackOptions
 

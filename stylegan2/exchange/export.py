@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from facekit import files
 from facekit.compute import onnx_files
 from facekit.compute.onnx_files import BATCHES
+from facekit.storage import files
 from stylegan2.draw import sampling
 from stylegan2.exchange.onnx_graph import mapping_model, synthesis_model
 from stylegan2.models.checkpoint import About

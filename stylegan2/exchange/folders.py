@@ -18,7 +18,6 @@ import pandas as pd
 from facedata.ingest.adapters import stylegan_zip
 from facedata.ingest.adapters.reading import Files
 from facedata.packs import storage
-from facekit import archives, arrays
 from facekit.compute import workers
 from facekit.errors import DataError
 from facekit.pictures import decode
@@ -26,6 +25,7 @@ from facekit.pictures.canvas import Canvas
 from facekit.pictures.geometry import Box, content_box, fit_images
 from facekit.pictures.resample import Pictures
 from facekit.progress import track
+from facekit.storage import archives, arrays
 from stylegan2.options import MIN_SIDE
 
 CHUNK = 64  # images that a worker process gets at a time

@@ -19,9 +19,10 @@ import xxhash
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facekit import arrays, progress
+from facekit import progress
 from facekit.compute.weights import packaged_state_dict
 from facekit.errors import DataError
+from facekit.storage import arrays
 from stylegan2.metrics.extractors import EXTRACTORS
 from stylegan2.train.data import hash_images
 

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from facedata.packs.storage import class_name
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 from stylegan2.models.networks import Generator
 
 KEY = "evenface"  # of the header; its text is JSON

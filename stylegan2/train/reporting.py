@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from facekit import files
 from facekit.showing import shown
+from facekit.storage import files
 from stylegan2.train.loop import Training
 
 log = logging.getLogger(__name__)

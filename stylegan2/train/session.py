@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 
 from facedata.packs.storage import Pack
-from facekit import files, progress
+from facekit import progress
 from facekit.compute.distributed import ALONE, Group
 from facekit.errors import DataError
 from facekit.options import AUTO
+from facekit.storage import files
 from stylegan2.models import checkpoint
 from stylegan2.ops.convolve import quick_convolutions
 from stylegan2.options import TrainOptions

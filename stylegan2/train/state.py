@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 from stylegan2.options import TrainOptions
 from stylegan2.train.plan import Plan
 

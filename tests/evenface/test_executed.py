@@ -10,7 +10,7 @@ from gan_runs import write_pack
 from classifiers.cli import main as classifiers
 from evenface.digest import code_at
 from facedata.cli import main as facedata
-from facekit import tables
+from facekit.storage import tables
 from stylegan2.cli import main as stylegan2
 
 

@@ -10,7 +10,7 @@ from facedata import columns
 from facedata.cli import main
 from facedata.columns import FIXED, INDEX, RESERVED, attributes_of
 from facedata.explore import columns as explored
-from facekit import tables
+from facekit.storage import tables
 
 GEOMETRY = {"height": 32, "width": 32, "fit": "pad"}
 GEOMETRIES = {"gan": GEOMETRY, "classifier": GEOMETRY}

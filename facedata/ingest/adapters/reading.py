@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facedata.columns import NOTES, REJECTED
-from facekit import archives
 from facekit.errors import DataError
+from facekit.storage import archives
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,9 +13,9 @@ from typing import Any
 from facedata.ingest.adapters import ADAPTERS, Adapter, Ingested, present
 from facedata.ingest.adapters.declared import Labels, NewAttribute
 from facedata.ingest.adapters.reading import Files, Log, make_index
-from facekit import archives
 from facekit.errors import DataError
 from facekit.options import Text, option
+from facekit.storage import archives
 
 log = logging.getLogger(__name__)
 

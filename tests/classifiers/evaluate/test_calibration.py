@@ -17,8 +17,8 @@ from classifiers.columns import CONFUSION, MEASURED, MISTAKES, SUBGROUPS
 from classifiers.evaluate import calibration, metrics
 from classifiers.models.heads import MISSING, Head
 from facedata.columns import PREDICTIONS
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 
 COLOR = Head("color", ("color",), "categorical", 1.0, ("red", "green", "blue"))
 HAT = Head("hat", ("hat",), "binary", 1.0, ("no", "yes"))

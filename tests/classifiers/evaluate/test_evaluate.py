@@ -12,8 +12,8 @@ from classifiers.models.heads import MISSING, Head, head_targets
 from classifiers.options import FiguresOptions
 from classifiers.predict.predicted import Predicted
 from facedata.splits.units import units
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 
 AGES = ("young", "middle", "old")
 AGE = Head("age", ("age",), "categorical", 1.0, AGES)

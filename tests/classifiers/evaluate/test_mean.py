@@ -10,8 +10,8 @@ from classifiers.models.heads import read_heads
 from classifiers.options import FiguresOptions
 from classifiers.predict.predicted import Predicted, predictions_table
 from evenface.experiment import compare
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 OPTIONS = FiguresOptions(num_bootstrap=100, small_group=5, confidence=0.9)
 

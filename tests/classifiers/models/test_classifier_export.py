@@ -17,9 +17,9 @@ from classifiers.models import checkpoint, export
 from classifiers.models.backbones import build_classifier
 from classifiers.models.card import model_card
 from classifiers.predict import inference
-from facekit import files
 from facekit.compute.onnx_files import TOLERANCE
 from facekit.errors import DataError
+from facekit.storage import files
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from classifiers.models.checkpoint import save_classifier
 from classifiers.models.heads import read_heads
 from classifiers.options import EvaluateOptions
 from classifiers.predict import ensemble
-from facekit import tables
+from facekit.storage import tables
 
 CPU = torch.device("cpu")
 OPTIONS = EvaluateOptions(num_bootstrap=100, small_group=5, confidence=0.9)

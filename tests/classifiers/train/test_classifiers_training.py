@@ -35,9 +35,9 @@ from classifiers.models.heads import MISSING, Head, read_heads
 from classifiers.options import HeadOptions, LossOptions, TrainOptions
 from classifiers.train import loop
 from facedata.columns import PREDICTIONS, SAMPLES
-from facekit import files, tables
 from facekit.errors import DataError
 from facekit.pictures.canvas import Geometry
+from facekit.storage import files, tables
 
 HEADS_OF = [HeadOptions(**head) for head in HEADS]
 

@@ -21,8 +21,8 @@ from classifiers.options import CrossvalOptions, TrainOptions
 from classifiers.train import crossval
 from facedata.columns import OUT_OF_FOLD
 from facedata.curation import labels
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 COLOR = Head("color", ("color",), "categorical", 1.0, tuple(COLORS))
 CPU = torch.device("cpu")

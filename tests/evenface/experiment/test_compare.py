@@ -16,8 +16,8 @@ from evenface.cli import main
 from evenface.experiment import compare
 from evenface.options import CompareOptions
 from facedata.splits.units import units
-from facekit import files, tables
 from facekit.errors import DataError
+from facekit.storage import files, tables
 
 CLASSES = ("young", "middle", "old")
 HEAD = Head("age", ("age",), "categorical", 1.0, CLASSES)

@@ -14,9 +14,9 @@ from PIL import Image
 
 from evenface import cli
 from evenface.page import report
-from facekit import files, tables
 from facekit.errors import DataError
 from facekit.pictures import inline
+from facekit.storage import files, tables
 
 HOSTILE = '<script>alert("x")</script>'
 COLORS = ["brown", "black", HOSTILE]

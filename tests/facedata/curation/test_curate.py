@@ -13,8 +13,8 @@ from facedata import cli
 from facedata.columns import attributes_of
 from facedata.curation import curate
 from facedata.options import CurateCommandOptions
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 POLICY = CurateCommandOptions(
     non_faces="drop",

@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from facedata.cli import main
-from facekit import tables
+from facekit.storage import tables
 
 ROOT = Path(__file__).parents[3]
 DIRTY = ROOT.parent / "shared/data/aaf_dirty"

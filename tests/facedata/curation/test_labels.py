@@ -11,8 +11,8 @@ from scipy import stats
 from facedata import cli
 from facedata.columns import LABEL_ISSUES
 from facedata.curation import labels
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 COLORS = ["black", "brown", "red"]
 

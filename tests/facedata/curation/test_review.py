@@ -20,9 +20,9 @@ from facedata import cli
 from facedata.curation import curate, review
 from facedata.options import ReviewOptions
 from facedata.packs import storage
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures.geometry import box_columns
+from facekit.storage import tables
 
 AGE_GROUPS = ["young", "old"]
 DERIVED = [{"name": "age_group", "source": "age", "bins": [30], "classes": AGE_GROUPS}]

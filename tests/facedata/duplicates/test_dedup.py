@@ -14,9 +14,9 @@ from facedata import cli
 from facedata.duplicates import dedup
 from facedata.inspection import inspect
 from facedata.options import DedupOptions
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures.canvas import Geometry
+from facekit.storage import tables
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "aaf_dirty"
 GEOMETRIES = {"classifier": Geometry(height=64, width=52, fit="pad")}

@@ -16,8 +16,8 @@ from scipy import stats
 from facedata import cli
 from facedata.explore import eda, mosaics, plots
 from facedata.packs import storage
-from facekit import files, tables
 from facekit.pictures import inline
+from facekit.storage import files, tables
 
 PLOTS = {"classes", "numbers", "missing", "sizes", "quality", "cooccurrence", "shift"}
 TABLES = PLOTS | {"quality_ranges", "outliers", "association"}

@@ -15,9 +15,9 @@ from facedata.ingest import adapters, avatars
 from facedata.ingest.adapters.avatars import SHARES
 from facedata.ingest.dataset import ingest
 from facedata.ingest.painted import FAULTS, plan
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures import decode
+from facekit.storage import tables
 
 SETTINGS = {"num_images": 44, "height": 54, "width": 42}
 PLAIN = {

@@ -12,8 +12,8 @@ from facedata.cli import main
 from facedata.ingest import adapters
 from facedata.ingest.adapters.celeba import CELEBA_ATTRIBUTES
 from facedata.ingest.dataset import ingest
-from facekit import archives
 from facekit.errors import DataError
+from facekit.storage import archives
 
 
 def read(root):

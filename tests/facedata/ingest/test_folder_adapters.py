@@ -17,9 +17,9 @@ from facedata.cli import main
 from facedata.ingest import adapters
 from facedata.ingest.dataset import ingest
 from facedata.packs import storage
-from facekit import archives, tables
 from facekit.errors import DataError
 from facekit.pictures import decode
+from facekit.storage import archives, tables
 
 FOLDERS = {"attribute": "hair", "classes": None, "official_split": False}
 ARCHIVE = {"file": "dataset.zip", "attribute": "label", "classes": None}

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from facedata.cli import main
 from facedata.ingest import adapters
 from facedata.ingest.dataset import ingest
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 SHARED = Path(__file__).parents[4] / "shared"
 HAIR = {"name": "hair", "column": "hair", "kind": "categorical", "classes": ["red", "brown"]}

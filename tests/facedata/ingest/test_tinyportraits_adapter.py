@@ -5,8 +5,8 @@ from layouts import PORTRAITS, picture, write, write_tinyportraits, write_zip
 
 from facedata.ingest import adapters
 from facedata.ingest.dataset import ingest
-from facekit import archives
 from facekit.errors import DataError
+from facekit.storage import archives
 
 SETTINGS = {"file": "Tiny_Portraits_Attributes.csv", "bad_images": "bad_images.txt"}
 NAMES = [f"Tiny_Portrait_{number:06}.png" for number in (0, 2, 3, 10, 2048, 2050)]

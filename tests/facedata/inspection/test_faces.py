@@ -12,9 +12,9 @@ from PIL import Image
 from facedata import cli
 from facedata.inspection import faces
 from facedata.options import FacesOptions
-from facekit import tables
 from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import fit_image
+from facekit.storage import tables
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 CPU = torch.device("cpu")

@@ -19,12 +19,12 @@ from scipy.fft import dctn
 from facedata.cli import main
 from facedata.inspection import inspect
 from facedata.packs import storage
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures import decode
 from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import box_columns, fit_image
 from facekit.pictures.resample import Pictures, to_rgbx
+from facekit.storage import tables
 
 DIRTY = Path(__file__).parents[4] / "shared/data/aaf_dirty"
 GAN = Geometry(height=32, width=32, fit="pad")

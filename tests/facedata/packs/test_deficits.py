@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from facedata import cli
 from facedata.options import DeficitsOptions
 from facedata.packs import deficits, storage
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 
 def make_pack(counts: list[int], attributes=("color",), classes=None) -> storage.Pack:

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from facedata import cli
 from facedata.options import PackOptions
 from facedata.packs import storage, subset
-from facekit import tables
 from facekit.errors import DataError
 from facekit.pictures import geometry
+from facekit.storage import tables
 
 
 @pytest.fixture

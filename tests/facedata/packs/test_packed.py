@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from facedata.packs import storage
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from classifier_sets import COLORS, HEADS, DataSet, as_options, run
 
 from classifiers.models import checkpoint
-from facekit import files, tables
+from facekit.storage import files, tables
 
 COLUMNS = [*(f"color:{name}" for name in COLORS), "bright:no", "bright:yes"]
 

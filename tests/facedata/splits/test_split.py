@@ -14,8 +14,8 @@ from facedata.options import SplitCheckOptions, SplitOptions, Stratify
 from facedata.splits import check as checks
 from facedata.splits import split
 from facedata.splits.units import units
-from facekit import files, tables
 from facekit.errors import DataError
+from facekit.storage import files, tables
 
 COLORS = ["black", "brown", "blond", "red"]
 

@@ -10,7 +10,7 @@ FILES = {
     "facekit/__init__.py": "",
     "facekit/registry.py": "class Registry: ...\n",
     "facekit/errors.py": "class DataError(Exception):\n    code = 1\n",
-    "facekit/columns.py": """
+    "facekit/storage/columns.py": """
         class Column:
             def check(self):
                 return 1
@@ -78,7 +78,7 @@ FILES = {
                 return self.batch * 2
         """,
     "facedata/names.py": """
-        from facekit.columns import Column, Table
+        from facekit.storage.columns import Column, Table
 
         PICTURES = 3
         OTHERS = 4

@@ -8,8 +8,8 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
 from facedata.packs.storage import Pack
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 from stylegan2.metrics import evaluate, features, formulas, memorization, vectors
 from stylegan2.metrics.extractors import EXTRACTORS
 from stylegan2.metrics.features import EfficientNetLite0

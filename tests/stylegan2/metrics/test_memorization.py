@@ -7,8 +7,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from facedata.packs import storage
 from facedata.packs.storage import Pack
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 from stylegan2.draw import sampling
 from stylegan2.metrics import evaluate, memorization, vectors
 from stylegan2.metrics.memorization import Thumbnails, Views

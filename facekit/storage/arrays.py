@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from facekit import files
 from facekit.errors import DataError
+from facekit.storage import files
 
 THUMB_SHAPE = (32, 32)  # of the gray thumbnails, height and width in pixels
 

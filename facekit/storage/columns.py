@@ -7,7 +7,7 @@ from pathlib import Path
 
 from facekit.errors import DataError
 
-# What a file may hold, in words of `facekit.arrow.kind_of`, for a column of each dtype of pandas.
+# What a file may hold, in words of `arrow.kind_of`, for a column of each dtype of pandas.
 KINDS = {
     "str": {"str"},
     "category": {"str"},
@@ -115,7 +115,7 @@ class Table:
 
         Args:
             path: the file, for the message.
-            kinds: by name what each holds, in words of `facekit.arrow.kind_of`.
+            kinds: by name what each holds, in words of `facekit.storage.arrow.kind_of`.
 
         Raises:
             DataError: one holds something else.

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facekit import arrow, tables
-from facekit.columns import Column, Table
 from facekit.errors import DataError
+from facekit.storage import arrow, tables
+from facekit.storage.columns import Column, Table
 
 PEOPLE = Table(
     "people.parquet",

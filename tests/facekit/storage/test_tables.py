@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from facekit import tables
 from facekit.errors import DataError
+from facekit.storage import tables
 
 TABLE = pd.DataFrame({"row": [0, 1, 2], "image_id": ["a", "b", "c"]})
 

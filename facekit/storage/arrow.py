@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facekit.columns import NOTHING, Table
 from facekit.errors import DataError
+from facekit.storage.columns import NOTHING, Table
 
 ARROW_TYPES = {"str": "large_string", "Int64": "int64", "UInt64": "uint64", "float64": "float64"}
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit import archives
 from facekit.errors import DataError
 from facekit.pictures import decode
+from facekit.storage import archives
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from facekit import arrow
-from facekit.columns import COMPLETE, Table
 from facekit.errors import DataError
-from facekit.files import replacing
+from facekit.storage import arrow
+from facekit.storage.columns import COMPLETE, Table
+from facekit.storage.files import replacing
 
 TRUTHS = {"True": True, "False": False}
 TEXTS = ("str", "category")  # dtypes of columns that a CSV file holds as they are

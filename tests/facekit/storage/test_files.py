@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from facekit import files
+from facekit.storage import files
 
 
 def write_as_safetensors(part):

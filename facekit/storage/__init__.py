@@ -1,0 +1,1 @@
+"""Files, archives, arrays and tables, and the columns that tables have."""
