@@ -22,7 +22,6 @@ def main() -> None:
 
 @main.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    add_help_option=False,
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[SNAKEMAKE OPTIONS]")
 def run(arguments: tuple[str, ...]) -> None:

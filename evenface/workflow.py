@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from classifiers import options as classifiers_options
-from classifiers.arms import is_synthetic
+from classifiers.arms import ARMS, JOIN, VALUE, is_synthetic, read_arm
+from classifiers.losses import LOSSES, NUMERIC_LOSSES
+from classifiers.samplers import SAMPLERS
 from evenface import digest, settings
 from evenface.options import CompareOptions
 from evenface.settings import Settings
@@ -217,8 +219,22 @@ class Run:
 
     def code(self, command: str) -> str:
         """Digest of a command's code: a comment does not change it, a computation does."""
-        chosen = {"adapter": self.settings.ingest.adapter}
-        return digest.code_digest(command, chosen=chosen)
+        return digest.code_digest(command, {"adapter": self.settings.ingest.adapter})
+
+    def training_code(self, wildcards: Any) -> str:
+        """Digest of the code of an arm's trainings, without losses that it does not take."""
+        classify, arm = self.settings.classify, read_arm(wildcards.arm)
+        losses = [
+            arm.loss(classify.loss.with_own(head.loss))
+            for head in self.settings.task(wildcards.task).heads
+        ]
+        chosen = {
+            LOSSES.kind: {loss.kind for loss in losses},
+            NUMERIC_LOSSES.kind: {loss.numeric for loss in losses},
+            SAMPLERS.kind: {arm.sampler(classify.sampler)},
+            ARMS.kind: {part.partition(VALUE)[0] for part in arm.name.split(JOIN)},
+        }
+        return digest.code_digest("classifiers train", chosen)
 
     def verdicts(self) -> str:
         """Last words of a run: each task's verdict and where the page lies, if it made the page."""

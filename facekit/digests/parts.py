@@ -278,7 +278,9 @@ class Code:
         found = []
         for one in (self.module(registry.package), *self._submodules(registry.package)):
             for entry in one.registering if one else ():
-                is_wanted = registry.kind not in wanted or entry.choice in wanted[registry.kind]
+                names = wanted.get(registry.kind)
+                # What is registered under a name that is no constant text always counts.
+                is_wanted = names is None or not entry.choice or entry.choice in names
                 if one and is_wanted and self._registry(entry) == part:
                     found.append((entry.choice, Part(one.name, entry.name)))
         yield from (member for _, member in sorted(found))

@@ -25,7 +25,7 @@ rule classify:
         fold=fold_option,
         geometry=RUN.geometry(),
         options=options("classify"),
-        code=code("classifiers train"),
+        code=RUN.training_code,
     shell:
         "classifiers train --images {input.images} --curated {input.curated}"
         " --splits {input.splits} --faces {input.faces} --heads {params.heads:q}"

@@ -1,0 +1,124 @@
+"""What the rules ask a run: text of options, paths, the digest of an arm's code."""
+
+import shlex
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from classifiers.options import TrainOptions
+from evenface import digest
+from evenface.workflow import Run, file_option, fold_option, folder_of, synth_options
+from facekit.command_options import flag_of
+from facekit.digests.parts import Code
+
+ROOT = Path(__file__).parents[2]
+ARMS = ["real", "focal", "weighted_sampler", "logit_adjust+synth@0.5"]
+
+
+def wildcards(**values):
+    return SimpleNamespace(**values)
+
+
+def words(text):
+    """Return the options of a command line by their flags; a switch has no value."""
+    found, parts = {}, shlex.split(text)
+    for i, part in enumerate(parts):
+        if part.startswith("--"):
+            value = parts[i + 1] if i + 1 < len(parts) else ""
+            found[part] = "" if value.startswith("--") else value
+    return found
+
+
+def test_options_that_change_results_and_those_that_do_not_are_apart():
+    run = Run({"gan": {"keep": 7, "mirror": False, "resume": "my net.pkl"}})
+    options = words(run.options("gan"))
+    assert options["--gamma"] == "0.2" and options["--batch-gpu"] == "auto"
+    assert options["--resume"] == "my net.pkl" and "--no-mirror" in options
+    assert "--keep" not in options
+    assert words(run.harmless("gan")(wildcards(), threads=1)) == {"--keep": "7"}
+
+
+def test_every_option_of_a_command_is_said():
+    run = Run({})
+    said = {*words(run.options("classify")), *words(run.harmless("classify")(None, threads=1))}
+    assert said == {flag_of(name, field) for name, field in TrainOptions.model_fields.items()}
+
+
+def test_values_of_two_sections_come_from_the_first_that_has_them():
+    run = Run({"labels": {"folds": 3}, "split": {"folds": 4}, "classify": {"batch": 8}})
+    assert words(run.options("screen"))["--folds"] == "3"
+    assert words(run.options("split"))["--folds"] == "4"
+    assert words(run.options("crossval"))["--batch"] == "32"
+
+
+def test_attributes_that_follow_from_others_are_not_judged():
+    assert "hair_color" in Run({}).judged()
+    assert Run({"labels": {"attributes": ["glasses"]}}).judged() == ["glasses"]
+
+
+def test_heads_say_what_they_set_themselves():
+    text = Run({}).heads(wildcards(task="hair"))
+    assert text.startswith('[{"name": "hair_color", "attributes": ["hair_color"]')
+
+
+def test_paths_of_folds():
+    run = Run({"classify": {"use_folds": True}, "split": {"folds": 2}, "seeds": [3]})
+    assert run.teacher() == "results/avatars/classifiers/hair/real/seed3/all/model.safetensors"
+    assert [path.split("/")[-2] for path in run.seed_models()] == ["fold0", "fold1"]
+    assert fold_option(wildcards(fold="/fold1")) == "--fold 1"
+    assert fold_option(wildcards(fold="/all")) == fold_option(wildcards(fold="")) == ""
+    assert run.ensembles() == []
+
+
+def test_synthetic_images_are_read_by_arms_that_learn_from_them():
+    run, files = Run({}), SimpleNamespace(synth_images="i", synth_samples="s", deficits="d")
+    assert run.synth_inputs(wildcards(arm="real")) == {}
+    assert set(run.synth_inputs(wildcards(arm="focal+synth@0.5"))) == set(vars(files))
+    assert synth_options(wildcards(arm="focal"), files) == ""
+    assert synth_options(wildcards(arm="synth@1.0"), files).startswith("--synth-images i")
+
+
+def test_a_file_that_may_lack_is_quoted():
+    option = file_option("--curation", "curation")
+    assert option(wildcards(), {"curation": ["my list.csv"]}) == "--curation 'my list.csv'"
+    assert option(wildcards(), {"curation": []}) == ""
+    assert folder_of("model")(wildcards(), {"model": "a/b/model.safetensors"}) == "a/b"
+
+
+@pytest.fixture
+def changed_arms(tmp_path, monkeypatch):
+    """Return a function that edits a module of a copy and gives the arms that are trained anew."""
+    for package in digest.PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    run = Run({"arms": ARMS})
+
+    def digests():
+        monkeypatch.setattr(digest, "code_at", lambda: Code(tmp_path, digest.PACKAGES))
+        return {arm: run.training_code(wildcards(arm=arm, task="hair")) for arm in ARMS}
+
+    def change(path, old, new):
+        before = digests()
+        text = (tmp_path / path).read_text()
+        assert old in text
+        (tmp_path / path).write_text(text.replace(old, new))
+        after = digests()
+        return [arm for arm in ARMS if before[arm] != after[arm]]
+
+    return change
+
+
+def test_an_edit_of_a_loss_trains_the_arms_again_that_take_it(changed_arms):
+    assert changed_arms("classifiers/losses/focal.py", "gamma", "gamma_") == ["focal"]
+    assert changed_arms("classifiers/losses/ldam.py", "def ", "def _") == []
+    assert changed_arms("classifiers/losses/cross_entropy.py", "return ", "return 2 * ") == ARMS
+    assert changed_arms("classifiers/samplers/weighted.py", "return ", "return 2 * ") == [
+        "weighted_sampler"
+    ]
+    new = (
+        "from classifiers.losses import LOSSES, Loss\n\n\n@LOSSES.register('new')\nclass New(Loss):"
+    )
+    assert (
+        changed_arms("classifiers/losses/gce.py", "from __future__", f"{new} ...\n\nfrom f") == []
+    )
