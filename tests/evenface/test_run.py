@@ -82,8 +82,8 @@ def test_synthetic_images_are_read_by_arms_that_learn_from_them():
 
 def test_a_file_that_may_lack_is_quoted():
     option = file_option("--curation", "curation")
-    assert option(wildcards(), {"curation": ["my list.csv"]}) == "--curation 'my list.csv'"
-    assert option(wildcards(), {"curation": []}) == ""
+    assert option(wildcards(), {"curation": "my list.csv"}) == "--curation 'my list.csv'"
+    assert option(wildcards(), {"curation": ""}) == ""
     assert folder_of("model")(wildcards(), {"model": "a/b/model.safetensors"}) == "a/b"
 
 
