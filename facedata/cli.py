@@ -23,35 +23,33 @@ from facekit.command_options import options
 from facekit.splits import SPLITS as PARTS
 
 
-@click.group(cls=commands.Group)
-@click.version_option(package_name="evenface")
+@commands.group
 def main() -> None:
     """Explore, clean, split and pack face thumbnails."""
 
 
 INDEX = commands.in_file("--index", "One row an image.")
-REJECTED = commands.in_file("--rejected", "Rows not in the index.")
 INSPECTION = commands.in_file("--inspection", "Facts of each image.")
 IMAGES = commands.in_file("--images", "Packed thumbnails.")
 FACES = commands.in_file("--faces", "Face of each image.")
 DUPLICATES = commands.in_file("--duplicates", "Pairs of duplicates.")
+REJECTED = commands.in_file("--rejected", "Rows not in the index.")
+FINDINGS = commands.options(INDEX, REJECTED, INSPECTION, FACES, DUPLICATES)
 LABEL_ISSUES = commands.in_file(
-    "--label-issues",
-    "Labels that are probably wrong (CSV), if judged.",
-    "issues",
-    required=False,
+    "--label-issues", "Labels that are probably wrong (CSV), if judged.", "issues", required=False
 )
 CURATED = commands.in_file("--curated", "Images that stayed.")
 SPLITS = commands.in_file("--splits", "Split of each image.")
 PACK = commands.in_file("--pack", "Pack of the train split (.npy).")
+ROOT = commands.in_dir("--root", "Folder of the data set.")
+Derived = list[dict[str, Any]]
 DERIVED = click.option(
     "--derived",
     type=commands.JSON,
     default="[]",
     help="Attributes made of others (by bins or jointly): they follow their sources.",
 )
-DATASET = click.option("--dataset", required=True, help="Name of the data set, for the title.")
-SEED = click.option("--seed", type=commands.SEED, required=True, help="Seed of all that is drawn.")
+SEED = commands.seed("Seed of all that is drawn.")
 WORKERS = click.option(
     "--workers", type=commands.NUM_WORKERS, required=True, help="Processes or threads."
 )
@@ -73,15 +71,7 @@ WORKERS = click.option(
 @commands.out_file("--rejected", "what is not in it.")
 @commands.out_file("--notes", "values repaired.")
 @commands.recorded("index")
-def ingest(
-    adapter: str,
-    root: Path,
-    settings: dict[str, Any],
-    seed: int,
-    index: Path,
-    rejected: Path,
-    notes: Path,
-) -> None:
+def ingest(adapter: str, root: Path, settings: dict[str, Any], seed: int, **outputs: Path) -> None:
     """Read a data set, or draw one, into a table with one row an image.
 
     \b
@@ -93,18 +83,18 @@ def ingest(
     from facekit.storage import tables
 
     found = dataset.ingest(adapter, root, settings, seed)
-    tables.write(found.rejected, rejected)
-    tables.write(found.notes, notes)
-    tables.write(found.index, index)
+    tables.write(found.rejected, outputs["rejected"])
+    tables.write(found.notes, outputs["notes"])
+    tables.write(found.index, outputs["index"])
 
 
 @main.command()
 @INDEX
-@click.option("--root", type=commands.IN_DIR, required=True, help="Folder of the data set.")
+@ROOT
 @options(InspectOptions)
 @WORKERS
 @commands.out_file("--inspection", "facts of each.")
-@click.option("--images", type=commands.OUT_DIR, required=True, help="Output: packed thumbnails.")
+@commands.out_dir("--images", "packed thumbnails.")
 @commands.recorded("inspection")
 def inspect(
     index: Path, root: Path, options: InspectOptions, workers: int, inspection: Path, images: Path
@@ -139,24 +129,17 @@ def faces(
 
     \b
     facedata faces --inspection inspection.parquet --images images/classifier.npy \\
-        --min-probability 0.9 --min-face-share 0.33 --several-probability 0.97 \\
-        --several-share 0.5 --batch 32 --threads 2 --faces faces.parquet
+        --threads 2 --faces faces.parquet
     """
     from facedata import columns
     from facedata.inspection import faces as detection
-    from facedata.packs import storage
     from facekit.compute import machine
-    from facekit.storage import tables
+    from facekit.storage import arrays, tables
 
     machine.tune(threads)
-    table = tables.read(inspection, columns.INSPECTION, ["image_id", "row"])
-    table = table.dropna(subset="row")
-    found = detection.detect_faces(
-        storage.read_images(images),
-        table["row"].to_numpy(dtype="int64"),
-        options,
-        machine.find_device(device),
-    )
+    table = tables.read(inspection, columns.INSPECTION, ["image_id", "row"]).dropna(subset="row")
+    rows, pixels = table["row"].to_numpy(dtype="int64"), arrays.read_images(images)
+    found = detection.detect_faces(pixels, rows, options, machine.find_device(device))
     found.insert(0, "image_id", table["image_id"].to_numpy())
     tables.write(found, faces)
 
@@ -175,7 +158,7 @@ def dedup(
     inspection: Path,
     thumbs: Path,
     options: DedupOptions,
-    derived: list[dict[str, Any]],
+    derived: Derived,
     workers: int,
     duplicates: Path,
 ) -> None:
@@ -183,8 +166,7 @@ def dedup(
 
     \b
     facedata dedup --index index.parquet --inspection inspection.parquet \\
-        --thumbs images/thumbs.npy --max-distance 12 --max-difference 0.2 \\
-        --tolerance '{"age": 5}' --workers 8 --duplicates duplicates.parquet
+        --thumbs images/thumbs.npy --workers 8 --duplicates duplicates.parquet
     """
     from facedata import columns
     from facedata.duplicates import dedup
@@ -194,60 +176,40 @@ def dedup(
     hashes = ["image_id", "row", "pixel_hash", "phash", "phash_mirror"]
     facts = tables.read(inspection, columns.INSPECTION, hashes)
     facts = tables.rows_of(facts, table["image_id"], inspection)
-    pairs = dedup.find_duplicates(
+    found = dedup.find_duplicates(
         table, facts, arrays.read_thumbs(thumbs), options, derived, workers
     )
-    tables.write(pairs, duplicates)
+    tables.write(found, duplicates)
 
 
 @main.command()
-@INDEX
-@REJECTED
-@INSPECTION
-@FACES
-@DUPLICATES
+@FINDINGS
 @options(ScreenOptions)
 @DERIVED
 @SEED
 @commands.out_file("--screened", "what passes.")
 @commands.recorded("screened")
 def screen(
-    index: Path,
-    rejected: Path,
-    inspection: Path,
-    faces: Path,
-    duplicates: Path,
-    options: ScreenOptions,
-    derived: list[dict[str, Any]],
-    seed: int,
-    screened: Path,
+    options: ScreenOptions, derived: Derived, seed: int, screened: Path, **findings: Path
 ) -> None:
     """Choose the images whose labels can be judged, and assign them to folds.
 
     \b
     facedata screen --index index.parquet --rejected rejected.csv \\
         --inspection inspection.parquet --faces faces.parquet \\
-        --duplicates duplicates.parquet --non-faces drop --several-faces drop \\
-        --duplicate-policy keep_best --conflicts drop --tolerance '{"age": 5}' \\
-        --stratify '["hair_color"]' --balance joint --folds 5 --seed 0 \\
-        --screened screened.parquet
+        --duplicates duplicates.parquet --seed 0 --screened screened.parquet
     """
     from facedata.curation import curate
     from facedata.splits import split
     from facekit.storage import tables
 
-    found = curate.read_findings(index, rejected, inspection, faces, duplicates)
-    table = curate.screen(found, options, derived)
+    table = curate.screen(curate.read_findings(**findings), options, derived)
     table["fold"] = split.assign_folds(table, options, options.folds, seed)
     tables.write(table, screened)
 
 
 @main.command()
-@INDEX
-@REJECTED
-@INSPECTION
-@FACES
-@DUPLICATES
+@FINDINGS
 @LABEL_ISSUES
 @options(CurateCommandOptions)
 @DERIVED
@@ -257,40 +219,30 @@ def screen(
 @commands.out_file("--decisions", "one row each.")
 @commands.recorded("curated")
 def curate(
-    index: Path,
-    rejected: Path,
-    inspection: Path,
-    faces: Path,
-    duplicates: Path,
     issues: Path | None,
     options: CurateCommandOptions,
-    derived: list[dict[str, Any]],
+    derived: Derived,
     curation: Path | None,
     curated: Path,
     dropped: Path,
     decisions: Path,
+    **findings: Path,
 ) -> None:
     """Decide which images stay; every row that does not is listed with its reason.
 
     \b
     facedata curate --index index.parquet --rejected rejected.csv \\
         --inspection inspection.parquet --faces faces.parquet \\
-        --duplicates duplicates.parquet --label-issues label_issues.csv \\
-        --non-faces drop --several-faces drop --duplicate-policy keep_best \\
-        --conflicts drop --tolerance '{"age": 5}' --label-policy report \\
-        --max-score 0.2 --curation curation.csv --curated curated.parquet \\
-        --dropped dropped.csv --decisions decisions.parquet
+        --duplicates duplicates.parquet --curation curation.csv \\
+        --curated curated.parquet --dropped dropped.csv --decisions decisions.parquet
     """
     from facedata.curation import curate
     from facekit.storage import tables
 
-    found = curate.read_findings(index, rejected, inspection, faces, duplicates, issues)
-    review = curate.Review()
-    if curation is not None:
-        review = curate.read_review(
-            curation, found.index, found.rejected, found.inspection, derived
-        )
-    kept, decided = curate.curate(found, review, options, derived)
+    found = curate.read_findings(**findings, label_issues=issues)
+    known = (found.index, found.rejected, found.inspection, derived)
+    listed = curate.read_review(curation, *known) if curation else curate.Review()
+    kept, decided = curate.curate(found, listed, options, derived)
     tables.write(decided, decisions)
     tables.write(curate.dropped(decided), dropped)
     tables.write(kept, curated)
@@ -305,25 +257,19 @@ def curate(
 @commands.out_file("--check", "what `facedata split-check` says of it, if given.", required=False)
 @commands.recorded("splits")
 def split(
-    curated: Path,
-    inspection: Path,
-    options: SplitOptions,
-    seed: int,
-    splits: Path,
-    check: Path | None,
+    options: SplitOptions, seed: int, splits: Path, check: Path | None, **images: Path
 ) -> None:
     """Assign every image to train, val or test, class by class, and train to folds.
 
     \b
     facedata split --curated curated.parquet --inspection inspection.parquet \\
-        --train 0.7 --stratify '["hair_color"]' --balance joint --official keep \\
-        --folds 5 --seed 0 --splits splits.parquet
+        --seed 0 --splits splits.parquet
     """
     from facedata.splits import check as notes
     from facedata.splits import split, units
     from facekit.storage import tables
 
-    table = units.read_images(curated, inspection)
+    table = units.read_images(**images)
     assigned = split.assign_splits(table, options, seed)
     units.check_whole(table, assigned)
     if check is not None:
@@ -340,26 +286,20 @@ def split(
 @commands.out_file("--summary", "images and units by split, fold and class.")
 @commands.recorded("check")
 def split_check(
-    curated: Path,
-    inspection: Path,
-    splits: Path,
-    options: SplitCheckOptions,
-    check: Path,
-    summary: Path,
+    splits: Path, options: SplitCheckOptions, check: Path, summary: Path, **images: Path
 ) -> None:
     """Say how equal the shares of classes are in splits and folds, and what could not be shared.
 
     \b
     facedata split-check --curated curated.parquet --inspection inspection.parquet \\
-        --splits splits.parquet --stratify '["hair_color"]' --check split_check.json \\
-        --summary splits_summary.csv
+        --splits splits.parquet --check split_check.json --summary splits_summary.csv
     """
     from facedata import columns
     from facedata.splits import check as checks
     from facedata.splits import units
     from facekit.storage import files, tables
 
-    table = units.read_images(curated, inspection)
+    table = units.read_images(**images)
     assigned = tables.read(splits, columns.SPLITS)
     assigned = tables.rows_of(assigned, table["image_id"], splits)
     files.write_json(checks.check(table, assigned, options), check)
@@ -376,20 +316,9 @@ def split_check(
 @commands.in_file("--dropped", "The others, and why.")
 @DERIVED
 @IMAGES
-@click.option("--outdir", type=commands.OUT_DIR, required=True, help="Output: a folder.")
+@commands.out_dir("--outdir", "a folder.")
 @commands.recorded("outdir", "run.json")
-def eda(
-    index: Path,
-    inspection: Path,
-    faces: Path,
-    duplicates: Path,
-    curated: Path,
-    splits: Path,
-    dropped: Path,
-    derived: list[dict[str, Any]],
-    images: Path,
-    outdir: Path,
-) -> None:
+def eda(derived: Derived, outdir: Path, **files: Path) -> None:
     """Write tables, plots and mosaics of what the data set holds.
 
     \b
@@ -398,27 +327,9 @@ def eda(
         --curated curated.parquet --splits splits.parquet --dropped dropped.csv \\
         --images images/classifier.npy --outdir eda
     """
-    from facedata import columns
     from facedata.explore import eda
-    from facedata.packs import storage
-    from facekit.storage import tables
 
-    table = tables.read(index, columns.INDEX, ["image_id"])
-    facts = tables.read(inspection, columns.INSPECTION, eda.FACTS)
-    kept = tables.read(curated, columns.CURATED, ["image_id", "row", "official_split"])
-    assigned = tables.read(splits, columns.SPLITS, ["image_id", "split"])
-    data = eda.Data(
-        index=table,
-        inspection=tables.rows_of(facts, table["image_id"], inspection),
-        faces=tables.read(faces, columns.FACES, eda.OF_FACES),
-        duplicates=tables.read(duplicates, columns.DUPLICATES, eda.OF_PAIRS),
-        curated=kept,
-        split=tables.rows_of(assigned, kept["image_id"], splits)["split"],
-        dropped=tables.read(dropped, columns.DROPPED, ["image_id", "table_row", "reason"]),
-        images=storage.read_images(images),
-        joint=[item["name"] for item in derived if "sources" in item],
-    )
-    eda.explore(data, outdir)
+    eda.explore(eda.read_data(**files, derived=derived), outdir)
 
 
 @main.command()
@@ -430,15 +341,7 @@ def eda(
 @options(PackOptions)
 @commands.out_file("--pack", "the pack (.npy).")
 @commands.recorded("pack")
-def pack(
-    curated: Path,
-    splits: Path,
-    inspection: Path,
-    images: Path,
-    split: str,
-    options: PackOptions,
-    pack: Path,
-) -> None:
+def pack(split: str, options: PackOptions, pack: Path, **files: Path) -> None:
     """Pack the images of a split with their classes, for a GAN.
 
     \b
@@ -446,27 +349,9 @@ def pack(
         --inspection inspection.parquet --images images/gan.npy --split train \\
         --condition '["hair_color"]' --pack train.npy
     """
-    from facedata import columns
-    from facedata.packs import storage
-    from facedata.packs import subset as packing
-    from facekit.pictures import geometry
-    from facekit.storage import tables
+    from facedata.packs import subset
 
-    table = tables.read(curated, columns.CURATED, ["image_id", "row"])
-    boxes = geometry.box_columns(images.stem)
-    facts = tables.read(inspection, columns.INSPECTION, ["image_id", *boxes])
-    facts = tables.rows_of(facts, table["image_id"], inspection)
-    assigned = tables.read(splits, columns.SPLITS, ["image_id", "split"])
-    assigned = tables.rows_of(assigned, table["image_id"], splits)
-    packing.pack_split(
-        pack,
-        storage.read_images(images),
-        table,
-        assigned,
-        facts[boxes].to_numpy(dtype="int64"),
-        split,
-        options,
-    )
+    subset.pack_files(**files, split=split, options=options, path=pack)
 
 
 @main.command()
@@ -493,8 +378,7 @@ def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
     """Count what each minority class lacks to be as large as the largest class.
 
     \b
-    facedata deficits --pack train.npy --minority-below 0.5 \\
-        --deficits deficits.csv
+    facedata deficits --pack train.npy --deficits deficits.csv
     """
     from facedata.packs import deficits as counting
     from facedata.packs import storage
@@ -509,14 +393,12 @@ def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
 @DERIVED
 @commands.out_file("--label-issues", "worst first.")
 @commands.recorded("label_issues")
-def labels(
-    screened: Path, predictions: Path, derived: list[dict[str, Any]], label_issues: Path
-) -> None:
+def labels(screened: Path, predictions: Path, derived: Derived, label_issues: Path) -> None:
     """List the labels that out-of-fold predictions contradict most.
 
     \b
     facedata labels --screened screened.parquet --predictions out_of_fold.parquet \\
-        --derived '[]' --label-issues label_issues.csv
+        --label-issues label_issues.csv
     """
     from facedata import columns
     from facedata.curation import labels
@@ -524,8 +406,7 @@ def labels(
 
     table = tables.read(screened, columns.SCREENED, ["image_id"])
     found = tables.read(predictions, columns.OUT_OF_FOLD, ["image_id"])
-    issues = labels.find_label_issues(table, found, derived)
-    tables.write(issues, label_issues)
+    tables.write(labels.find_label_issues(table, found, derived), label_issues)
 
 
 @main.command()
@@ -538,7 +419,7 @@ def labels(
 @LABEL_ISSUES
 @commands.in_file("--curation", "The reviewer's list so far (CSV).", required=False)
 @DERIVED
-@DATASET
+@click.option("--dataset", required=True, help="Name of the data set, for the title.")
 @click.option(
     "--saved-as", required=True, help="Where the saved list belongs, for the page to say."
 )
@@ -546,19 +427,14 @@ def labels(
 @commands.out_file("--page", "the page (HTML).")
 @commands.recorded("page")
 def review(
-    index: Path,
-    inspection: Path,
-    images: Path,
-    faces: Path,
-    duplicates: Path,
-    decisions: Path,
     issues: Path | None,
     curation: Path | None,
-    derived: list[dict[str, Any]],
+    derived: Derived,
     dataset: str,
     saved_as: str,
     options: ReviewOptions,
     page: Path,
+    **findings: Path,
 ) -> None:
     """Write one self-contained page on which flagged images are kept, dropped or relabelled.
 
@@ -566,14 +442,10 @@ def review(
     facedata review --index index.parquet --inspection inspection.parquet \\
         --images images/classifier.npy --faces faces.parquet \\
         --duplicates duplicates.parquet --decisions decisions.parquet \\
-        --label-issues label_issues.csv --dataset photos --saved-as curation.csv \\
-        --max-images 500 --page review.html
+        --dataset photos --saved-as curation.csv --page review.html
     """
     from facedata.curation import review
     from facekit.storage import files
 
-    data = review.read_data(
-        *(index, inspection, images, faces, duplicates, decisions),
-        *(issues, curation, derived),
-    )
+    data = review.read_data(**findings, label_issues=issues, curation=curation, derived=derived)
     files.write_text(review.make_page(data, dataset, saved_as, options), page)

@@ -38,16 +38,36 @@ SEED = click.IntRange(min=0)
 NUM_WORKERS = click.IntRange(min=1)
 
 
-def in_file(
-    flag: str, help: str, *names: str, required: bool = True, multiple: bool = False
-) -> Callable:
-    """Return an option for a file to read."""
-    return click.option(flag, *names, type=IN_FILE, required=required, multiple=multiple, help=help)
+def in_file(flag: str, help: str, *names: str, required: bool = True, **more: Any) -> Callable:
+    """Return an option for a file to read; `more` goes to click."""
+    return click.option(flag, *names, type=IN_FILE, required=required, help=help, **more)
 
 
-def out_file(flag: str, help: str, *names: str, required: bool = True) -> Callable:
-    """Return an option for a file to write."""
-    return click.option(flag, *names, type=OUT_FILE, required=required, help=f"Output: {help}")
+def out_file(flag: str, help: str, *names: str, required: bool = True, **more: Any) -> Callable:
+    """Return an option for a file to write; `more` goes to click."""
+    text = f"Output: {help}"
+    return click.option(flag, *names, type=OUT_FILE, required=required, help=text, **more)
+
+
+def in_dir(flag: str, help: str) -> Callable:
+    """Return an option for a folder to read."""
+    return click.option(flag, type=IN_DIR, required=True, help=help)
+
+
+def out_dir(flag: str, help: str) -> Callable:
+    """Return an option for a folder to write."""
+    return click.option(flag, type=OUT_DIR, required=True, help=f"Output: {help}")
+
+
+def seed(help: str, default: int | None = None) -> Callable:
+    """Return the option --seed; it must be given where it has no default."""
+    given: dict = {"required": True} if default is None else {"default": default}
+    return click.option("--seed", type=SEED, show_default=True, help=help, **given)
+
+
+def group(function: Callable) -> click.Group:
+    """Make a function the group of a package's commands."""
+    return click.version_option(package_name="evenface")(click.group(cls=Group)(function))
 
 
 def options(*decorators: Callable) -> Callable:

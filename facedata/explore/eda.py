@@ -1,6 +1,6 @@
 """EDA: what a data set holds, in tables, plots and mosaics that a person reads at a glance."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,13 @@ import pandas as pd
 from PIL import Image
 from scipy import sparse
 
+from facedata import columns
 from facedata.columns import attributes_of
 from facedata.explore import contingency, mosaics, plots
 from facedata.splits.strata import as_classes
 from facekit.pictures.figures import save_svg
 from facekit.splits import SPLITS
-from facekit.storage import files, tables
+from facekit.storage import arrays, files, tables
 
 MEASURES = ("sharpness", "brightness", "contrast", "entropy")
 # What is needed of the tables of images, of faces, and of pairs.
@@ -51,6 +52,39 @@ class Data:
     dropped: pd.DataFrame
     images: np.ndarray
     joint: Sequence[str] = ()
+
+
+def read_data(
+    index: Path,
+    inspection: Path,
+    faces: Path,
+    duplicates: Path,
+    curated: Path,
+    splits: Path,
+    dropped: Path,
+    images: Path,
+    derived: Sequence[Mapping[str, Any]],
+) -> Data:
+    """Read what the stages before found out.
+
+    Raises:
+        DataError: a file is broken, or they do not belong together.
+    """
+    table = tables.read(index, columns.INDEX, ["image_id"])
+    facts = tables.read(inspection, columns.INSPECTION, FACTS)
+    kept = tables.read(curated, columns.CURATED, ["image_id", "row", "official_split"])
+    assigned = tables.read(splits, columns.SPLITS, ["image_id", "split"])
+    return Data(
+        index=table,
+        inspection=tables.rows_of(facts, table["image_id"], inspection),
+        faces=tables.read(faces, columns.FACES, OF_FACES),
+        duplicates=tables.read(duplicates, columns.DUPLICATES, OF_PAIRS),
+        curated=kept,
+        split=tables.rows_of(assigned, kept["image_id"], splits)["split"],
+        dropped=tables.read(dropped, columns.DROPPED, ["image_id", "table_row", "reason"]),
+        images=arrays.read_images(images),
+        joint=[item["name"] for item in derived if "sources" in item],
+    )
 
 
 def explore(data: Data, outdir: Path) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from facedata import columns
 from facedata.columns import attributes_of
 from facedata.options import PackOptions
 from facedata.packs import storage
 from facekit.errors import DataError
+from facekit.pictures.geometry import box_columns
+from facekit.storage import arrays, tables
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +26,39 @@ def find_classes(labels: pd.DataFrame) -> list[tuple[str, ...]]:
     codes = labels.apply(lambda values: values.cat.codes).drop_duplicates()
     codes = codes.sort_values(list(codes))
     return list(labels.loc[codes.index].astype(str).itertuples(index=False, name=None))
+
+
+def pack_files(
+    path: Path,
+    curated: Path,
+    splits: Path,
+    inspection: Path,
+    images: Path,
+    split: str,
+    options: PackOptions,
+) -> None:
+    """Write the pack of a split from what the stages before made; see `pack_split`.
+
+    Args:
+        path: of the pack, `.npy`.
+        curated: images that stayed.
+        splits: split of each.
+        inspection: where content lies in the packed images.
+        images: packed images, whose file has the name of their geometry.
+        split: train, val or test.
+        options: attributes that make the classes.
+
+    Raises:
+        DataError: as for `pack_split`; or a file is broken, or they do not belong together.
+    """
+    table = tables.read(curated, columns.CURATED, ["image_id", "row"])
+    boxes = box_columns(images.stem)
+    facts = tables.read(inspection, columns.INSPECTION, ["image_id", *boxes])
+    facts = tables.rows_of(facts, table["image_id"], inspection)
+    assigned = tables.read(splits, columns.SPLITS, ["image_id", "split"])
+    assigned = tables.rows_of(assigned, table["image_id"], splits)
+    content = facts[boxes].to_numpy(dtype="int64")
+    pack_split(path, arrays.read_images(images), table, assigned, content, split, options)
 
 
 def pack_split(
