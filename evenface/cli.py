@@ -27,12 +27,15 @@ def main() -> None:
 def run(arguments: tuple[str, ...]) -> None:
     """Run the whole pipeline in this folder: results go to ./results, inputs are in ./resources.
 
-    It is Snakemake with the pipeline's own Snakefile and profile; all its options work. What is not
-    said has these values: all cores, one job at a time on the GPU.
+    It is Snakemake with the pipeline's own Snakefile and profile; all its options work
+    (`snakemake --help` lists them). What is not said has these values: all cores, one job at a
+    time on the GPU. Stages or files to be made stand before --configfile and --config, which take
+    all words behind them.
 
     \b
     evenface run -n
     evenface run --configfile mine.yaml --config seed=1
+    evenface run split --configfile mine.yaml
     """
     from evenface import runner
 
@@ -50,6 +53,8 @@ def run(arguments: tuple[str, ...]) -> None:
 )
 def settings(key: str, paths: tuple[Path, ...]) -> None:
     """Print what a config comes to, and where each value is from.
+
+    KEY is a setting or a section, such as those below; without it, all are printed.
 
     \b
     evenface settings gan --configfile config/aaf.yaml

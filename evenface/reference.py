@@ -190,7 +190,8 @@ def _command(package: str, name: str, command: click.Command) -> str:
             takes = "" if param.is_flag else param.make_metavar(ctx)
             help_text = param.help or ""
         else:
-            names, takes, help_text = param.make_metavar(ctx), "", "Argument."
+            names, takes = param.make_metavar(ctx), ""
+            help_text = "Said without an option; see above."
         default = _default_text(param)
         lines.append(f"| `{names}` | {_cell(takes)} | {_cell(default)} | {_cell(help_text)} |")
     return "\n".join(lines) + "\n"
@@ -202,7 +203,7 @@ def _default_text(param: click.Parameter) -> str:
     if isinstance(param, click.Option) and isinstance(param.show_default, str):
         return param.show_default
     default = param.to_info_dict().get("default")
-    if default is None or callable(default) or param.multiple:
+    if default in (None, "") or callable(default) or param.multiple:
         return ""
     if isinstance(default, bool):
         return "yes" if default else "no"

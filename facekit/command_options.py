@@ -24,7 +24,7 @@ class FieldText(click.ParamType):
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what stands behind the option in the help."""
-        return f"[{'|'.join(self.choices)}]" if self.choices else self.name.upper()
+        return f"[{'|'.join(self.choices)}]" if self.choices else _metavar(self.name)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the text, or what it says as JSON."""
@@ -40,6 +40,17 @@ class FieldText(click.ParamType):
     ) -> list[CompletionItem]:
         """Return the choices that begin with what is typed."""
         return [CompletionItem(one) for one in self.choices if one.startswith(incomplete)]
+
+
+def _metavar(words: str) -> str:
+    """Return what is allowed as help has it: kinds in capitals, what is typed as it is typed."""
+    kinds, like, pattern = words.partition(" like ")
+    if like:
+        return f"{kinds.upper()} LIKE {pattern}"
+    return " or ".join(
+        one.strip("'") if one == "none" or one.startswith("'") else one.upper()
+        for one in words.split(" or ")
+    )
 
 
 def options(cls: type[Options], parameter: str = "options") -> Callable:

@@ -34,8 +34,21 @@ class Finite(click.FloatRange):
 
 
 SHARE = Finite(0, 1, min_open=True, max_open=True)
-SEED = click.IntRange(min=0)
-NUM_WORKERS = click.IntRange(min=1)
+
+
+class AtLeast(click.IntRange):
+    """A whole number that is no smaller than another."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what stands behind the option in the help."""
+        return f"INTEGER >= {self.min}"
+
+    def _describe_range(self) -> str:
+        return ""  # said already
+
+
+SEED = AtLeast(min=0)
+NUM_WORKERS = AtLeast(min=1)
 
 
 def in_file(flag: str, help: str, *names: str, required: bool = True, **more: Any) -> Callable:

@@ -37,7 +37,7 @@ def test_help_ends_with_an_example_that_can_be_run(group, name):
         place = words.index(group)
         assert words[place : place + 2] == [group, name]
         assert words[:place] in ([], ["torchrun", "--nproc-per-node", "4", "--no-python"])
-        context = click.Context(command)
+        context = click.Context(command, **command.context_settings)
         values, rest, _ = command.make_parser(context).parse_args(words[place + 2 :])
         assert not rest
         for param in command.params:

@@ -1,7 +1,9 @@
 """The roof's command: Snakemake with our Snakefile and profile, from anywhere."""
 
 import sys
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from evenface import places, runner
@@ -37,6 +39,38 @@ def test_the_pipeline_is_where_the_places_say():
     assert places.SNAKEFILE.is_file()
     assert places.DEMO_CONFIG.is_file()
     assert (places.PROFILE / "config.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--configfile", "nosuch.yaml"], "nosuch.yaml: no such config"),
+        (["--configfile=nosuch.yaml"], "nosuch.yaml: no such config"),
+        (["--configfile", "good.yaml", "split"], "split: no such config; --configfile takes all"),
+        (["-n", "--configfile", "good.yaml", "bad.yaml"], "bad.yaml: not YAML"),
+        (["--config", "gan.kimg=2"], "given as --config 'gan={kimg: 2}'"),
+        (
+            ["-C", "seed=1", "classify.loss.kind=focal", "--configfile", "good.yaml"],
+            "given as --config 'classify={loss: {kind: focal}}'",
+        ),
+    ],
+)
+def test_a_wrong_config_is_one_line(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("good.yaml").write_text("seed: 1\n")
+    Path("bad.yaml").write_text("gan: [1\n")
+    done = CliRunner().invoke(main, ["run", *arguments])
+    assert done.exit_code == 1
+    assert message in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_right_configs_are_left_to_snakemake(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("good.yaml").write_text("seed: 1\n")
+    Path("tabs.json").write_text('{\n\t"seed": 1\n}\n')
+    runner.check(["split", "-n", "--configfile", "good.yaml", "tabs.json", "--config", "seed=1"])
+    runner.check(["--config", "dataset_root=/data/a.b", "-f", "results/a.b=c"])
 
 
 def test_settings_say_where_values_are_from(tmp_path):

@@ -37,6 +37,7 @@ class Outer(Options):
     count: kinds.Count = option(3, "How many.", changes_result=False)
     gamma: kinds.AutoNotNegative = option("auto", "Weight of R1.")
     root: kinds.TextOrNone = option(None, "Folder.")
+    name: kinds.Name = option("base", "Of the run.")
     kind: Annotated[str, kinds.Choice(FITS)] = option("pad", "What becomes of the rest.")
     mirror: bool = option(False, "Also mirrored.")
     classes: kinds.Classes = option(("a", "b"), "Names.")
@@ -177,6 +178,13 @@ def test_help_says_range_default_and_meaning(call):
     assert "--train NUMBER > 0 < 1 Share used to fit. [default: 0.7]" in text
     assert "--kind [pad|crop]" in text
     assert "--mirror / --no-mirror" in text
+
+
+def test_help_has_what_is_typed_as_it_is_typed(call):
+    text = " ".join(call("--help")[1].output.split())
+    assert "--gamma auto or NUMBER >= 0 " in text
+    assert "--root TEXT or none " in text
+    assert "--name TEXT LIKE [A-Za-z][A-Za-z0-9_-]* " in text
 
 
 def test_infinite_numbers_are_refused_in_objects():
