@@ -136,10 +136,10 @@ def faces(
     from facekit.compute import machine
     from facekit.storage import arrays, tables
 
-    machine.tune(threads)
+    the_device = machine.ready(threads, device)
     table = tables.read(inspection, columns.INSPECTION, ["image_id", "row"]).dropna(subset="row")
     rows, pixels = table["row"].to_numpy(dtype="int64"), arrays.read_images(images)
-    found = detection.detect_faces(pixels, rows, options, machine.find_device(device))
+    found = detection.detect_faces(pixels, rows, options, the_device)
     found.insert(0, "image_id", table["image_id"].to_numpy())
     tables.write(found, faces)
 

@@ -1,9 +1,10 @@
 """Command line of stylegan2."""
 
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,26 +25,24 @@ if TYPE_CHECKING:
     from stylegan2.models.checkpoint import About
     from stylegan2.models.networks import Generator
 
-network_option = click.option(
-    "--network", type=commands.IN_FILE, required=True, help="Generator of `stylegan2 train`."
-)
-data_option = click.option(
-    "--data", type=commands.IN_FILE, required=True, help="Images of `facedata pack`."
-)
-device_option = click.option(
+NETWORK = commands.in_file("--network", "Generator of `stylegan2 train`.")
+DATA = commands.in_file("--data", "Images of `facedata pack`.")
+
+
+DEVICES = click.Choice(["auto", "cpu", "cuda"])
+DEVICE = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=DEVICES,
     default="auto",
     show_default=True,
     help="auto: a CUDA device if there is one.",
 )
+COMPUTE = commands.options(commands.ALL_THREADS, DEVICE)
 
 
-def seed_option(of: str, default: int = 0) -> Callable:
-    """Return the option --seed of a command."""
-    return click.option(
-        "--seed", type=commands.SEED, default=default, show_default=True, help=f"Seed of {of}."
-    )
+def seeded_compute(of: str, default: int = 0) -> Callable:
+    """Return the options --threads, --seed and --device."""
+    return commands.options(commands.ALL_THREADS, commands.seed(f"Seed of {of}.", default), DEVICE)
 
 
 def _load(network: Path, threads: int, device: str) -> tuple["Generator", "About"]:
@@ -51,19 +50,17 @@ def _load(network: Path, threads: int, device: str) -> tuple["Generator", "About
     from facekit.compute import machine
     from stylegan2.models import checkpoint
 
-    machine.tune(threads)
-    return checkpoint.load_generator(network, machine.find_device(device))
+    return checkpoint.load_generator(network, machine.ready(threads, device))
 
 
-@click.group(cls=commands.Group)
-@click.version_option(package_name="evenface")
+@commands.group
 def main() -> None:
     """Train StyleGAN2-ADA and draw faces from it."""
 
 
 @main.command()
-@data_option
-@click.option("--outdir", type=commands.OUT_DIR, required=True, help="Output: the run's folder.")
+@DATA
+@commands.out_dir("--outdir", "the run's folder.")
 @options(TrainOptions)
 @click.option(
     "--cond/--no-cond",
@@ -72,13 +69,13 @@ def main() -> None:
     help="Train a network that is told the class, if the pack has classes.",
 )
 @commands.ALL_THREADS
-@seed_option("everything random")
+@commands.seed("Seed of everything random.", default=0)
 @click.option(
     "--allow-changes",
     is_flag=True,
     help="Go on with a stopped run although options or images differ from its own.",
 )
-@device_option
+@DEVICE
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -105,76 +102,49 @@ def train(
     torchrun --nproc-per-node 4 --no-python \\
         stylegan2 train --data train.npy --outdir run --kimg 3000 --mirror
     """
-    import logging
-
     from facedata.packs import storage
     from facekit import runs
     from facekit.compute import distributed, machine
-    from stylegan2.train import plan as planning
-    from stylegan2.train import select, session, transfer
+    from stylegan2.train import session
 
-    machine.tune(threads)
-    with distributed.joined(machine.find_device(device)) as (group, own_device):
-        if not group.is_lead:
-            logging.getLogger().setLevel(logging.WARNING)
+    the_device = machine.ready(threads, device)
+    record = runs.record(outdir / "run.json", commands.flat({**ctx.params, "options": options}))
+    with distributed.joined(the_device) as (group, own_device):
         pack = storage.read_pack(data) if cond else storage.read_pack(data).without_classes()
-        source = None if options.resume is None else transfer.read(Path(options.resume))
-        plan, lines = planning.make(
-            options, pack.images.shape[2], num_gpus=group.size, seed=seed, source=source
-        )
-        for line in lines:
-            logging.info("%s: %s", options.cfg, line)
-        if session.is_finished(pack, plan, outdir):
-            if group.is_lead:
-                session.choose(options, outdir)
-            logging.info("%s: this run is finished, nothing is left to do", outdir)
-            return
-        values = commands.flat({**ctx.params, "options": options})
-        record = runs.record(outdir / "run.json", values) if group.is_lead else nullcontext()
-        with record:
-            measure = None
-            if options.metric is not None and group.is_lead:
-                cache = data.parent / data.stem
-                measure = select.make_measure(pack, options, seed, cache, own_device)
-            session.train(pack, plan, outdir, own_device, allow_changes, group, source, measure)
+        how = session.How(own_device, group, allow_changes, cache=data.parent / data.stem)
+        session.run(pack, options, seed, outdir, how, record)
 
 
 @main.command()
-@network_option
-@data_option
-@click.option("--metrics", type=commands.OUT_FILE, required=True, help="Output: JSON.")
+@NETWORK
+@DATA
+@commands.out_file("--metrics", "JSON.")
 @options(MetricsOptions)
-@click.option(
+@commands.in_file(
     "--held-out",
-    type=commands.IN_FILE,
-    help="Pack of images not trained on, which tells how near strangers are to training images;"
+    "Pack of images not trained on, which tells how near strangers are to training images;"
     " by default one half of --data against the other.",
+    required=False,
 )
-@click.option(
-    "--pairs",
-    type=commands.OUT_FILE,
-    help="Output: PNG of the generated images closest to training images, if given.",
+@commands.out_file(
+    "--pairs", "PNG of the generated images closest to training images, if given.", required=False
 )
 @click.option(
     "--cache",
     type=commands.OUT_DIR,
     help="Folder that keeps the features of real images; by default that of each pack.",
 )
-@commands.ALL_THREADS
-@seed_option("the latents")
-@device_option
+@seeded_compute("the latents")
 @commands.recorded("metrics")
 def metrics(
-    network: Path,
     data: Path,
     metrics: Path,
     options: MetricsOptions,
     held_out: Path | None,
     pairs: Path | None,
     cache: Path | None,
-    threads: int,
     seed: int,
-    device: str,
+    **network: Any,
 ) -> None:
     """Compare generated images with real ones, overall and by class.
 
@@ -183,63 +153,31 @@ def metrics(
 
     \b
     stylegan2 metrics --network network-final.safetensors --data train.npy \\
-        --num-images 10000 --seed 0 --metrics metrics.json --pairs pairs.png
+        --num-images 10000 --metrics metrics.json --pairs pairs.png
     """
-    from facedata.packs import storage
     from facekit.storage import files
     from stylegan2.draw import grid
-    from stylegan2.metrics import evaluate, features
+    from stylegan2.metrics import evaluate
 
-    generator, about = _load(network, threads, device)
-    weights = None if options.weights is None else Path(options.weights)
-    result, sheet = evaluate.compare(
-        generator,
-        about,
-        storage.read_pack(data),
-        features.load_extractor(options.extractor, weights, next(generator.parameters()).device),
-        num_images=options.num_images,
-        batch=options.batch,
-        seed=seed,
-        cache=(cache or data.parent) / data.stem,
-        held_out=storage.read_pack(held_out) if held_out else None,
-        held_out_cache=(cache or held_out.parent) / held_out.stem if held_out else None,
-    )
+    generator, about = _load(**network)
+    result, sheet = evaluate.compare_files(generator, about, options, seed, data, held_out, cache)
     if pairs is not None:
         grid.write_png(sheet, pairs)
     files.write_json(result, metrics)
 
 
 @main.command()
-@network_option
-@click.option(
-    "--deficits", type=commands.IN_FILE, required=True, help="Table of `facedata deficits`."
-)
+@NETWORK
+@commands.in_file("--deficits", "Table of `facedata deficits`.")
 @options(SynthOptions)
-@click.option(
-    "--images",
-    type=commands.OUT_FILE,
-    required=True,
-    help="Output: uint8 [N, R, R, 3] (.npy), and beside it a .json with the content box.",
+@commands.out_file(
+    "--images", "uint8 [N, R, R, 3] (.npy), and beside it a .json with the content box."
 )
-@click.option(
-    "--samples",
-    type=commands.OUT_FILE,
-    required=True,
-    help="Output: row, class, its attributes, seed, psi.",
-)
-@commands.ALL_THREADS
-@seed_option("which each image's is made")
-@device_option
+@commands.out_file("--samples", "row, class, its attributes, seed, psi.")
+@seeded_compute("which each image's is made")
 @commands.recorded("images")
 def synth(
-    network: Path,
-    deficits: Path,
-    options: SynthOptions,
-    images: Path,
-    samples: Path,
-    threads: int,
-    seed: int,
-    device: str,
+    deficits: Path, options: SynthOptions, images: Path, samples: Path, seed: int, **network: Any
 ) -> None:
     """Draw candidates for the classes that lack images.
 
@@ -247,37 +185,31 @@ def synth(
 
     \b
     stylegan2 synth --network network-final.safetensors --deficits deficits.csv \\
-        --oversample 1.5 --trunc 0.8 --seed 0 --images synth.npy --samples samples.parquet
+        --trunc 0.8 --images synth.npy --samples samples.parquet
     """
     from facedata.columns import DEFICITS
     from facekit.storage import tables
     from stylegan2.draw import drawing
 
-    generator, about = _load(network, threads, device)
+    generator, about = _load(**network)
     lacking = tables.read(deficits, DEFICITS, ["class", "name", "deficit"])
     table = drawing.write_candidates(generator, about, lacking, options, seed=seed, path=images)
     tables.write(table, samples)
 
 
 @main.command()
-@network_option
-@click.option(
+@NETWORK
+@commands.in_file(
     "--projected-w",
-    type=commands.IN_FILE,
-    help="Styles of `stylegan2 project` (.npz), with their noise, instead of seeds.",
+    "Styles of `stylegan2 project` (.npz), with their noise, instead of seeds.",
+    required=False,
 )
-@click.option("--outdir", type=commands.OUT_DIR, required=True, help="Output: seed0000.png ...")
+@commands.out_dir("--outdir", "seed0000.png ...")
 @options(GenerateOptions)
-@commands.ALL_THREADS
-@device_option
+@COMPUTE
 @commands.recorded("outdir", name="run.json")
 def generate(
-    network: Path,
-    projected_w: Path | None,
-    outdir: Path,
-    options: GenerateOptions,
-    threads: int,
-    device: str,
+    projected_w: Path | None, outdir: Path, options: GenerateOptions, **network: Any
 ) -> None:
     """Draw images; a seed gives the same image in any company.
 
@@ -290,7 +222,7 @@ def generate(
 
     if (options.seeds is None) == (projected_w is None):
         raise DataError("expected one of --seeds and --projected-w")
-    generator, about = _load(network, threads, device)
+    generator, about = _load(**network)
     if projected_w is None:
         found = drawing.of_seeds(generator, about, options)
     else:
@@ -299,13 +231,12 @@ def generate(
 
 
 @main.command()
-@network_option
-@click.option("--outdir", type=commands.OUT_DIR, required=True, help="Output: 85-55.png, grid.png.")
+@NETWORK
+@commands.out_dir("--outdir", "85-55.png, grid.png.")
 @options(MixOptions)
-@commands.ALL_THREADS
-@device_option
+@COMPUTE
 @commands.recorded("outdir", name="run.json")
-def mix(network: Path, outdir: Path, options: MixOptions, threads: int, device: str) -> None:
+def mix(outdir: Path, options: MixOptions, **network: Any) -> None:
     """Mix styles: images of the row's seed with some layers of the column's.
 
     On the sheet grid.png the first column shows the rows' own images, the first row the columns'.
@@ -316,18 +247,13 @@ def mix(network: Path, outdir: Path, options: MixOptions, threads: int, device: 
     """
     from stylegan2.draw import drawing
 
-    generator, about = _load(network, threads, device)
+    generator, about = _load(**network)
     drawing.write_mixed(drawing.mix(generator, about, options), outdir)
 
 
 @main.command()
-@network_option
-@click.option(
-    "--video",
-    type=commands.OUT_FILE,
-    required=True,
-    help="Output: .gif, or .mp4 (needs `pip install av`).",
-)
+@NETWORK
+@commands.out_file("--video", ".gif, or .mp4 (needs `pip install av`).")
 @click.option(
     "--class",
     "class_names",
@@ -335,16 +261,10 @@ def mix(network: Path, outdir: Path, options: MixOptions, threads: int, device: 
     help="Class of all keyframes, or once for each; conditional networks.",
 )
 @options(InterpolateOptions)
-@commands.ALL_THREADS
-@device_option
+@COMPUTE
 @commands.recorded("video")
 def interpolate(
-    network: Path,
-    video: Path,
-    class_names: tuple[str, ...],
-    options: InterpolateOptions,
-    threads: int,
-    device: str,
+    video: Path, class_names: tuple[str, ...], options: InterpolateOptions, **network: Any
 ) -> None:
     """Draw a smooth loop from seed to seed and back to the first.
 
@@ -360,41 +280,32 @@ def interpolate(
 
     moving.check_path(video)
     keyframes = drawing.keyframes(options.seeds, class_names)
-    generator, about = _load(network, threads, device)
+    generator, about = _load(**network)
     moving.write(drawing.interpolate(generator, about, keyframes, options), video, options.fps)
 
 
 @main.command()
-@network_option
-@click.option("--target", type=commands.IN_FILE, required=True, help="Photograph of any size.")
-@click.option(
-    "--outdir",
-    type=commands.OUT_DIR,
-    required=True,
-    help="Output: target.png, proj.png, projected_w.npz, project.json.",
-)
+@NETWORK
+@commands.in_file("--target", "Photograph of any size.")
+@commands.out_dir("--outdir", "target.png, proj.png, projected_w.npz, project.json.")
 @options(ProjectOptions)
-@click.option(
+@commands.in_file(
     "--vgg",
-    type=commands.IN_FILE,
-    help="TorchScript VGG16 that measures LPIPS; without it, features that come with the package"
+    "TorchScript VGG16 that measures LPIPS; without it, features that come with the package"
     " are compared.",
+    required=False,
 )
-@click.option("--video", type=commands.OUT_FILE, help="Output: the search as .gif or .mp4.")
-@commands.ALL_THREADS
-@seed_option("the search's noise", default=303)
-@device_option
+@commands.out_file("--video", "the search as .gif or .mp4.", required=False)
+@seeded_compute("the search's noise", default=303)
 @commands.recorded("outdir", name="run.json")
 def project(
-    network: Path,
     target: Path,
     outdir: Path,
     options: ProjectOptions,
     vgg: Path | None,
     video: Path | None,
-    threads: int,
     seed: int,
-    device: str,
+    **network: Any,
 ) -> None:
     """Find the styles whose image is nearest to a photograph.
 
@@ -410,7 +321,7 @@ def project(
 
     if video is not None:
         moving.check_path(video)
-    generator, about = _load(network, threads, device)
+    generator, about = _load(**network)
     found = photograph.find(generator, about, target, options, seed=seed, vgg=vgg)
     photograph.write(found, outdir)
     if video is not None:
@@ -424,11 +335,8 @@ def project(
     required=True,
     help="Folder of images, or a .zip of them; or a pack (.npy) to write as .zip.",
 )
-@click.option(
-    "--dest",
-    type=commands.OUT_FILE,
-    required=True,
-    help="Output: a pack (.npy, and beside it .parquet and .json), or a .zip for StyleGAN tools.",
+@commands.out_file(
+    "--dest", "a pack (.npy, and beside it .parquet and .json), or a .zip for StyleGAN tools."
 )
 @options(PackOptions)
 @click.option("--dry-run", "-n", is_flag=True, help="Tell what there is; write nothing.")
@@ -454,9 +362,7 @@ def pack(source: Path, dest: Path, options: PackOptions, dry_run: bool) -> None:
 
 @main.command("import-official")
 @click.argument("pickle", type=commands.IN_FILE)
-@click.option(
-    "--network", type=commands.OUT_FILE, required=True, help="Output: generator (.safetensors)."
-)
+@commands.out_file("--network", "generator (.safetensors).")
 @commands.recorded("network")
 def import_official(pickle: Path, network: Path) -> None:
     """Read a snapshot (.pkl) of the original StyleGAN2-ADA; write its averaged generator.
@@ -466,8 +372,6 @@ def import_official(pickle: Path, network: Path) -> None:
     \b
     stylegan2 import-official network-snapshot.pkl --network network.safetensors
     """
-    import logging
-
     from stylegan2.exchange import official
     from stylegan2.models import checkpoint
 
@@ -479,21 +383,19 @@ def import_official(pickle: Path, network: Path) -> None:
 
 
 @main.command()
-@network_option
-@click.option(
+@NETWORK
+@commands.out_file(
     "--state-dict",
-    type=commands.OUT_FILE,
-    help="Output: all tensors by the original's names (.safetensors); arguments beside it (.json).",
+    "all tensors by the original's names (.safetensors); arguments beside it (.json).",
+    required=False,
 )
-@click.option(
-    "--onnx",
-    type=commands.OUT_FILE,
-    help="Output: synthesis network, ws [N, num_ws, w_dim] -> img [N, C, R, R].",
+@commands.out_file(
+    "--onnx", "synthesis network, ws [N, num_ws, w_dim] -> img [N, C, R, R].", required=False
 )
-@click.option(
+@commands.out_file(
     "--onnx-mapping",
-    type=commands.OUT_FILE,
-    help="Output: mapping network, z [N, z_dim], c [N, c_dim] if conditional, psi -> ws.",
+    "mapping network, z [N, z_dim], c [N, c_dim] if conditional, psi -> ws.",
+    required=False,
 )
 def export(
     network: Path, state_dict: Path | None, onnx: Path | None, onnx_mapping: Path | None
@@ -507,8 +409,6 @@ def export(
     stylegan2 export --network network-final.safetensors --state-dict G.safetensors \\
         --onnx synthesis.onnx --onnx-mapping mapping.onnx
     """
-    import logging
-
     from facekit import runs
     from facekit.errors import DataError
     from stylegan2.exchange import export as exporting
@@ -532,7 +432,7 @@ def export(
 @commands.ALL_THREADS
 @click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=DEVICES,
     default="auto",
     help="auto: the CPU and every CUDA device.",
 )
@@ -551,7 +451,3 @@ def doctor(rebuild: bool, times: bool, threads: int, device: str) -> None:
 
     machine.tune(threads)
     doctor.report(doctor.devices(device), rebuild, times)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,6 +3,7 @@
 `torchrun` starts them; alone, everything here leaves its arguments as they are.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,8 @@ ALONE = Group()
 def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     """Yield the processes that `torchrun` started, and the device of this one.
 
+    Of the others than the first only warnings are heard.
+
     Args:
         device: a CUDA device (NCCL is used, and each process takes a GPU of its own) or the CPU
             (Gloo).
@@ -103,6 +106,9 @@ def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     backend = "nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
-        yield Group(distributed.get_rank(), size, device), device
+        group = Group(distributed.get_rank(), size, device)
+        if not group.is_lead:
+            logging.getLogger().setLevel(logging.WARNING)
+        yield group, device
     finally:
         distributed.destroy_process_group()

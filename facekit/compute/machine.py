@@ -19,6 +19,12 @@ MALLOC = {
 log = logging.getLogger(__name__)
 
 
+def ready(threads: int, device: str) -> torch.device:
+    """Make this process ready to compute, and return the device; see `tune`, `find_device`."""
+    tune(threads)
+    return find_device(device)
+
+
 def tune(threads: int) -> None:
     """Set the number of threads of this process's tensor operations and keep freed memory.
 

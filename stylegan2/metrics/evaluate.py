@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from facedata.packs.storage import Pack
+from facedata.packs.storage import Pack, read_pack
 from facekit.errors import DataError
 from stylegan2.draw import sampling
 from stylegan2.metrics import features, formulas, memorization
@@ -17,6 +17,7 @@ from stylegan2.metrics.memorization import Nearest, Thumbnails, Views
 from stylegan2.metrics.vectors import Growing, Selected, Vectors, stored
 from stylegan2.models.checkpoint import About
 from stylegan2.models.networks import Generator
+from stylegan2.options import MetricsOptions
 
 FIGURES = ("frechet", "kid", "precision", "recall", "density", "coverage")
 PUBLISHED = {"frechet": "fid", "kid": "kid"}  # names that are due to Inception features alone
@@ -48,6 +49,42 @@ def figures(
     if min(len(real), len(generated)) > neighbours:
         found |= formulas.coverage_figures(real, generated, device=device)
     return {figure_name(name, extractor.name): found.get(name) for name in FIGURES}
+
+
+def compare_files(
+    network: Generator,
+    about: About,
+    options: MetricsOptions,
+    seed: int,
+    data: Path,
+    held_out: Path | None = None,
+    cache: Path | None = None,
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Compare a generator's images with the real ones of a pack; see `compare`.
+
+    Args:
+        network: on the device to work on.
+        about: what its file says.
+        options: how to compare.
+        seed: as for `compare`.
+        data: pack of the real images.
+        held_out: pack of images that it was not trained on.
+        cache: folder that keeps features of real images; by default that of each pack.
+    """
+    device = next(network.parameters()).device
+    weights = None if options.weights is None else Path(options.weights)
+    return compare(
+        network,
+        about,
+        read_pack(data),
+        features.load_extractor(options.extractor, weights, device),
+        num_images=options.num_images,
+        batch=options.batch,
+        seed=seed,
+        cache=(cache or data.parent) / data.stem,
+        held_out=read_pack(held_out) if held_out else None,
+        held_out_cache=(cache or held_out.parent) / held_out.stem if held_out else None,
+    )
 
 
 def compare(

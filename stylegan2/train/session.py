@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +21,9 @@ from facekit.storage import files
 from stylegan2.models import checkpoint
 from stylegan2.ops.convolve import quick_convolutions
 from stylegan2.options import TrainOptions
-from stylegan2.train import (
-    loop as training,
-)
-from stylegan2.train import (
-    reporting,
-    select,
-    sheets,
-    state,
-    transfer,
-)
+from stylegan2.train import loop as training
+from stylegan2.train import plan as planning
+from stylegan2.train import reporting, select, sheets, state, transfer
 from stylegan2.train.data import TrainingSet
 from stylegan2.train.loop import Training
 from stylegan2.train.plan import Plan
@@ -53,6 +46,63 @@ REPORTS = (  # of an earlier run, which a new one in the same folder begins by r
 OUTPUTS = (FINAL, CHOSEN, "fakes-final.png", "stats.jsonl")  # without which no run is finished
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class How:
+    """Where and by whom a run is made.
+
+    Attributes:
+        device: to work on.
+        group: the processes of the run; the first one writes.
+        allow_changes: go on with other options or images than the stopped run had.
+        cache: where features of real images are kept, if snapshots are measured.
+    """
+
+    device: torch.device
+    group: Group
+    allow_changes: bool
+    cache: Path
+
+
+def run(
+    pack: Pack,
+    options: TrainOptions,
+    seed: int,
+    outdir: Path,
+    how: How,
+    record: AbstractContextManager,
+) -> None:
+    """Make a run, unless it is finished already; then the network is chosen again, and no more.
+
+    Args:
+        pack: the images.
+        options: of the run.
+        seed: of everything random.
+        outdir: as for `train`.
+        how: where and by whom.
+        record: entered by the first process while it trains.
+
+    Raises:
+        DataError, KeyboardInterrupt: as for `train`.
+    """
+    source = None if options.resume is None else transfer.read(Path(options.resume))
+    plan, lines = planning.make(
+        options, pack.images.shape[2], num_gpus=how.group.size, seed=seed, source=source
+    )
+    for line in lines:
+        log.info("%s: %s", options.cfg, line)
+    is_lead = how.group.is_lead
+    if is_finished(pack, plan, outdir):
+        if is_lead:
+            choose(options, outdir)
+        log.info("%s: this run is finished, nothing is left to do", outdir)
+        return
+    with record if is_lead else nullcontext():
+        measure = None
+        if options.metric is not None and is_lead:
+            measure = select.make_measure(pack, options, seed, how.cache, how.device)
+        train(pack, plan, outdir, how.device, how.allow_changes, how.group, source, measure)
 
 
 def is_finished(pack: Pack, plan: Plan, outdir: Path) -> bool:
