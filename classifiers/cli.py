@@ -19,7 +19,7 @@ from classifiers.options import (
 )
 from facekit import commands
 from facekit.command_options import options
-from facekit.commands import in_file, out_dir, out_file, seed
+from facekit.commands import in_file, out_dir, out_file, seed, value
 from facekit.splits import SPLITS
 
 
@@ -33,12 +33,8 @@ CURATED = in_file("--curated", "Images that survived curation.")
 DATA = commands.options(IMAGES, CURATED, in_file("--splits", "Split and fold of each image."))
 MODELS = "Of `classifiers train`; of several, such as one a fold, the mean is"
 OUTDIR = out_dir("--outdir", "metrics, tables, figures.")
-COMPUTE = commands.options(
-    click.option(
-        "--threads", type=commands.NUM_WORKERS, required=True, help="Of a tensor operation."
-    ),
-    commands.DEVICE,
-)
+THREADS = value("--threads", commands.NUM_WORKERS, "Of a tensor operation.")
+COMPUTE = commands.options(THREADS, commands.DEVICE)
 TRAINING_SEED = seed("Of weights, order and augmentation.")
 SAMPLING_SEED = seed("Of the resamplings.")
 
@@ -47,7 +43,7 @@ SAMPLING_SEED = seed("Of the resamplings.")
 @DATA
 @in_file("--faces", "Faces found in the images, for `predict --align`.", required=False)
 @options(TaskOptions, "task")
-@click.option("--arm", default=REAL, show_default=True, help=ARMS_HELP)
+@value("--arm", str, ARMS_HELP, REAL, show_default=True)
 @in_file("--synth-images", "Generated images (arm synth@SHARE).", required=False)
 @in_file("--synth-samples", "Which of them were accepted.", required=False)
 @in_file("--deficits", "What each class lacks.", required=False)
@@ -56,13 +52,11 @@ SAMPLING_SEED = seed("Of the resamplings.")
     type=click.IntRange(min=0),
     help="Learn from the other folds of train and choose the epoch on this one, not on val.",
 )
-@click.option(
-    "--geometry", type=commands.JSON, required=True, help="{height, width, fit} of the images."
-)
+@value("--geometry", commands.JSON, "{height, width, fit} of the images.")
 @options(TrainOptions)
 @COMPUTE
 @TRAINING_SEED
-@click.option("--allow-changes", is_flag=True, help="Go on although options differ.")
+@commands.switch("--allow-changes", "Go on although options differ.")
 @out_dir("--outdir", "model, history, predictions.")
 @commands.recorded("outdir", name="run.json")
 def train(
@@ -248,7 +242,7 @@ def crossval(
 
 @main.command(context_settings={"show_default": True})
 @in_file("--model", f"{MODELS} given.", multiple=True)
-@click.option("--images", required=True, help="Photos: a folder, ZIP archive, file or glob.")
+@value("--images", str, "Photos: a folder, ZIP archive, file or glob.")
 @out_file("--out", ".csv, .parquet or text.")
 @out_file("--sheet", "a picture of the first faces with text.", required=False)
 @options(PredictOptions)

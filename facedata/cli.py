@@ -43,28 +43,24 @@ SPLITS = commands.in_file("--splits", "Split of each image.")
 PACK = commands.in_file("--pack", "Pack of the train split (.npy).")
 ROOT = commands.in_dir("--root", "Folder of the data set.")
 Derived = list[dict[str, Any]]
-DERIVED = click.option(
+DERIVED = commands.value(
     "--derived",
-    type=commands.JSON,
-    default="[]",
-    help="Attributes made of others (by bins or jointly): they follow their sources.",
+    commands.JSON,
+    "Attributes made of others (by bins or jointly): they follow their sources.",
+    "[]",
 )
 SEED = commands.seed("Seed of all that is drawn.")
-WORKERS = click.option(
-    "--workers", type=commands.NUM_WORKERS, required=True, help="Processes or threads."
-)
+WORKERS = commands.value("--workers", commands.NUM_WORKERS, "Processes or threads.")
 
 
 @main.command()
-@click.option(
-    "--adapter", type=click.Choice(list(adapters.ADAPTERS)), required=True, help="Layout."
-)
-@click.option("--root", type=commands.OUT_DIR, required=True, help="Folder of the data set.")
-@click.option(
+@commands.value("--adapter", click.Choice(list(adapters.ADAPTERS)), "Layout.")
+@commands.value("--root", commands.OUT_DIR, "Folder of the data set.")
+@commands.value(
     "--settings",
-    type=commands.JSON,
-    default="{}",
-    help="Settings of the adapter, as an object; what it lacks has its default.",
+    commands.JSON,
+    "Settings of the adapter, as an object; what it lacks has its default.",
+    "{}",
 )
 @SEED
 @commands.out_file("--index", "one row an image.")
@@ -118,7 +114,7 @@ def inspect(
 @INSPECTION
 @IMAGES
 @options(FacesOptions)
-@click.option("--threads", type=commands.NUM_WORKERS, required=True, help="Threads on the CPU.")
+@commands.value("--threads", commands.NUM_WORKERS, "Threads on the CPU.")
 @commands.DEVICE
 @commands.out_file("--faces", "face of each image.")
 @commands.recorded("faces")
@@ -337,7 +333,7 @@ def eda(derived: Derived, outdir: Path, **files: Path) -> None:
 @SPLITS
 @INSPECTION
 @IMAGES
-@click.option("--split", type=click.Choice(PARTS), required=True, help="What to pack.")
+@commands.value("--split", click.Choice(PARTS), "What to pack.")
 @options(PackOptions)
 @commands.out_file("--pack", "the pack (.npy).")
 @commands.recorded("pack")
@@ -419,10 +415,8 @@ def labels(screened: Path, predictions: Path, derived: Derived, label_issues: Pa
 @LABEL_ISSUES
 @commands.in_file("--curation", "The reviewer's list so far (CSV).", required=False)
 @DERIVED
-@click.option("--dataset", required=True, help="Name of the data set, for the title.")
-@click.option(
-    "--saved-as", required=True, help="Where the saved list belongs, for the page to say."
-)
+@commands.value("--dataset", str, "Name of the data set, for the title.")
+@commands.value("--saved-as", str, "Where the saved list belongs, for the page to say.")
 @options(ReviewOptions)
 @commands.out_file("--page", "the page (HTML).")
 @commands.recorded("page")

@@ -72,10 +72,28 @@ def out_dir(flag: str, help: str) -> Callable:
     return click.option(flag, type=OUT_DIR, required=True, help=f"Output: {help}")
 
 
+def value(flag: str, kind: Any, help: str, default: Any = None, **more: Any) -> Callable:
+    """Return an option that must be given where it has no default; `more` goes to click.
+
+    Args:
+        flag: its name, two dashes in front.
+        kind: type of its values, str or one of click's.
+        help: what it is.
+        default: of the option.
+    """
+    given: dict[str, Any] = {"required": True} if default is None else {"default": default}
+    return click.option(flag, type=kind, help=help, **given, **more)
+
+
+def switch(flags: str, help: str, default: bool = False) -> Callable:
+    """Return an option without a value: `--on`, or `--on/--off` where the default is shown."""
+    is_shown = "/" in flags
+    return click.option(flags, is_flag=True, default=default, show_default=is_shown, help=help)
+
+
 def seed(help: str, default: int | None = None) -> Callable:
     """Return the option --seed; it must be given where it has no default."""
-    given: dict = {"required": True} if default is None else {"default": default}
-    return click.option("--seed", type=SEED, show_default=True, help=help, **given)
+    return value("--seed", SEED, help, default, show_default=default is not None)
 
 
 def group(function: Callable) -> click.Group:

@@ -30,12 +30,8 @@ DATA = commands.in_file("--data", "Images of `facedata pack`.")
 
 
 DEVICES = click.Choice(["auto", "cpu", "cuda"])
-DEVICE = click.option(
-    "--device",
-    type=DEVICES,
-    default="auto",
-    show_default=True,
-    help="auto: a CUDA device if there is one.",
+DEVICE = commands.value(
+    "--device", DEVICES, "auto: a CUDA device if there is one.", "auto", show_default=True
 )
 COMPUTE = commands.options(commands.ALL_THREADS, DEVICE)
 
@@ -62,18 +58,13 @@ def main() -> None:
 @DATA
 @commands.out_dir("--outdir", "the run's folder.")
 @options(TrainOptions)
-@click.option(
-    "--cond/--no-cond",
-    default=True,
-    show_default=True,
-    help="Train a network that is told the class, if the pack has classes.",
+@commands.switch(
+    "--cond/--no-cond", "Train a network that is told the class, if the pack has classes.", True
 )
 @commands.ALL_THREADS
 @commands.seed("Seed of everything random.", default=0)
-@click.option(
-    "--allow-changes",
-    is_flag=True,
-    help="Go on with a stopped run although options or images differ from its own.",
+@commands.switch(
+    "--allow-changes", "Go on with a stopped run although options or images differ from its own."
 )
 @DEVICE
 @click.pass_context
@@ -329,11 +320,10 @@ def project(
 
 
 @main.command()
-@click.option(
+@commands.value(
     "--source",
-    type=click.Path(exists=True, readable=True, path_type=Path),
-    required=True,
-    help="Folder of images, or a .zip of them; or a pack (.npy) to write as .zip.",
+    click.Path(exists=True, readable=True, path_type=Path),
+    "Folder of images, or a .zip of them; or a pack (.npy) to write as .zip.",
 )
 @commands.out_file(
     "--dest", "a pack (.npy, and beside it .parquet and .json), or a .zip for StyleGAN tools."
@@ -427,15 +417,10 @@ def export(
 
 
 @main.command()
-@click.option("--rebuild", is_flag=True, help="Compile again, also what failed before.")
-@click.option("--times/--no-times", default=True, help="Time what there is.", show_default=True)
+@commands.switch("--rebuild", "Compile again, also what failed before.")
+@commands.switch("--times/--no-times", "Time what there is.", True)
 @commands.ALL_THREADS
-@click.option(
-    "--device",
-    type=DEVICES,
-    default="auto",
-    help="auto: the CPU and every CUDA device.",
-)
+@commands.value("--device", DEVICES, "auto: the CPU and every CUDA device.", "auto")
 def doctor(rebuild: bool, times: bool, threads: int, device: str) -> None:
     """Tell what commands run on here, and compare the compiled operators with the composed ones.
 
