@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, field
 from pydantic import model_validator as validator
 
 from classifiers.arms import JOIN, REAL, part_names
+from classifiers.augmentations import Augmentation, in_order
 from classifiers.columns import RESERVED
 from classifiers.losses import CROSS_ENTROPY, LOSSES, NUMERIC_LOSSES, Loss
 from classifiers.measures import MEASURES, judged
@@ -18,7 +19,6 @@ from facekit.options import (
     BelowOne,
     Choice,
     Count,
-    IsNumber,
     IsWhole,
     NotNegative,
     NotNegativeCount,
@@ -32,6 +32,7 @@ from facekit.options import (
     Text,
     TwoOrMore,
     option,
+    part_of,
     with_parts,
 )
 
@@ -39,10 +40,6 @@ NO_THRESHOLD = "none"
 FACENET = "inception_resnet_v1"  # facenet-pytorch's, which timm does not have
 FACENET_WEIGHTS = ("vggface2", "casia-webface")
 
-Degrees = Annotated[float, Field(ge=0, le=180), IsNumber]
-Shear = Annotated[float, Field(ge=0, le=60), IsNumber]
-Turns = Annotated[float, Field(ge=0, le=0.5), IsNumber]
-Magnitude = Annotated[int, Field(ge=0, le=30), IsWhole]
 Passes = Annotated[int, Field(ge=1, le=10), IsWhole]
 Resamplings = Annotated[int, Field(ge=100, le=1_000_000), IsWhole]
 Size = Annotated[Annotated[tuple[Pixels, ...], Field(min_length=2, max_length=2)] | None, OrNone]
@@ -224,80 +221,15 @@ class ViewOptions(Options):
 # --- Augmentation
 
 
-class CropOptions(Options):
-    """Where the view's crop lies in training."""
-
-    random: bool = option(False, "Anywhere, not in the middle.")
-    pad: NotNegativeCount = option(0, "How far it may reach over the border.", unit="pixels")
-
-
-class AffineOptions(Options):
-    """A turn, a change of size, a shift and a shear."""
-
-    p: Share = option(1.0, "Probability for an image.")
-    rotation: Degrees = option(5.0, "Largest turn, either way.", unit="degrees")
-    scale: Share = option(0.05, "Share of the size, either way.")
-    shift: Share = option(0.05, "Share of height and width, either way.")
-    shear: Shear = option(0.0, "Largest shear, either way.", unit="degrees")
-
-
-class PerspectiveOptions(Options):
-    """Another perspective."""
-
-    p: Share = option(0.0, "Probability for an image.")
-    distortion: Share = option(0.2, "Share of half a side by which corners move inwards at most.")
-
-
-class ColorOptions(Options):
-    """Other colours."""
-
-    p: Share = option(1.0, "Probability for an image.")
-    brightness: Share = option(0.2, "The factor lies between 1 - value and 1 + value.")
-    contrast: Share = option(0.2, "Likewise.")
-    saturation: Share = option(0.0, "Likewise.")
-    hue: Turns = option(0.0, "Largest turn of the hue, either way.", unit="turns")
-
-
-class EraseOptions(Options):
-    """A rectangle of noise."""
-
-    p: Share = option(0.0, "Probability for an image.")
-    min_area: Share = option(0.02, "Its smallest share of the image.")
-    max_area: Share = option(0.33, "Its largest.")
-
-    @validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min_area > self.max_area:
-            raise ValueError(f"min_area: {self.min_area} is more than max_area {self.max_area}")
-        return self
-
-
-class RandAugmentOptions(Options):
-    """Operations drawn by chance (arXiv:1909.13719)."""
-
-    num_ops: NotNegativeCount = option(0, "Operations an image; 0 for none.")
-    magnitude: Magnitude = option(9, "Their strength.")
-
-
-class MixOptions(Options):
-    """Mixtures of two images and their labels."""
-
-    p: Share = option(1.0, "Probability that a batch is mixed.")
-    mixup: NotNegative = option(0.0, "Alpha of MixUp's Beta distribution; 0 for none.")
-    cutmix: NotNegative = option(0.0, "Alpha of CutMix's; with both either is as likely.")
-
-
+@with_parts(in_order())
 class AugmentOptions(Options):
-    """How training images are changed by chance."""
+    """How training images are changed by chance, in this order."""
 
-    flip: Share = option(0.5, "Probability of a mirror image.")
-    crop: CropOptions = option(CropOptions(), "Where the view's crop lies.")
-    affine: AffineOptions = option(AffineOptions(), "A turn, a change of size, a shift, a shear.")
-    perspective: PerspectiveOptions = option(PerspectiveOptions(), "Another perspective.")
-    color: ColorOptions = option(ColorOptions(), "Other colours.")
-    erase: EraseOptions = option(EraseOptions(), "A rectangle of noise.")
-    randaugment: RandAugmentOptions = option(RandAugmentOptions(), "Operations drawn by chance.")
-    mix: MixOptions = option(MixOptions(), "Mixtures of two images and their labels.")
+    @property
+    def used(self) -> dict[str, Augmentation]:
+        """The augmentations that draw or change anything, by name, in the order of acting."""
+        found = {name: part_of(self, name, cls) for name, cls in in_order()}
+        return {name: one for name, one in found.items() if one.is_used}
 
 
 # --- Optimisation

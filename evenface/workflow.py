@@ -12,6 +12,7 @@ from typing import Any
 
 from classifiers import options as classifiers_options
 from classifiers.arms import ARMS, JOIN, VALUE, is_synthetic, read_arm
+from classifiers.augmentations import AUGMENTATIONS
 from classifiers.losses import LOSSES, NUMERIC_LOSSES
 from classifiers.samplers import SAMPLERS
 from evenface import digest, settings
@@ -222,7 +223,7 @@ class Run:
         return digest.code_digest(command, {"adapter": self.settings.ingest.adapter})
 
     def training_code(self, wildcards: Any) -> str:
-        """Digest of the code of an arm's trainings, without losses that it does not take."""
+        """Digest of the code of an arm's trainings, without choices that it does not take."""
         classify, arm = self.settings.classify, read_arm(wildcards.arm)
         losses = [
             arm.loss(classify.loss.with_own(head.loss))
@@ -232,6 +233,7 @@ class Run:
             LOSSES.kind: {loss.kind for loss in losses},
             NUMERIC_LOSSES.kind: {loss.numeric for loss in losses},
             SAMPLERS.kind: {arm.sampler(classify.sampler)},
+            AUGMENTATIONS.kind: set(classify.augment.used),
             ARMS.kind: {part.partition(VALUE)[0] for part in arm.name.split(JOIN)},
         }
         return digest.code_digest("classifiers train", chosen)

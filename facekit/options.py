@@ -14,12 +14,24 @@ between fields is a validator of the class; its message begins with the field th
 `raise ValueError("min_area: 0.5 is more than max_area 0.3")`.
 """
 
+import copy
 import json
 import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Final, Literal, Self, TypeVar, Union, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 
 from pydantic import (
     AfterValidator,
@@ -43,7 +55,14 @@ SAID = ("value_error",)  # problems that a validator of ours puts in words
 
 
 class Options(BaseModel):
-    """Settings that are checked when they are made, and never change after."""
+    """Settings that are checked when they are made, and never change after.
+
+    Attributes:
+        is_value: of a class of one field that, as a part of others, is said as this field's value:
+            `flip: 0.5` in place of `flip: {p: 0.5}`; see `with_parts`.
+    """
+
+    is_value: ClassVar[bool] = False
 
     model_config = ConfigDict(
         frozen=True,
@@ -116,11 +135,16 @@ def with_parts(parts: Iterable[tuple[str, type[Options]]]) -> Callable[[type[T]]
 
     Args:
         parts: name and class of each, such as those that a registry holds; the first line of the
-            class's docstring is the field's help.
+            class's docstring is the field's help. Where `is_value` is set it is the class's own
+            field under that name; `part_of` returns the part.
     """
-    fields: dict[str, Any] = {
-        name: (cls, option(cls(), (cls.__doc__ or "").partition("\n")[0])) for name, cls in parts
-    }
+    fields: dict[str, Any] = {}
+    for name, cls in parts:
+        if cls.is_value:
+            (field,) = cls.model_fields.values()
+            fields[name] = (field.annotation, copy.copy(field))
+        else:
+            fields[name] = (cls, option(cls(), (cls.__doc__ or "").partition("\n")[0]))
 
     def decorate(cls: type[T]) -> type[T]:
         return create_model(
@@ -128,6 +152,12 @@ def with_parts(parts: Iterable[tuple[str, type[Options]]]) -> Callable[[type[T]]
         )
 
     return decorate
+
+
+def part_of(options: Options, name: str, cls: type[T]) -> T:
+    """Return the part of options that `with_parts` gave them by name and class."""
+    value = getattr(options, name)
+    return cls.model_validate(dict.fromkeys(cls.model_fields, value)) if cls.is_value else value
 
 
 def about(field: FieldInfo, name: str) -> Any:

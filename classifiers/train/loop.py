@@ -191,7 +191,7 @@ def make_batch(
     """Return a batch with its images augmented; the first arguments are of its images alone."""
     pixels = augment_images(to_bytes(images, device), augment, view, rng)
     labels, trusts = (torch.from_numpy(one).to(device) for one in (targets, trust))
-    return Batch(*mix_batch(pixels, labels, trusts, augment.mix, rng))
+    return Batch(*mix_batch(pixels, labels, trusts, augment, rng))
 
 
 class Training:

@@ -109,6 +109,14 @@ def changed_arms(tmp_path, monkeypatch):
     return change
 
 
+def test_an_edit_of_an_augmentation_trains_nothing_again_that_does_without_it(changed_arms):
+    assert changed_arms("classifiers/augmentations/erase.py", "rng.random", "rng.normal") == []
+    assert (
+        changed_arms("classifiers/images/operations.py", "MAX_SHEAR = 0.3", "MAX_SHEAR = 1") == []
+    )
+    assert changed_arms("classifiers/augmentations/color.py", "1 + draw", "2 + draw") == ARMS
+
+
 def test_an_edit_of_a_loss_trains_the_arms_again_that_take_it(changed_arms):
     assert changed_arms("classifiers/losses/focal.py", "gamma", "gamma_") == ["focal"]
     assert changed_arms("classifiers/losses/ldam.py", "def ", "def _") == []

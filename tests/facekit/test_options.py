@@ -227,3 +227,24 @@ def test_classes_that_are_found_become_fields():
     assert Whole.read({"inner": {"p": 0.5}}, "config").inner == Inner(p=0.5)
     with pytest.raises(DataError, match=r"config: own\.size: 'x' is not integer"):
         Whole.read({"own": {"size": "x"}}, "config")
+
+
+class Chance(Options):
+    """A part that is said as its value."""
+
+    is_value = True
+
+    p: kinds.Share = option(0.5, "How often.")
+
+
+def test_a_part_may_be_said_as_its_value():
+    @with_parts([("chance", Chance)])
+    class Whole(Options):
+        """Made of parts."""
+
+    assert Whole.model_fields["chance"].description == "How often."
+    options = Whole.read({"chance": "0.25"}, "config")
+    assert options.plain() == {"chance": 0.25}
+    assert kinds.part_of(options, "chance", Chance) == Chance(p=0.25)
+    with pytest.raises(DataError, match=r"config: chance: 2 is not number >= 0 <= 1 \(how often\)"):
+        Whole.read({"chance": 2}, "config")

@@ -1,16 +1,13 @@
-"""RandAugment for batches: each image gets its own operations (arXiv:1909.13719)."""
+"""The operations of RandAugment (arXiv:1909.13719), on batches."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
-
-from classifiers.options import RandAugmentOptions
 
 NUM_BINS = 31  # of magnitudes, 0..30; as torchvision's
 MAX_SHEAR = 0.3  # tangent
@@ -96,24 +93,3 @@ OPERATIONS = {
         True,
     ),
 }
-
-
-def randaugment(images: Tensor, options: RandAugmentOptions, rng: np.random.Generator) -> Tensor:
-    """Return uint8 images [N, 3, H, W] changed by operations drawn by chance.
-
-    Images that got the same operation and direction are changed together.
-    """
-    images = images.clone()
-    height, width = images.shape[2:]
-    for _ in range(options.num_ops):
-        drawn = rng.integers(len(OPERATIONS), size=len(images))
-        sign = rng.choice([-1, 1], len(images))
-        for k, operation in enumerate(OPERATIONS.values()):
-            strength = operation.strength(options.magnitude, (height, width))
-            for direction in (-1, 1) if operation.is_signed else (None,):
-                chosen = drawn == k if direction is None else (drawn == k) & (sign == direction)
-                if not chosen.any():
-                    continue
-                rows = torch.from_numpy(np.flatnonzero(chosen)).to(images.device)
-                images[rows] = operation.apply(images[rows], strength * (direction or 1))
-    return images
