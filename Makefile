@@ -1,5 +1,6 @@
 # make demo: environment, the whole pipeline on avatars, verdict and report.
-# make test: environment, linters, all tests.   make dag: the stages as a picture.
+# make env: the environment alone.              make test: environment, linters, all tests.
+# make dag: the stages as a picture.
 
 PYTHON := $(shell command -v python3.11 || command -v python3)
 CORES ?= all
@@ -7,10 +8,12 @@ CORES ?= all
 PYTEST := OMP_WAIT_POLICY=passive pytest -n 2 --dist loadfile
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test lint fast dag clean
+.PHONY: demo env test lint fast dag clean
 
 demo: .venv/installed
 	snakemake --cores $(CORES) --resources gpu=1
+
+env: .venv/installed
 
 test: lint
 	$(PYTEST) --cov

@@ -1,7 +1,7 @@
 """Duplicates: how the search for near hashes grows, and a comparison with imagededup.
 
     python benchmarks/dedup.py
-    python benchmarks/dedup.py --faces ../shared/data/aaf --truth ../shared/data/aaf_dirty
+    python benchmarks/dedup.py --faces FOLDER --truth FOLDER
 
 The first finds pairs planted among random hashes. The second also takes the time from files to
 pairs (process start included) on folders with labels.csv and images/, and holds what was found

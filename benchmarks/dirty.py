@@ -1,6 +1,6 @@
 """Cleaning measured against planted truth: duplicates, non-faces, broken files, wrong labels.
 
-    python benchmarks/dirty.py ../shared/data/aaf_dirty
+    python benchmarks/dirty.py FOLDER
 
 runs the pipeline of config/aaf.yaml on the set up to curate (below results/aaf_dirty; what is there
 already is not made again) and compares what it found with the set's truth.csv.
