@@ -86,11 +86,10 @@ def train(
 
     \b
     classifiers train --images images/classifier.npy --curated curated.parquet \\
-        --splits splits.parquet --faces faces.parquet \\
-        --heads '[{"name": "hair", "attributes": ["hair_color"]}]' --arm focal+synth@0.5 \\
+        --splits splits.parquet --arm focal+synth@0.5 --deficits deficits.csv \\
         --synth-images images.npy --synth-samples samples.parquet \\
-        --deficits deficits.csv --geometry '{"height": 128, "width": 128, "fit": "pad"}' \\
-        --loss '{"focal": {"gamma": 3}}' --epochs 8 --threads 2 --seed 0 \\
+        --heads '[{"name": "hair", "attributes": ["hair_color"]}]' \\
+        --geometry '{"height": 128, "width": 128, "fit": "pad"}' --threads 2 --seed 0 \\
         --outdir focal/seed0
     """
     from classifiers.arms import read_arm

@@ -1,6 +1,5 @@
 """Command line of the product: a whole run from anywhere."""
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,20 +8,16 @@ import click
 
 from classifiers.options import TaskOptions, VerdictOptions
 from evenface.options import CompareOptions
-from facekit import command_options, commands
+from facekit import commands
+from facekit.command_options import options
 
-log = logging.getLogger(__name__)
 
-
-@click.group(cls=commands.Group)
-@click.version_option(package_name="evenface")
+@commands.group
 def main() -> None:
     """Tell whether synthetic faces of rare classes make a classifier better, and by how much."""
 
 
-@main.command(
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-)
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[SNAKEMAKE OPTIONS]")
 def run(arguments: tuple[str, ...]) -> None:
     """Run the whole pipeline in this folder: results go to ./results, inputs are in ./resources.
@@ -44,12 +39,12 @@ def run(arguments: tuple[str, ...]) -> None:
 
 @main.command()
 @click.argument("key", required=False, default="")
-@click.option(
+@commands.in_file(
     "--configfile",
+    "Config that is laid over the demo's; several are laid over each other in this order.",
     "paths",
-    type=commands.IN_FILE,
+    required=False,
     multiple=True,
-    help="Config that is laid over the demo's; several are laid over each other in this order.",
 )
 def settings(key: str, paths: tuple[Path, ...]) -> None:
     """Print what a config comes to, and where each value is from.
@@ -69,11 +64,11 @@ def settings(key: str, paths: tuple[Path, ...]) -> None:
 @main.command()
 @commands.in_file("--curated", "Labels, groups and clusters.")
 @commands.in_file("--predictions", "One of each arm and seed.", multiple=True)
-@click.option("--task", required=True, help="Name of the task.")
-@command_options.options(TaskOptions, "heads")
-@command_options.options(VerdictOptions, "judged")
-@command_options.options(CompareOptions)
-@click.option("--seed", type=commands.SEED, required=True, help="Of the resamplings.")
+@commands.value("--task", str, "Name of the task.")
+@options(TaskOptions, "heads")
+@options(VerdictOptions, "judged")
+@options(CompareOptions)
+@commands.seed("Of the resamplings.")
 @commands.out_file("--json", "everything.", "json_path")
 @commands.out_file("--csv", "a row an arm.", "csv_path")
 @commands.out_file("--svg", "the figure.", "svg_path")
@@ -87,10 +82,7 @@ def compare(
     judged: VerdictOptions,
     options: CompareOptions,
     seed: int,
-    json_path: Path,
-    csv_path: Path,
-    svg_path: Path,
-    verdict: Path,
+    **outputs: Path,
 ) -> None:
     """Say which arm is better than the baseline, with intervals from resampled test images.
 
@@ -99,27 +91,20 @@ def compare(
         --predictions real/seed0/test_predictions.parquet \\
         --predictions synth/seed0/test_predictions.parquet --task hair \\
         --heads '[{"name": "hair", "attributes": ["hair_color"]}]' --head hair \\
-        --measure macro_f1 --baseline real --confidence 0.95 \\
-        --num-bootstrap 1000 --seed 0 --json hair.json --csv hair.csv \\
-        --svg hair.svg --verdict hair.txt
+        --seed 0 --json hair.json --csv hair.csv --svg hair.svg --verdict hair.txt
     """
     from evenface.experiment import compare
-    from facekit.storage import files, tables
 
     found = compare.compare_files(
         predictions, curated, task, heads.heads, judged.head, judged.measure, options, seed
     )
-    files.write_json(found.plain(), json_path)
-    tables.write(found.table(), csv_path)
-    found.draw(svg_path)
-    files.write_text(f"{found.verdict}\n", verdict)
-    log.info("%s", found.verdict)
+    found.write(**outputs)
 
 
 @main.command()
-@click.option("--results", type=commands.IN_DIR, required=True, help="Folder of the run.")
-@click.option("--dataset", required=True, help="Name of the data set, for the title.")
-@click.option("--tasks", type=commands.JSON, required=True, help="Tasks: a list of {name, heads}.")
+@commands.in_dir("--results", "Folder of the run.")
+@commands.value("--dataset", str, "Name of the data set, for the title.")
+@commands.value("--tasks", commands.JSON, "Tasks: a list of {name, heads}.")
 @commands.out_file("--page", "the page (HTML).")
 @commands.recorded("page", name="report.run.json")  # index.run.json is that of ingest
 def page(results: Path, dataset: str, tasks: list[dict[str, Any]], page: Path) -> None:

@@ -41,7 +41,6 @@ LABEL_ISSUES = commands.in_file(
 CURATED = commands.in_file("--curated", "Images that stayed.")
 SPLITS = commands.in_file("--splits", "Split of each image.")
 PACK = commands.in_file("--pack", "Pack of the train split (.npy).")
-ROOT = commands.in_dir("--root", "Folder of the data set.")
 Derived = list[dict[str, Any]]
 DERIVED = commands.value(
     "--derived",
@@ -86,7 +85,7 @@ def ingest(adapter: str, root: Path, settings: dict[str, Any], seed: int, **outp
 
 @main.command()
 @INDEX
-@ROOT
+@commands.in_dir("--root", "Folder of the data set.")
 @options(InspectOptions)
 @WORKERS
 @commands.out_file("--inspection", "facts of each.")

@@ -1,6 +1,5 @@
 """Command line of stylegan2."""
 
-import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -363,13 +362,8 @@ def import_official(pickle: Path, network: Path) -> None:
     stylegan2 import-official network-snapshot.pkl --network network.safetensors
     """
     from stylegan2.exchange import official
-    from stylegan2.models import checkpoint
 
-    generator, about = official.read_generator(pickle)
-    checkpoint.save_generator(generator, about, network)
-    logging.info(
-        "%s: %d px, %d classes -> %s", pickle, generator.img_resolution, generator.c_dim, network
-    )
+    official.write_generator(pickle, network)
 
 
 @main.command()
@@ -401,19 +395,14 @@ def export(
     """
     from facekit import runs
     from facekit.errors import DataError
-    from stylegan2.exchange import export as exporting
-    from stylegan2.models import checkpoint
+    from stylegan2.exchange import export
 
     outputs = [path for path in (state_dict, onnx, onnx_mapping) if path is not None]
     if not outputs:
         raise DataError("expected --state-dict, --onnx or --onnx-mapping")
     values = {"network": network, "state_dict": state_dict, "onnx": onnx}
     with runs.record(runs.run_path(outputs[0]), values | {"onnx_mapping": onnx_mapping}):
-        generator, about = checkpoint.load_generator(network)
-        if state_dict is not None:
-            exporting.save_state_dict(generator, about, state_dict)
-        for path, difference in exporting.save_onnx(generator, about, onnx, onnx_mapping).items():
-            logging.info("%s: differs from the network by %.1e", path, difference)
+        export.export(network, state_dict, onnx, onnx_mapping)
 
 
 @main.command()

@@ -4,6 +4,7 @@ Every replicate draws clusters of test images (persons, or images without a grou
 same ones for all arms, so that differences are paired over both.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ from facedata.columns import CURATED, PREDICTIONS
 from facedata.splits.units import units
 from facekit.errors import DataError
 from facekit.pictures.figures import save_svg
-from facekit.storage import tables
+from facekit.storage import files, tables
+
+log = logging.getLogger(__name__)
 
 NO_DIFFERENCE = "no difference could be shown"
 
@@ -94,6 +97,14 @@ class Comparison:
     def draw(self, path: Path) -> None:
         """Write the figure of the arms' intervals as SVG."""
         draw(self.records, self.words, self.head, self.options.confidence, path)
+
+    def write(self, json_path: Path, csv_path: Path, svg_path: Path, verdict: Path) -> None:
+        """Write everything, the table, the figure and the verdict."""
+        files.write_json(self.plain(), json_path)
+        tables.write(self.table(), csv_path)
+        self.draw(svg_path)
+        files.write_text(f"{self.verdict}\n", verdict)
+        log.info("%s", self.verdict)
 
 
 def compare_files(

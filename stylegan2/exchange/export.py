@@ -1,6 +1,7 @@
 """Generators for other programs: a plain state dict, and the synthesis network as ONNX."""
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,11 +18,24 @@ from facekit.compute.onnx_files import BATCHES
 from facekit.storage import files
 from stylegan2.draw import sampling
 from stylegan2.exchange.onnx_graph import mapping_model, synthesis_model
-from stylegan2.models.checkpoint import About
+from stylegan2.models.checkpoint import About, load_generator
 from stylegan2.models.networks import Generator
 from stylegan2.train.data import one_hot
 
+log = logging.getLogger(__name__)
+
 Probes = Iterator[tuple[dict[str, Any], Tensor]]  # inputs by name, expected result
+
+
+def export(
+    network: Path, state_dict: Path | None, onnx: Path | None, onnx_mapping: Path | None
+) -> None:
+    """Write a generator's file as those that are asked for; see `save_state_dict`, `save_onnx`."""
+    generator, about = load_generator(network)
+    if state_dict is not None:
+        save_state_dict(generator, about, state_dict)
+    for path, difference in save_onnx(generator, about, onnx, onnx_mapping).items():
+        log.info("%s: differs from the network by %.1e", path, difference)
 
 
 def save_state_dict(network: Generator, about: About, path: Path) -> None:

@@ -7,6 +7,7 @@ Source: format as specified from files of version 6 of the original's persistenc
 """
 
 import io
+import logging
 import pickletools
 import struct
 from collections.abc import Callable, Iterator
@@ -19,8 +20,10 @@ import torch
 from torch import Tensor
 
 from facekit.errors import DataError
-from stylegan2.models.checkpoint import About
+from stylegan2.models.checkpoint import About, save_generator
 from stylegan2.models.networks import Discriminator, Generator
+
+log = logging.getLogger(__name__)
 
 RECONSTRUCT = "torch_utils.persistence _reconstruct_persistent_obj"
 DICTS = ("dnnlib.util EasyDict", "collections OrderedDict")
@@ -425,6 +428,13 @@ def build(module: Module, path: Path) -> Generator | Discriminator:
         reason = _plain(str(error), 300)
         raise DataError(f"{path}: {module.class_name}: {reason}") from None
     return network.eval().requires_grad_(False)
+
+
+def write_generator(pickle: Path, path: Path) -> None:
+    """Write the averaged generator of a snapshot of the original as ours; see `read_generator`."""
+    network, about = read_generator(pickle)
+    save_generator(network, about, path)
+    log.info("%s: %d px, %d classes -> %s", pickle, network.img_resolution, network.c_dim, path)
 
 
 def read_generator(path: Path) -> tuple[Generator, About]:
