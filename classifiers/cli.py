@@ -33,10 +33,10 @@ CURATED = in_file("--curated", "Images that survived curation.")
 DATA = commands.options(IMAGES, CURATED, in_file("--splits", "Split and fold of each image."))
 MODELS = "Of `classifiers train`; of several, such as one a fold, the mean is"
 OUTDIR = out_dir("--outdir", "metrics, tables, figures.")
-THREADS = value("--threads", commands.NUM_WORKERS, "Of a tensor operation.")
+THREADS = value("--threads", commands.NUM_WORKERS, "Threads of a tensor operation on the CPU.")
 COMPUTE = commands.options(THREADS, commands.DEVICE)
-TRAINING_SEED = seed("Of weights, order and augmentation.")
-SAMPLING_SEED = seed("Of the resamplings.")
+TRAINING_SEED = seed("Seed of weights, order and augmentation.")
+SAMPLING_SEED = seed("Seed of the resamplings.")
 
 
 @main.command()
@@ -49,7 +49,7 @@ SAMPLING_SEED = seed("Of the resamplings.")
 @in_file("--deficits", "What each class lacks.", required=False)
 @click.option(
     "--fold",
-    type=click.IntRange(min=0),
+    type=commands.AtLeast(min=0),
     help="Learn from the other folds of train and choose the epoch on this one, not on val.",
 )
 @value("--geometry", commands.JSON, "{height, width, fit} of the images.")
@@ -82,7 +82,7 @@ def train(
     Several GPUs: `torchrun --nproc-per-node 4 --no-python classifiers train ...`; the processes
     share each batch.
 
-    `snakemake -n -p -R classify` prints this command with all values of the config.
+    `evenface run -n -p -R classify` prints this command with all values of the config.
 
     \b
     classifiers train --images images/classifier.npy --curated curated.parquet \\
@@ -113,7 +113,7 @@ def train(
 @main.command()
 @in_file("--model", f"{MODELS} measured.", multiple=True)
 @DATA
-@click.option("--split", type=click.Choice(SPLITS), required=True)
+@click.option("--split", type=click.Choice(SPLITS), required=True, help="What to measure.")
 @options(EvaluateOptions)
 @SAMPLING_SEED
 @COMPUTE
@@ -131,7 +131,7 @@ def evaluate(
 ) -> None:
     """Measure models on one split; write measures, tables, figures and predictions.
 
-    Temperatures and thresholds are fitted to val, and to nothing else; with --split val to nothing.
+    Temperatures and thresholds are fitted to val alone; where val itself is measured, they are not.
     Models of folds also predict the images of train, each its own fold.
 
     \b
@@ -192,7 +192,9 @@ def ensemble(
 @out_file("--samples", "candidates, accepted, why.")
 @commands.recorded("samples")
 def filter(options: FilterOptions, threads: int, device: str, samples: Path, **files: Path) -> None:
-    """Accept synthetic images: of their class, no copies of train images, best first.
+    """Accept synthetic images that show their class and are no copies of train images.
+
+    Of those, the surest are taken until no class lacks any.
 
     \b
     classifiers filter --teacher real/model.safetensors \\

@@ -68,7 +68,7 @@ def settings(key: str, paths: tuple[Path, ...]) -> None:
 @options(TaskOptions, "heads")
 @options(VerdictOptions, "judged")
 @options(CompareOptions)
-@commands.seed("Of the resamplings.")
+@commands.seed("Seed of the resamplings.")
 @commands.out_file("--json", "everything.", "json_path")
 @commands.out_file("--csv", "a row an arm.", "csv_path")
 @commands.out_file("--svg", "the figure.", "svg_path")

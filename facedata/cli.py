@@ -211,7 +211,7 @@ def screen(
 @commands.in_file("--curation", "A reviewer's list (CSV); it wins.", required=False)
 @commands.out_file("--curated", "what stays.")
 @commands.out_file("--dropped", "the rest, and why.")
-@commands.out_file("--decisions", "one row each.")
+@commands.out_file("--decisions", "each row of the data set, and what was decided.")
 @commands.recorded("curated")
 def curate(
     issues: Path | None,

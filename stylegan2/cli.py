@@ -248,7 +248,7 @@ def mix(outdir: Path, options: MixOptions, **network: Any) -> None:
     "--class",
     "class_names",
     multiple=True,
-    help="Class of all keyframes, or once for each; conditional networks.",
+    help="Class of all keyframes, or once for each; conditional networks need it.",
 )
 @options(InterpolateOptions)
 @COMPUTE

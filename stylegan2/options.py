@@ -150,7 +150,7 @@ class ImageOptions(DrawOptions):
     """What commands that draw single images have."""
 
     class_name: ClassName = option(
-        None, "Name or number of the class; conditional networks.", flag="--class"
+        None, "Name or number of the class; conditional networks need it.", flag="--class"
     )
     noise_mode: Literal["const", "random", "none"] = option(
         "const", "Noise: one for all, the seed's own, or none."
@@ -195,9 +195,9 @@ class ProjectOptions(Options):
     """The search for the styles of a photograph."""
 
     class_name: ClassName = option(
-        None, "Name or number of the class; conditional networks.", flag="--class"
+        None, "Name or number of the class; conditional networks need it.", flag="--class"
     )
-    num_steps: kinds.Count = option(1000, "Of the search.")
+    num_steps: kinds.Count = option(1000, "Steps of the search.")
 
 
 class PackOptions(Options):
