@@ -459,7 +459,8 @@ def find_duplicates(
             "distance": pairs["distance"],
             "kind": pairs["kind"],
             "cluster": pairs["cluster"],
-            "conflict": conflicts(labels, a, b, options.tolerance, derived),
+            # Of no pairs, a list would become a column of numbers.
+            "conflict": pd.array(conflicts(labels, a, b, options.tolerance, derived), dtype="str"),
             "difference": pairs["difference"],
         }
     )

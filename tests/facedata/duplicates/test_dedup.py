@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facedata import cli
+from facedata.columns import DUPLICATES
 from facedata.duplicates import dedup
 from facedata.inspection import inspect
 from facedata.options import DedupOptions
@@ -164,11 +165,8 @@ def test_no_duplicates_give_an_empty_table(tmp_path):
     pairs = duplicates_of(table[["image_id"]], table, thumbs)
     assert len(pairs) == 0
     tables.write(pairs, tmp_path / "duplicates.parquet")
-    assert list(tables.read(tmp_path / "duplicates.parquet").columns[:3]) == [
-        "image_id_a",
-        "image_id_b",
-        "distance",
-    ]
+    found = tables.read(tmp_path / "duplicates.parquet", DUPLICATES)
+    assert list(found.columns) == [one.name for one in DUPLICATES.columns]
 
 
 def thumb(picture: Image.Image) -> np.ndarray:

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from facedata.cli import main
+from facedata.columns import RESERVED
 from facedata.ingest import adapters
 from facedata.ingest.dataset import ingest
 from facekit.errors import DataError
@@ -381,7 +382,7 @@ def test_settings_that_make_no_sense_say_why(changes, message):
         adapters.read("table", settings(**changes)).class_lists()
 
 
-@pytest.mark.parametrize("name", [*tables.FIXED_COLUMNS, "class", "seed"])
+@pytest.mark.parametrize("name", [*sorted(RESERVED), "class", "seed"])
 def test_columns_of_other_tables_are_no_attributes(root, name):
     with pytest.raises(DataError, match=f"attribute '{name}': the name is taken"):
         read(root, "file,hair\nimages/a.jpg,red\n", attributes=[HAIR | {"name": name}])
