@@ -231,6 +231,11 @@ class AugmentOptions(Options):
         found = {name: part_of(self, name, cls) for name, cls in in_order()}
         return {name: one for name, one in found.items() if one.is_used}
 
+    def effective(self) -> dict[str, Any]:
+        """Return the values that can change a result; not of what does nothing, as by default."""
+        idle = {name for name, cls in in_order() if not cls().is_used} - set(self.used)
+        return {name: value for name, value in super().effective().items() if name not in idle}
+
 
 # --- Optimisation
 

@@ -303,7 +303,8 @@ def _text(options: Options, with_effect: bool) -> str:
         if field.annotation is bool:
             parts.append(flag if value else f"--no-{flag.removeprefix('--')}")
         else:
-            parts.append(f"{flag} {shlex.quote(command_text(value))}")
+            plain = value.effective() if isinstance(value, Options) else value
+            parts.append(f"{flag} {shlex.quote(command_text(plain))}")
     return " ".join(parts)
 
 

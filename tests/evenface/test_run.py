@@ -1,5 +1,6 @@
 """What the rules ask a run: text of options, paths, the digest of an arm's code."""
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from classifiers.options import TrainOptions
+from classifiers.options import AugmentOptions, TrainOptions
 from evenface import digest
 from evenface.workflow import Run, file_option, fold_option, folder_of, synth_options
 from facekit.command_options import flag_of
@@ -107,6 +108,21 @@ def changed_arms(tmp_path, monkeypatch):
         return [arm for arm in ARMS if before[arm] != after[arm]]
 
     return change
+
+
+def test_a_command_says_nothing_of_augmentations_that_do_nothing():
+    """So one that is added, or an option of one that is not used, changes no rule's text."""
+
+    def augment(**values):
+        run = Run({"classify": {"augment": values}})
+        return json.loads(words(run.options("classify"))["--augment"])
+
+    assert list(augment()) == ["flip", "affine", "crop", "color"]
+    assert augment(erase={"max_area": 0.5}) == augment()
+    assert list(augment(color={"p": 0}, mix={"cutmix": 1})) == [*augment(), "mix"]
+    for values in ({}, {"color": {"p": 0}}, {"erase": {"p": 0.5, "max_area": 0.2}}):
+        options = AugmentOptions.read(values, "augment")
+        assert AugmentOptions.read(augment(**values), "augment").used == options.used
 
 
 def test_an_edit_of_an_augmentation_trains_nothing_again_that_does_without_it(changed_arms):
