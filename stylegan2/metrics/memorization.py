@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from stylegan2.draw import grid
+from facekit.pictures import tiles
 from stylegan2.metrics.formulas import centered_blocks, squared_distances
 from stylegan2.metrics.vectors import Selected, Vectors, blocks
 
@@ -54,7 +54,7 @@ class Thumbnails:
 
     def mirror(self, vectors: np.ndarray) -> np.ndarray:
         """Return thumbnails [n, size] of the mirror images."""
-        return vectors.reshape(-1, *self.side, 3)[:, :, ::-1].reshape(len(vectors), -1)
+        return vectors.reshape(-1, *self.side, 3)[:, :, ::-1].reshape(vectors.shape)
 
 
 @dataclass(frozen=True)
@@ -191,5 +191,5 @@ def draw_sheet(lines: Sequence[tuple[str, np.ndarray, str, np.ndarray]]) -> np.n
     for upper_name, upper, lower_name, lower in lines:
         for name, images in ((upper_name, upper), (lower_name, lower)):
             names.append(name)
-            rows.append(grid.tile(grid.enlarge(images, CELL), num_columns))
-    return grid.label_rows(np.concatenate(rows), names)
+            rows.append(tiles.tile(tiles.enlarge(images, CELL), num_columns))
+    return tiles.label_rows(np.concatenate(rows), names)

@@ -53,6 +53,7 @@ def test_thumbnails_are_mean_colours(monkeypatch):
     np.testing.assert_allclose(
         thumbnails.mirror(thumbnails[2:5]), expected[2:5, :, ::-1].reshape(3, -1), rtol=1e-6
     )
+    assert thumbnails.mirror(thumbnails[:0]).shape == (0, thumbnails.shape[1])
 
 
 def views(features):
