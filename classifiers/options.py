@@ -39,6 +39,7 @@ from facekit.options import (
 NO_THRESHOLD = "none"
 FACENET = "inception_resnet_v1"  # facenet-pytorch's, which timm does not have
 FACENET_WEIGHTS = ("vggface2", "casia-webface")
+NAMED_WEIGHTS = ("packaged", "imagenet", *FACENET_WEIGHTS, "none")
 
 Passes = Annotated[int, Field(ge=1, le=10), IsWhole]
 Resamplings = Annotated[int, Field(ge=100, le=1_000_000), IsWhole]
@@ -165,6 +166,11 @@ class ModelOptions(Options):
         "packaged (installed), imagenet (timm's), vggface2 or casia-webface (facenet-pytorch's),"
         " none, or a file.",
     )
+
+    @property
+    def weights_file(self) -> str | None:
+        """The file that weights come from, if it is one."""
+        return None if self.weights in NAMED_WEIGHTS else self.weights
 
     @validator(mode="after")
     def _fitting(self) -> Self:

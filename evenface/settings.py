@@ -4,14 +4,15 @@ A config is laid over config/config.yaml, and what neither says has the default 
 everything is checked, before any work, against types and against each other.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from classifiers import options as classifiers_options
-from classifiers.arms import ArmName, is_synthetic
+from classifiers.arms import ArmName, is_same, is_synthetic
 from classifiers.options import TrainOptions, check_backbone
 from evenface.options import CompareOptions
 from evenface.places import DEMO_CONFIG
@@ -23,6 +24,8 @@ from facekit.errors import DataError
 from facekit.options import Options, option, shown
 from facekit.pictures.canvas import Geometry
 from stylegan2 import options as stylegan2_options
+from stylegan2.models import presets
+from stylegan2.train import plan
 
 WITH_FILTERS = ("filter", "bgcf", "bgcfn", "bgcfnc")  # sets of augmentations that blur
 FILTER_PIXELS = 22  # least size that they work on
@@ -160,7 +163,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not YAML ({error})".replace("\n", " ")) from None
+        raise DataError(f"{path}: not YAML ({error})") from None
     if not isinstance(config, dict):
         raise DataError(f"{path}: expected settings by name, found {shown(config)}")
     return config
@@ -176,7 +179,7 @@ def read(config: Mapping[str, Any]) -> Settings:
         settings = Settings.read(laid_over(demo_config(), config), "config")
         check(settings)
     except DataError as error:
-        text = str(error).replace("\n", " ")
+        text = str(error)
         raise DataError(text if text.startswith("config: ") else f"config: {text}") from None
     return settings
 
@@ -197,8 +200,10 @@ def check(settings: Settings) -> None:
             f"dataset_root: null, but the adapter {adapter} needs the folder of the data set; add"
             " --config dataset_root=PATH"
         )
-    if root is not None and not Path(root).is_dir():
-        raise DataError(f"dataset_root: no folder {root}")
+    _check_there("dataset_root", root, "folder")
+    _check_there("gan.resume", settings.gan.resume, "file")
+    _check_there("gan_metrics.weights", settings.gan_metrics.weights, "file")
+    _check_there("classify.weights", settings.classify.weights_file, "file")
     classes = _check_attributes(settings)
     _check_unique("tasks", [task.name for task in settings.tasks])
     for index, task in enumerate(settings.tasks):
@@ -254,6 +259,9 @@ def _check_task(key: str, task: Task, classes: Mapping[str, list[str] | None]) -
 
 def _check_arms(settings: Settings) -> None:
     arms, baseline = settings.arms, settings.compare.baseline
+    same = next((pair for pair in itertools.combinations(arms, 2) if is_same(*pair)), None)
+    if same is not None:
+        raise DataError(f"arms: {same[1]} is the same as {same[0]}")
     if baseline not in arms:
         raise DataError(
             f"compare.baseline: {baseline} is no arm of the run, found {', '.join(arms)}"
@@ -278,6 +286,13 @@ def _check_arms(settings: Settings) -> None:
 
 def _check_gan(settings: Settings) -> None:
     gan, size = settings.gan, settings.geometries.gan.height
+    try:
+        preset = plan.make(gan, size, seed=settings.seed)[0].preset
+    except DataError as error:
+        raise DataError(f"gan.batch_gpu: {error}") from None
+    num_layers = presets.num_block_layers(preset.architecture, size)
+    if gan.freezed > num_layers:
+        raise DataError(f"gan.freezed: {gan.freezed} of {num_layers} layers at {size} pixels")
     if gan.augpipe in WITH_FILTERS and size < FILTER_PIXELS:
         raise DataError(f"gan.augpipe: {gan.augpipe} needs {FILTER_PIXELS} pixels, has {size}")
     if gan.channel_base != kinds.AUTO and gan.channel_base < size:
@@ -294,6 +309,18 @@ def _check_classify(settings: Settings) -> None:
         check_backbone(settings.classify.backbone)
     except DataError as error:
         raise DataError(f"classify.backbone: {error}") from None
+
+
+def _check_there(key: str, path: str | None, kind: Literal["folder", "file"]) -> None:
+    """Check that a path leads to something of a kind, if it is given."""
+    if path is None:
+        return
+    try:
+        found = Path(path).is_dir() if kind == "folder" else Path(path).is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise DataError(f"{key}: {shown(path)}: {error.strerror}") from None
+    if not found:
+        raise DataError(f"{key}: no {kind} {path}")
 
 
 def _check_known(key: str, names: Iterable[str], classes: Mapping[str, Any]) -> None:

@@ -59,8 +59,18 @@ class Run:
             DataError: one line that names the key or the file.
         """
         self.settings: Settings = settings.read(config)
-        self.tables()
+        self._check_inputs()
         self._page_before = self._page_made()
+
+    def _check_inputs(self) -> None:
+        """Check the files that come from outside: Snakemake has no way to say a brace in a path."""
+        try:
+            given = [*self.tables(), *self.resume(), *self.metric_weights()]
+        except OSError as error:
+            raise DataError(f"{error.filename}: {error.strerror}") from None
+        for path in [*given, *self.backbone_weights()]:
+            if "{" in path:
+                raise DataError(f"{path}: Snakemake takes braces for wildcards; rename it")
 
     # --- Paths
 
@@ -99,6 +109,10 @@ class Run:
     def metric_weights(self) -> list[str]:
         """The file of the weights that GAN metrics take their features from, where one is named."""
         return _listed(self.settings.gan_metrics.weights)
+
+    def backbone_weights(self) -> list[str]:
+        """The file of the weights that classifiers begin with, where one is named."""
+        return _listed(self.settings.classify.weights_file)
 
     def teacher(self) -> str:
         """The classifier that checks synthetic images: trained on all real images of train."""
@@ -265,6 +279,19 @@ def read_run(config: Mapping[str, Any]) -> Run:
 
 
 # --- Functions of rules
+
+
+def literal(function: Callable[..., str]) -> Callable[..., Callable]:
+    """Return a function that gives a rule a text as it is.
+
+    In a text that is no function's, names in braces are taken for wildcards.
+    """
+
+    def as_it_is(*arguments: Any, **given: Any) -> Callable:
+        text = function(*arguments, **given)
+        return lambda wildcards: text
+
+    return as_it_is
 
 
 def folder_of(name: str) -> Callable:

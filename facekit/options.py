@@ -50,8 +50,10 @@ from facekit.errors import DataError
 
 AUTO: Final = "auto"
 MAX_SHOWN = 80  # characters of a wrong value in a message
+TOO_LARGE = 2**63  # for whole numbers of arrays and tensors
 T = TypeVar("T", bound="Options")
 SAID = ("value_error",)  # problems that a validator of ours puts in words
+OF_KEY = "[key]"  # the end of a problem's place where not a value but its key is wrong
 
 
 class Options(BaseModel):
@@ -216,8 +218,15 @@ def _no_float(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else _number(value)
 
 
+def _not_too_large(value: int) -> int:
+    if value >= TOO_LARGE:
+        raise ValueError(f"{shown(value)} is too large")
+    return value
+
+
 IsNumber = BeforeValidator(_number)
 IsWhole = BeforeValidator(_no_float)
+NotTooLarge = AfterValidator(_not_too_large)
 IsText = BeforeValidator(_text)
 OrNone = BeforeValidator(_none)
 Differ = AfterValidator(_differ)
@@ -229,11 +238,11 @@ BelowOne = Annotated[float, Field(ge=0, lt=1), IsNumber]
 PositiveShare = Annotated[float, Field(gt=0, le=1), IsNumber]
 Positive = Annotated[float, Field(gt=0), IsNumber]
 NotNegative = Annotated[float, Field(ge=0), IsNumber]
-Whole = Annotated[int, IsWhole]
-Count = Annotated[int, Field(ge=1), IsWhole]
-NotNegativeCount = Annotated[int, Field(ge=0), IsWhole]
-TwoOrMore = Annotated[int, Field(ge=2), IsWhole]
-Seed = Annotated[int, Field(ge=0, lt=2**63), IsWhole]
+Whole = Annotated[int, IsWhole, NotTooLarge]
+Count = Annotated[int, Field(ge=1), IsWhole, NotTooLarge]
+NotNegativeCount = Annotated[int, Field(ge=0), IsWhole, NotTooLarge]
+TwoOrMore = Annotated[int, Field(ge=2), IsWhole, NotTooLarge]
+Seed = Annotated[int, Field(ge=0, lt=TOO_LARGE), IsWhole]
 Pixels = Annotated[int, Field(ge=16, le=4096), IsWhole]
 
 Text = Annotated[str, Field(min_length=1), IsText]
@@ -317,6 +326,9 @@ def problem(error: ValidationError, cls: type[Options]) -> str:
     field = field_at(path, cls)
     if found["type"] == "extra_forbidden":
         return f"{joined(path)}: unknown key; {_hint(path, cls)}"
+    if found["type"] == "invalid_key" or found["loc"][-1:] == (OF_KEY,):
+        name = joined([*path[:-1], shown(found["input"])])
+        return f"{name}: a key is a text; put it in quotes"
     if found["type"] == "missing":
         return f"{joined(path)}: missing{_meaning(field)}"
     if found["type"] in SAID:
@@ -414,6 +426,9 @@ def _hint(path: list[str | int], cls: type[Options]) -> str:
         here = items_of(here) if isinstance(part, int) else _child(here, part)
     model = options_of(here)
     known = [] if model is None else list(model.model_fields)
+    section, *inner = str(path[-1]).split(".")
+    if inner and section in known:
+        return f"write {section}: {{{': {'.join(inner)}: VALUE{'}' * len(inner)}"
     near = get_close_matches(str(path[-1]), known, n=1)
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
 

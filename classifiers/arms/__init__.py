@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REAL = "real"  # no treatment
 JOIN = "+"
 VALUE = "@"  # between a part's name and its value
-PLAIN = re.compile(r"[A-Za-z0-9.]*")  # values, since names become parts of paths and commands
+PLAIN = re.compile(r"[a-z0-9.]*")  # values, since names become parts of paths and commands
 
 
 class Part(Options):
@@ -115,6 +115,12 @@ def part_names() -> list[str]:
         name + "".join(f"{VALUE}{field.upper()}" for field in cls.model_fields)
         for name, cls in ARMS.items()
     ]
+
+
+def is_same(name: str, other: str) -> bool:
+    """Tell whether two arms have the same parts, such as `synth@0.5` and `synth@0.50`."""
+    one, two = read_arm(name).parts, read_arm(other).parts
+    return len(one) == len(two) and all(part in two for part in one)
 
 
 def is_synthetic(name: str) -> bool:

@@ -137,4 +137,4 @@ def _map_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: not a readable array ({error})".replace("\n", " ")) from None
+        raise DataError(f"{path}: not a readable array ({error})") from None

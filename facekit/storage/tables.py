@@ -40,6 +40,8 @@ def read(
             arrow.check_file(path, declared, wanted)
         with arrow.readable(path):
             table = pd.read_parquet(path)
+        if declared is not None and not len(table):
+            table = table.astype(declared.dtypes(table.columns))
     if declared is not None:
         for one in declared.columns:
             if one.name not in table.columns:

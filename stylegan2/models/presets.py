@@ -91,6 +91,19 @@ def auto(resolution: int, num_gpus: int = 1, batch: int | None = None) -> Preset
     )
 
 
+def num_block_layers(architecture: str, resolution: int) -> int:
+    """Return how many layers the discriminator's blocks have, which can be kept from training.
+
+    Args:
+        architecture: orig, skip or resnet.
+        resolution: of the images, pixels a side.
+    """
+    num_blocks = resolution.bit_length() - 3  # those of 8 pixels and more
+    if architecture == "orig":
+        return 2 * num_blocks + 1
+    return 3 * num_blocks + (architecture == "resnet")
+
+
 def resolve(
     name: str, resolution: int, num_gpus: int = 1, **overrides: Any
 ) -> tuple[Preset, list[str]]:

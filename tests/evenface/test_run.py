@@ -13,6 +13,7 @@ from evenface import digest
 from evenface.workflow import Run, file_option, fold_option, folder_of, synth_options
 from facekit.command_options import flag_of
 from facekit.digests.parts import Code
+from facekit.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 ARMS = ["real", "focal", "weighted_sampler", "logit_adjust+synth@0.5"]
@@ -32,7 +33,9 @@ def words(text):
     return found
 
 
-def test_options_that_change_results_and_those_that_do_not_are_apart():
+def test_options_that_change_results_and_those_that_do_not_are_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my net.pkl").touch()
     run = Run({"gan": {"keep": 7, "mirror": False, "resume": "my net.pkl"}})
     options = words(run.options("gan"))
     assert options["--gamma"] == "0.2" and options["--batch-gpu"] == "auto"
@@ -62,6 +65,34 @@ def test_attributes_that_follow_from_others_are_not_judged():
 def test_heads_say_what_they_set_themselves():
     text = Run({}).heads(wildcards(task="hair"))
     assert text.startswith('[{"name": "hair_color", "attributes": ["hair_color"]')
+
+
+def test_files_from_outside_are_watched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.safetensors").touch()
+    assert Run({"classify": {"weights": "own.safetensors"}}).backbone_weights() == [
+        "own.safetensors"
+    ]
+    assert Run({}).backbone_weights() == Run({"classify": {"weights": "none"}}).resume() == []
+
+
+def test_a_path_that_snakemake_cannot_have_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own {seed}.pkl").touch()
+    with pytest.raises(DataError, match=r"^own \{seed\}\.pkl: Snakemake takes braces"):
+        Run({"gan": {"resume": "own {seed}.pkl"}})
+
+
+def test_a_table_whose_name_is_too_long_is_one_line(tmp_path):
+    ingest = {"adapter": "maskbase", "maskbase": {"file": "x" * 1000}}
+    task = {
+        "name": "t",
+        "verdict": {"head": "mask"},
+        "heads": [{"name": "mask", "attributes": ["mask"]}],
+    }
+    of_masks = {"split": {"stratify": ["mask"]}, "gan": {"condition": ["mask"]}, "tasks": [task]}
+    with pytest.raises(DataError, match="name too long"):
+        Run({"dataset_root": str(tmp_path), "ingest": ingest, **of_masks})
 
 
 def test_paths_of_folds():

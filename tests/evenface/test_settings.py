@@ -95,6 +95,26 @@ TABLE = {
             "config: classify.augment.erase.min_area: 0.5 is more than max_area 0.33",
         ),
         ({"dataset": "../elsewhere"}, "config: dataset: '../elsewhere' is not text like"),
+        ({"gan": {"batch": "auto", "batch_gpu": 7}}, "config: gan.batch_gpu: "),
+        ({"gan": {"freezed": 99}}, "config: gan.freezed: 99 of 7 layers at 32 pixels"),
+        ({"gan": {"batch": 10**30}}, "config: gan.batch: 1000000000000000000000000000000 is too"),
+        ({"gan": {"resume": "x.pkl"}}, "config: gan.resume: no file x.pkl"),
+        ({"classify": {"weights": "imagnet"}}, "config: classify.weights: no file imagnet"),
+        (
+            {"gan_metrics": {"extractor": "inception", "weights": "x.pt"}},
+            "config: gan_metrics.weights: no file x.pt",
+        ),
+        ({"dataset_root": "x" * 1000}, "config: dataset_root: 'xxx"),
+        ({"dataset_root": "a\nb\0c"}, "config: dataset_root: no folder a b\\x00c"),
+        ({"gan.kimg": 3}, "config: gan.kimg: unknown key; write gan: {kimg: VALUE}"),
+        ({True: 3}, "config: True: a key is a text; put it in quotes"),
+        ({"dedup": {"tolerance": {5: 3}}}, "config: dedup.tolerance.5: a key is a text"),
+        ({"arms": ["real", "synth@1E0"]}, "config: arms[1]: arm 'synth@1E0': expected"),
+        ({"arms": ["real", "synth@1.0", "synth@1"]}, "config: arms: synth@1 is the same as synth"),
+        (
+            {"arms": ["real", "focal+weighted_sampler", "weighted_sampler+focal"]},
+            "config: arms: weighted_sampler+focal is the same as focal+weighted_sampler",
+        ),
         ({"arms": ["real", "synth@2"]}, "config: arms[1]: arm 'synth@2': expected"),
         ({"arms": []}, "config: arms: []"),
         ({"arms": ["weighted_sampler"]}, "config: compare.baseline: real is no arm of the run"),
@@ -178,7 +198,7 @@ TABLE = {
     ],
 )
 def test_wrong_settings_are_named_in_one_line(update, expected, tmp_path):
-    if update.get("dataset_root"):
+    if update.get("dataset_root") == "x":
         update = update | {"dataset_root": str(tmp_path)}
     with pytest.raises(DataError) as caught:
         read(update)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -136,6 +137,31 @@ def test_a_path_with_a_blank_is_quoted(project, tmp_path):
     options = ["--configfile", "config/aaf.yaml", "--config", f"dataset_root={root}"]
     done = snakemake("-n", "-p", *options, "--until", "ingest", cwd=project)
     assert f"--root '{root}'" in done.stdout + done.stderr
+
+
+def test_words_in_braces_are_no_wildcards(project, tmp_path):
+    root = tmp_path / "my faces"
+    root.mkdir()
+    (root / "labels.csv").write_text("file,gender,age\n")
+    changed = tmp_path / "changed.yaml"
+    classes = ["a {task}", "{b} 'c' $d `e`"]
+    table = {
+        "attributes": [
+            {"name": "gender", "column": "g", "kind": "categorical", "classes": classes},
+            {"name": "age", "column": "a", "kind": "numeric"},
+        ],
+        "derived": [{"name": "age_group", "source": "age", "bins": [30], "classes": classes}],
+    }
+    config = read_config(project / "config/aaf.yaml")
+    config["ingest"]["table"] |= table
+    config |= {"dataset_root": str(root), "arms": ["real"]}
+    changed.write_text(json.dumps(config))
+    done = snakemake("-n", "-p", "--configfile", str(changed), cwd=project)
+    commands = [line.partition(": ")[2] for line in (done.stdout + done.stderr).splitlines()]
+    for name in ("ingest", "curate"):
+        command = next(one for one in commands if one.startswith(f"facedata {name} "))
+        said = " ".join(shlex.split(command))
+        assert all(json.dumps(one) in said for one in classes), name
 
 
 def test_weights_of_inception_are_an_input(project, tmp_path):

@@ -11,6 +11,7 @@ from classifiers import cli as of_classifiers
 from facedata import cli as of_facedata
 from facekit import commands
 from facekit.command_options import options
+from facekit.errors import DataError
 from facekit.options import Count, Options, option
 from stylegan2 import cli as of_stylegan2
 
@@ -103,3 +104,8 @@ def test_no_option_for_a_number_takes_nan_or_infinity(group):
                     with pytest.raises(click.BadParameter):
                         kind.convert(value, param, None)
                         raise AssertionError(f"{name} {param.opts[0]} takes {value}")
+
+
+def test_what_went_wrong_is_one_line_whatever_a_name_is_made_of():
+    error = DataError("a\nb\u2028c\x1b[31m\udcff: no folder é")
+    assert str(error) == "a b c\\x1b[31m\\udcff: no folder é"

@@ -5,6 +5,7 @@ rule classify:
         curated=results("curated.parquet"),
         splits=results("splits.parquet"),
         faces=results("faces.parquet"),
+        weights=RUN.backbone_weights(),
     output:
         model=results("classifiers/{task}/{arm}/seed{seed}{fold}/model.safetensors"),
         history=results("classifiers/{task}/{arm}/seed{seed}{fold}/history.csv"),

@@ -11,7 +11,7 @@ rule screen:
         results("logs/screen.log"),
     params:
         options=options("screen"),
-        derived=RUN.derived(),
+        derived=derived(),
         seed=RUN.settings.seed,
         code=code("facedata screen"),
     shell:
@@ -25,6 +25,7 @@ rule crossval:
     input:
         images=results("images/classifier.npy"),
         screened=results("screened.parquet"),
+        weights=RUN.backbone_weights(),
     output:
         predictions=results("oof.parquet"),
     log:
@@ -53,7 +54,7 @@ rule labels:
     log:
         results("logs/labels.log"),
     params:
-        derived=RUN.derived(),
+        derived=derived(),
         code=code("facedata labels"),
     shell:
         "facedata labels --screened {input.screened} --predictions {input.predictions}"
@@ -77,7 +78,7 @@ rule curate:
         results("logs/curate.log"),
     params:
         options=options("curate"),
-        derived=RUN.derived(),
+        derived=derived(),
         curation=file_option("--curation", "curation"),
         code=code("facedata curate"),
     shell:
@@ -106,7 +107,7 @@ rule review:
         options=options("review"),
         dataset=RUN.settings.dataset,
         saved_as=RUN.curation_path(),
-        derived=RUN.derived(),
+        derived=derived(),
         curation=file_option("--curation", "curation"),
         code=code("facedata review"),
     shell:

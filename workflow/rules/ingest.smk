@@ -10,8 +10,8 @@ rule ingest:
     threads: 8
     params:
         adapter=RUN.settings.ingest.adapter,
-        root=RUN.root(),
-        settings=RUN.ingest_settings(),
+        root=root(),
+        settings=ingest_settings(),
         seed=RUN.settings.seed,
         code=code("facedata ingest"),
     shell:
@@ -32,7 +32,7 @@ rule inspect:
         results("logs/inspect.log"),
     threads: 8
     params:
-        root=RUN.root(),
+        root=root(),
         geometries=RUN.geometries(),
         images=folder_of("gan"),
         code=code("facedata inspect"),
@@ -74,7 +74,7 @@ rule dedup:
     threads: 8
     params:
         options=options("dedup"),
-        derived=RUN.derived(),
+        derived=derived(),
         code=code("facedata dedup"),
     shell:
         "facedata dedup --index {input.index} --inspection {input.inspection}"

@@ -55,7 +55,7 @@ rule eda:
     log:
         results("logs/eda.log"),
     params:
-        derived=RUN.derived(),
+        derived=derived(),
         outdir=folder_of("summary"),
         code=code("facedata eda"),
     shell:

@@ -55,6 +55,17 @@ def test_a_table_without_rows_is_read(path):
     assert dict(tables.read(path, PEOPLE).dtypes)["is_tall"] == "bool"
 
 
+def test_a_table_without_rows_has_the_dtypes_that_are_declared(tmp_path):
+    """Whoever writes no row may not know what would be in it."""
+    path = tmp_path / "people.parquet"
+    tables.write(pd.DataFrame({name: [] for name in ROWS}), path)
+    found = tables.read(path, PEOPLE).dtypes.astype(str).to_dict()
+    expected = ROWS.dtypes.astype(str).to_dict()
+    assert {name: found[name] for name in ROWS if name != "hair"} == {
+        name: dtype for name, dtype in expected.items() if name != "hair"
+    }
+
+
 def test_only_what_is_wanted_must_be_there(path):
     tables.write(ROWS[["name", "hair"]], path)
     assert list(tables.read(path, PEOPLE, ["name"])) == ["name", "hair"]

@@ -121,3 +121,12 @@ def test_options_that_contradict_each_other_are_refused(values, text):
     with pytest.raises(DataError) as caught:
         TrainOptions.read(values, "gan")
     assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize("architecture", ["orig", "skip", "resnet"])
+@pytest.mark.parametrize("resolution", [8, 32])
+def test_layers_are_counted_as_the_discriminator_has_them(architecture, resolution):
+    from stylegan2.models.networks import Discriminator
+
+    D = Discriminator(0, resolution, 3, architecture, channel_base=64, channel_max=4)
+    assert presets.num_block_layers(architecture, resolution) == D.num_block_layers
