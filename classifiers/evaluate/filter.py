@@ -151,7 +151,7 @@ def appearances(pool: ImagePool | SyntheticImages, batch: int) -> np.ndarray:
         small = F.adaptive_avg_pool2d(images, (THUMBNAIL, width))
         both = torch.stack([small, small.flip(3)], dim=1).flatten(2)  # [n, 2, D]
         parts.append(F.normalize(both - both.mean(dim=2, keepdim=True), dim=2).numpy())
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else np.zeros([0, 2, 0], np.float32)
 
 
 def nearest_distances(

@@ -1,5 +1,6 @@
 """The filter of synthetic images as a function of the library."""
 
+import numpy as np
 import pytest
 import torch
 from classifier_sets import BACKBONE, GEOMETRY, HEAD_OPTIONS, VIEW, DataSet
@@ -9,7 +10,9 @@ from classifiers.models.backbones import build_classifier
 from classifiers.models.checkpoint import save_classifier
 from classifiers.models.heads import read_heads
 from classifiers.options import FilterOptions
+from facedata.columns import SAMPLES
 from facekit.errors import DataError
+from facekit.storage import tables
 
 CPU = torch.device("cpu")
 
@@ -52,6 +55,16 @@ def test_candidates_are_filtered_without_a_command(tmp_path):
     assert refused.tolist() == (found["teacher_probability"] < median).tolist()
     apart = options.model_copy(update={"max_similarity": 1.0})
     assert (filter.filter_candidates(paths, apart, CPU)["reason"] == "memorized").any()
+
+
+def test_where_no_class_lacks_images_there_is_nothing_to_filter(tmp_path):
+    paths = make_paths(tmp_path)
+    tables.write(tables.read(paths.candidates).iloc[:0], paths.candidates)
+    np.save(paths.images, np.load(paths.images)[:0])
+    tables.write(tables.read(paths.deficits).assign(deficit="0"), paths.deficits)
+    found = filter.filter_candidates(paths, FilterOptions(batch=16), CPU)
+    tables.write(found, tmp_path / "samples.parquet")
+    assert len(tables.read(tmp_path / "samples.parquet", SAMPLES)) == 0
 
 
 def test_the_teacher_learned_from_real_images_alone(tmp_path):
