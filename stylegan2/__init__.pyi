@@ -1,5 +1,5 @@
+from facekit.pictures.tiles import tile
 from stylegan2.draw.drawing import Keyframes, Mixed, interpolate, keyframes, mix, write_candidates
-from stylegan2.draw.grid import tile
 from stylegan2.draw.photograph import Found as Projected
 from stylegan2.draw.photograph import find as project_photograph
 from stylegan2.draw.sampling import images as sample_images

@@ -145,14 +145,14 @@ def metrics(
     stylegan2 metrics --network network-final.safetensors --data train.npy \\
         --num-images 10000 --metrics metrics.json --pairs pairs.png
     """
+    from facekit.pictures import tiles
     from facekit.storage import files
-    from stylegan2.draw import grid
     from stylegan2.metrics import evaluate
 
     generator, about = _load(**network)
     result, sheet = evaluate.compare_files(generator, about, options, seed, data, held_out, cache)
     if pairs is not None:
-        grid.write_png(sheet, pairs)
+        tiles.write_png(sheet, pairs)
     files.write_json(result, metrics)
 
 

@@ -97,7 +97,7 @@ def module_of(filename):
 
 
 def missed(command, recorder, code=None):
-    """Return what ran and is no part of the command's digest: `stylegan2.draw.grid: tile`."""
+    """Return what ran and is no part of the command's digest: `facekit.pictures.tiles: tile`."""
     code = code or code_at(ROOT)
     parts = code.parts(command)
     whole = {part.module for part in parts if part.kind in ("statements", "main")}

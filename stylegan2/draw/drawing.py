@@ -11,8 +11,9 @@ import torch
 from facedata.packs import storage
 from facekit import progress
 from facekit.errors import DataError
+from facekit.pictures import tiles
 from facekit.storage import files
-from stylegan2.draw import grid, sampling, saving, style_files, styles
+from stylegan2.draw import sampling, saving, style_files, styles
 from stylegan2.models.checkpoint import About
 from stylegan2.models.networks import Generator
 from stylegan2.options import (
@@ -112,7 +113,7 @@ def write(drawing: Drawing, outdir: Path, options: GenerateOptions) -> None:
             bar.advance(task, len(group))
     if options.grid:
         num_columns = min(len(names), max(8, round(len(names) ** 0.5)))
-        grid.write_png(grid.tile(np.concatenate(kept), num_columns), outdir / "grid.png")
+        tiles.write_png(tiles.tile(np.concatenate(kept), num_columns), outdir / "grid.png")
 
 
 @dataclass(frozen=True)
@@ -173,10 +174,10 @@ def write_mixed(mixed: Mixed, outdir: Path) -> None:
     """Write the sheet as grid.png, and each mixed image as ROW-COLUMN.png."""
     num_columns = mixed.cells.shape[1]
     sheet = mixed.cells.reshape(-1, *mixed.cells.shape[2:])
-    grid.write_png(grid.tile(sheet, num_columns), outdir / "grid.png")
+    tiles.write_png(tiles.tile(sheet, num_columns), outdir / "grid.png")
     for i, row_seed in enumerate(mixed.row_seeds, start=1):
         for j, col_seed in enumerate(mixed.col_seeds, start=1):
-            grid.write_png(mixed.cells[i, j], outdir / f"{row_seed}-{col_seed}.png")
+            tiles.write_png(mixed.cells[i, j], outdir / f"{row_seed}-{col_seed}.png")
 
 
 @dataclass(frozen=True)

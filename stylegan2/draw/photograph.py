@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from facekit.pictures import tiles
 from facekit.storage import files
-from stylegan2.draw import grid, project, sampling, style_files
+from stylegan2.draw import project, sampling, style_files
 from stylegan2.draw.project import Projection
 from stylegan2.models.checkpoint import About
 from stylegan2.models.networks import Generator
@@ -93,8 +94,8 @@ def find(
 
 def write(found: Found, outdir: Path) -> None:
     """Write target.png, proj.png, projected_w.npz and project.json."""
-    grid.write_png(found.target, outdir / "target.png")
-    grid.write_png(found.image, outdir / "proj.png")
+    tiles.write_png(found.target, outdir / "target.png")
+    tiles.write_png(found.image, outdir / "proj.png")
     style_files.write(found.ws, found.projection.noise, outdir / "projected_w.npz")
     files.write_json(found.figures, outdir / "project.json")
 

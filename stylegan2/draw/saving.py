@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from facekit.pictures.tiles import write_png
 from facekit.storage import files
-from stylegan2.draw.grid import write_png
 
 JPEG_QUALITY = 95
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from facedata.packs.storage import Pack
+from facekit.pictures import tiles
 from facekit.showing import shown
-from stylegan2.draw import grid, sampling
+from stylegan2.draw import sampling
 from stylegan2.train.loop import Training
 
 PREVIEW_COLUMNS, PREVIEW_ROWS = 16, 16  # a conditional network has a row a class, at most so many
@@ -24,10 +25,10 @@ def preview_cells(pack: Pack) -> tuple[np.ndarray, np.ndarray | None]:
 
 def write_sheet(images: np.ndarray, pack: Pack, path: Path) -> None:
     """Write a sheet of images as laid out by `preview_cells`."""
-    sheet = grid.tile(grid.enlarge(images, PREVIEW_SIDE), PREVIEW_COLUMNS)
+    sheet = tiles.tile(tiles.enlarge(images, PREVIEW_SIDE), PREVIEW_COLUMNS)
     if pack.classes:
-        sheet = grid.label_rows(sheet, pack.class_names[:PREVIEW_ROWS])
-    grid.write_png(sheet, path)
+        sheet = tiles.label_rows(sheet, pack.class_names[:PREVIEW_ROWS])
+    tiles.write_png(sheet, path)
 
 
 @shown

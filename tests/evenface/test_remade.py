@@ -195,7 +195,7 @@ def test_another_font_of_the_grid_makes_its_stage_again_and_no_training(tree, be
         assert source.count("ImageFont.load_default(size=") == 1
         return source.replace("ImageFont.load_default(size=", "ImageFont.load_default(size=1 + ")
 
-    found = remade(tree, before, Path("stylegan2/draw/grid.py"), change)
+    found = remade(tree, before, Path("facekit/pictures/tiles.py"), change)
     assert "stylegan2 metrics" in found
     assert not (TRAININGS | BEFORE_TRAININGS) & set(found)
 

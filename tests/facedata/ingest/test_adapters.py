@@ -40,7 +40,7 @@ def test_one_more_adapter_is_one_file(tmp_path):
     code = f"""
         from facedata.ingest import adapters
         adapters.__path__.append({str(tmp_path)!r})
-        from facekit import tables
+        from facekit.storage import tables
         from facedata.cli import main
         main({words!r}, standalone_mode=False)
         assert len(tables.read({str(tmp_path / "index.parquet")!r})) == 3

@@ -8,7 +8,8 @@ from generators import draw, make_generator
 from safetensors.torch import save_file
 
 from facekit.errors import DataError
-from stylegan2.draw import grid, sampling
+from facekit.pictures import tiles
+from stylegan2.draw import sampling
 from stylegan2.models import checkpoint
 
 
@@ -225,7 +226,7 @@ def test_files_of_others_are_refused_in_one_line(conditional, tmp_path):
 
 def test_tile_goes_row_by_row():
     images = np.stack([np.full([2, 3, 3], i, np.uint8) for i in range(5)])
-    sheet = grid.tile(images, 3)
+    sheet = tiles.tile(images, 3)
     assert sheet.shape == (4, 9, 3)
     assert sheet[0, ::3, 0].tolist() == [0, 1, 2]
     assert sheet[2, ::3, 0].tolist() == [3, 4, 255]
@@ -233,7 +234,7 @@ def test_tile_goes_row_by_row():
 
 def test_rows_are_named_in_a_margin():
     sheet = np.zeros([40, 30, 3], np.uint8)
-    page = grid.label_rows(sheet, ["red", "blond"])
+    page = tiles.label_rows(sheet, ["red", "blond"])
     assert page.shape[0] == 40 and page.shape[1] > 50
     np.testing.assert_array_equal(page[:, -30:], sheet)
     margin = page[:, :-30]
@@ -242,6 +243,6 @@ def test_rows_are_named_in_a_margin():
 
 def test_enlarge_repeats_pixels():
     images = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
-    large = grid.enlarge(images, 5)
+    large = tiles.enlarge(images, 5)
     assert large.shape == (1, 6, 6, 3)
     np.testing.assert_array_equal(large[:, ::3, ::3], images)
