@@ -43,7 +43,7 @@ class FacesOptions(Options):
     several_share: PositiveShare = option(
         0.4, "Smallest size of what shows of a second face, as a share of the main face's."
     )
-    batch: Count = option(64, "Pictures at a time.")
+    batch: Count = option(64, "Pictures at a time.", changes_result=False)
 
 
 class Tolerance(Options):

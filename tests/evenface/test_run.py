@@ -44,6 +44,13 @@ def test_options_that_change_results_and_those_that_do_not_are_apart(tmp_path, m
     assert words(run.harmless("gan")(wildcards(), threads=1)) == {"--keep": "7"}
 
 
+@pytest.mark.parametrize("stage", ["faces", "gan_metrics", "synth", "filter", "evaluate"])
+def test_images_held_at_a_time_remake_nothing(stage):
+    run = Run({})
+    assert "--batch" in words(run.harmless(stage)(wildcards(), threads=1))
+    assert "--batch" not in words(run.options(stage))
+
+
 def test_every_option_of_a_command_is_said():
     run = Run({})
     said = {*words(run.options("classify")), *words(run.harmless("classify")(None, threads=1))}
