@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageFont
 
 from classifiers.models.heads import Head
 from classifiers.predict.predict import Predictions
-from facekit.storage import files
+from facekit.pictures.tiles import DARK, Font, Sheet, write_png
 
 COLUMNS = 8
 MAX_SHOWN = 240  # thumbnails on a sheet
@@ -18,14 +18,12 @@ TILE_WIDTH = 150  # px
 MAX_HEIGHT = 160  # px, of a thumbnail; larger ones are scaled down, small ones enlarged
 MAX_LINES = 8  # of text
 LINE = 14  # px
-DARK, GRAY, RED = "#222222", "#777777", "#c02020"
+GRAY, RED = "#777777", "#c02020"
 
 
 def write_sheet(predictions: Predictions, path: Path) -> None:
     """Write the sheet of the thumbnails that were kept of predictions, PNG."""
-    picture = draw_sheet(predictions.heads, predictions.table, predictions.shown)
-    with files.replacing(path) as part:
-        Image.fromarray(picture).save(part, format="PNG")
+    write_png(draw_sheet(predictions.heads, predictions.table, predictions.shown), path)
 
 
 def draw_sheet(
@@ -41,20 +39,19 @@ def draw_sheet(
     rows = table.head(len(shown)).to_dict("records")
     texts = [_lines(heads, row) for row in rows]
     height = MAX_HEIGHT + LINE * (1 + max(map(len, texts))) + 6
-    num_lines = -(-len(rows) // COLUMNS)
-    canvas = Image.new("RGB", (min(len(rows), COLUMNS) * TILE_WIDTH, num_lines * height), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
+    sheet = Sheet(-(-len(rows) // COLUMNS), min(len(rows), COLUMNS), (TILE_WIDTH, height))
+    font = ImageFont.load_default(11)
     for place, (row, lines, thumbnail) in enumerate(zip(rows, texts, shown, strict=True)):
-        left, top = place % COLUMNS * TILE_WIDTH + 3, place // COLUMNS * height + 3
+        cell = divmod(place, COLUMNS)
         if thumbnail is not None:
-            canvas.paste(_fit(thumbnail), (left, top))
-        top += MAX_HEIGHT
+            sheet.put(*cell, _fit(thumbnail), (3, 3))
         number = f" ({row['face']})" if not pd.isna(row["face"]) and row["face"] > 1 else ""
         name = row["file"] + number
         color = RED if thumbnail is None else DARK
         for line, (text, fill) in enumerate([(name, GRAY), *((text, color) for text in lines)]):
-            draw.text((left, top + LINE * line), _shorten(text, font), fill=fill, font=font)
-    return np.asarray(canvas)
+            at = (3, 3 + MAX_HEIGHT + LINE * line)
+            sheet.write(*cell, _shorten(text, font), at, font, fill)
+    return sheet.pixels()
 
 
 def _lines(heads: Sequence[Head], row: Mapping[str, Any]) -> list[str]:
@@ -82,7 +79,7 @@ def _fit(thumbnail: np.ndarray) -> Image.Image:
     return Image.fromarray(thumbnail).resize(size, Image.Resampling.LANCZOS)
 
 
-def _shorten(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+def _shorten(text: str, font: Font) -> str:
     """Return the end of a text that is too long for a tile."""
     while font.getlength(text) > TILE_WIDTH - 6:
         text = f"…{text[2:]}"

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy import sparse
 
 from facedata import columns
@@ -15,6 +14,7 @@ from facedata.columns import attributes_of
 from facedata.explore import contingency, mosaics, plots
 from facedata.splits.strata import as_classes
 from facekit.pictures.figures import save_svg
+from facekit.pictures.tiles import write_png
 from facekit.splits import SPLITS
 from facekit.storage import arrays, files, tables
 
@@ -113,8 +113,7 @@ def explore(data: Data, outdir: Path) -> None:
         save_svg(figure, outdir / f"{name}.svg", plots.STYLE, metadata={"Creator": None})
         made.append(f"{name}.svg")
     for name, picture in _pictures(data, found["outliers"]):
-        with files.replacing(outdir / name) as part:
-            Image.fromarray(picture).save(part, "PNG")
+        write_png(picture, outdir / name)
         made.append(name)
     files.write_json({**summary(data), "files": made}, outdir / "summary.json")
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
+from facekit.pictures.tiles import DARK, Sheet
+
 COLUMNS = 12  # pictures in a row
 TILE_HEIGHT = 96  # px; larger thumbnails are scaled down
 MAX_CLASSES = 40  # of an attribute that are shown
@@ -13,7 +15,6 @@ NUM_PAIRS = 36
 MAX_LINES = 6  # of non-faces
 PAGE_WIDTH = 1100  # px, of the mean faces
 CHUNK = 512  # images read at a time: memory stays flat
-DARK = "#222222"
 
 
 def by_class(
@@ -179,17 +180,12 @@ def mosaic(images: np.ndarray, lines: Sequence[tuple[str, np.ndarray]]) -> np.nd
         max(font.getlength(part) for label, _ in lines for part in [*label.split("\n"), ""])
     )
     columns = max(len(rows) for _, rows in lines)
-    size = (label_width + columns * (width + 2), max(len(lines), 1) * (height + 2))
-    canvas = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(canvas)
+    sheet = Sheet(max(len(lines), 1), columns, (width + 2, height + 2), margin=label_width)
     for line, (label, rows) in enumerate(lines):
-        top = line * (height + 2)
-        draw.multiline_text((4, top + 4), label, fill=DARK, font=font)
+        sheet.label(line, label, (4, 4), font)
         for column, row in enumerate(rows):
-            canvas.paste(
-                _tile(images[int(row)], (width, height)), (label_width + column * (width + 2), top)
-            )
-    return np.asarray(canvas)
+            sheet.put(line, column, _tile(images[int(row)], (width, height)))
+    return sheet.pixels()
 
 
 def pair_mosaic(images: np.ndarray, rows: pd.Series, pairs: pd.DataFrame) -> np.ndarray:
@@ -203,20 +199,16 @@ def pair_mosaic(images: np.ndarray, rows: pd.Series, pairs: pd.DataFrame) -> np.
     height, width = _tile_size(images)
     columns = COLUMNS // 2
     font = ImageFont.load_default(11)
-    cell_width, cell_height = 2 * width + 10, height + 32
-    num_lines = -(-len(pairs) // columns)
-    canvas = Image.new("RGB", (columns * cell_width, num_lines * cell_height), "white")
-    draw = ImageDraw.Draw(canvas)
+    sheet = Sheet(-(-len(pairs) // columns), columns, (2 * width + 10, height + 32))
     for place, pair in enumerate(pairs.to_dict("records")):
-        left, top = (place % columns) * cell_width, (place // columns) * cell_height
+        cell = divmod(place, columns)
         for side, name in enumerate(("image_id_a", "image_id_b")):
             tile = _tile(images[int(rows[pair[name]])], (width, height))
-            canvas.paste(tile, (left + side * width, top))
-        below = top + height
+            sheet.put(*cell, tile, (side * width, 0))
         conflict = pair["conflict"].replace(";", ", ")
-        draw.text((left + 2, below + 2), pair["kind"], fill=DARK, font=font)
-        draw.text((left + 2, below + 15), conflict, fill="#c02020", font=font)
-    return np.asarray(canvas)
+        sheet.write(*cell, pair["kind"], (2, height + 2), font)
+        sheet.write(*cell, conflict, (2, height + 15), font, "#c02020")
+    return sheet.pixels()
 
 
 def _tile_size(images: np.ndarray) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Sheets of images: rows and columns, with a name before each row."""
+"""Sheets of pictures: cells in rows, with text before a row or in a cell."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,63 @@ from PIL import Image, ImageDraw, ImageFont
 from facekit.storage import files
 
 INK, PAPER = (0, 0, 0), (255, 255, 255)
+DARK = "#222222"
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
+
+class Sheet:
+    """White paper with cells of one size, in rows and columns that count from 0.
+
+    Attributes:
+        cell: width and height of a cell in pixels.
+        margin: white pixels before each row.
+        paper: the picture so far.
+        pen: that draws on it.
+    """
+
+    def __init__(
+        self, num_rows: int, num_columns: int, cell: tuple[int, int], margin: int = 0
+    ) -> None:
+        """Take white paper of a size."""
+        self.cell, self.margin = cell, margin
+        size = (margin + num_columns * cell[0], num_rows * cell[1])
+        self.paper = Image.new("RGB", size, PAPER)
+        self.pen = ImageDraw.Draw(self.paper)
+
+    def put(
+        self, row: int, column: int, picture: Image.Image, at: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Put a picture in a cell, `at` pixels right of its corner and below it."""
+        self.paper.paste(picture, self._place(row, column, at))
+
+    def write(
+        self,
+        row: int,
+        column: int,
+        text: str,
+        at: tuple[int, int],
+        font: Font,
+        fill: str = DARK,
+    ) -> None:
+        """Write text, of one line or several, as `put` does with pictures."""
+        self.pen.text(self._place(row, column, at), text, fill=fill, font=font)
+
+    def label(
+        self,
+        row: int,
+        text: str,
+        at: tuple[int, int],
+        font: Font,
+    ) -> None:
+        """Write text in the margin, `at` pixels from the paper's edge and below the row's begin."""
+        self.pen.text((at[0], row * self.cell[1] + at[1]), text, fill=DARK, font=font)
+
+    def pixels(self) -> np.ndarray:
+        """Return the sheet, uint8 [H, W, 3]."""
+        return np.array(self.paper)
+
+    def _place(self, row: int, column: int, at: tuple[int, int]) -> tuple[int, int]:
+        return self.margin + column * self.cell[0] + at[0], row * self.cell[1] + at[1]
 
 
 def tile(images: np.ndarray, num_columns: int) -> np.ndarray:
@@ -21,12 +78,11 @@ def tile(images: np.ndarray, num_columns: int) -> np.ndarray:
     Returns:
         uint8 [rows * H, num_columns * W, 3].
     """
-    num, height, width, channels = images.shape
-    num_rows = -(-num // num_columns)
-    cells = np.full([num_rows * num_columns, height, width, channels], 255, np.uint8)
-    cells[:num] = images
-    cells = cells.reshape(num_rows, num_columns, height, width, channels).swapaxes(1, 2)
-    return cells.reshape(num_rows * height, num_columns * width, channels)
+    num, height, width, _ = images.shape
+    sheet = Sheet(-(-num // num_columns), num_columns, (width, height))
+    for place, image in enumerate(images):
+        sheet.put(*divmod(place, num_columns), Image.fromarray(image))
+    return sheet.pixels()
 
 
 def label_rows(sheet: np.ndarray, names: Sequence[str]) -> np.ndarray:
