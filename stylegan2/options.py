@@ -20,7 +20,8 @@ Target = Annotated[float, Field(ge=-1, le=1), kinds.IsNumber]
 Psi = Annotated[float, Field(ge=0, le=2), kinds.IsNumber]
 OneOrMore = Annotated[float, Field(ge=1), kinds.IsNumber]
 FramesPerSecond = Annotated[int, Field(ge=1, le=100), kinds.IsWhole]
-ClassName = Annotated[Annotated[str, Field(min_length=1), kinds.IsClass] | None, OrNone]
+# A class may be called none, so that no word stands for no class.
+ClassName = Annotated[str, Field(min_length=1), kinds.IsClass] | None
 Seeds = Annotated[str, Field(min_length=1), kinds.IsText]
 SeedsOrNone = Annotated[Seeds | None, OrNone]
 

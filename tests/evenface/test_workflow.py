@@ -418,7 +418,9 @@ def test_a_comment_retrains_nothing_and_code_does(finished):
     try:
         source.write_text(text + "\n# A thought.\n")
         assert not planned(snakemake(*TEST, "-n", cwd=finished))
-        source.write_text(text + "\nX = 1\n")
+        source.write_text(f"{text}\nTHOUGHT = 1\n")  # that nothing takes
+        assert not planned(snakemake(*TEST, "-n", cwd=finished))
+        source.write_text(f"{text}\n_iterate = iterate\n\n\ndef iterate(run):\n    _iterate(run)\n")
         again = planned(snakemake(*TEST, "-n", cwd=finished))
         assert {"gan", "synth"} <= again
         assert "split" not in again

@@ -29,6 +29,7 @@ from classifiers.evaluate import filter
 from classifiers.images import synthetic
 from classifiers.images.augment import LIGHT
 from classifiers.images.data import ImagePool, read_labelled
+from classifiers.measures import MEASURES
 from classifiers.models import checkpoint
 from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import MISSING, Head, read_heads
@@ -396,7 +397,7 @@ def test_evaluation_writes_what_it_says(trained, tmp_path):
     assert metrics["color"]["accuracy"] == pytest.approx(right.mean())
     assert metrics["color"]["support"] == known.sum() < len(test)
     assert set(metrics["color"]) == {
-        "accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "average_precision", "ece",
+        *MEASURES, "average_precision", "ece",
         "support", "per_class", "intervals", "subgroups", "temperature", "ece_calibrated",
         "threshold", "tuned",
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """stylegan2 generate: formats, styles from files, all options together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +62,16 @@ def test_all_options_together(network, tmp_path):
         for name, image in zip(names, expected, strict=True):
             error = np.abs(pixels(folder / f"{name}.{suffix}") - image.astype(int))
             assert error.max() == 0 if suffix == "png" else error.mean() < 8  # of noise, in JPEG
+
+
+def test_a_class_may_be_called_none(tmp_path):
+    generator, about = make_generator(c_dim=3)
+    about = replace(about, attributes=["glasses"], classes=[["sun"], ["none"], ["plain"]])
+    path = tmp_path / "network.safetensors"
+    checkpoint.save_generator(generator, about, path)
+    generate(path, tmp_path / "faces", "--seeds", 3, "--class", "none")
+    expected = draw(generator, [3], [1])
+    np.testing.assert_array_equal(pixels(tmp_path / "faces/seed0003.png"), expected[0])
 
 
 def test_projected_styles_give_the_images_of_their_seeds(network, tmp_path):

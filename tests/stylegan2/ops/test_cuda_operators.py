@@ -268,7 +268,8 @@ def test_more_numbers_than_32_bits_count(device):
 
 def run_tests(variable, value):
     """Run the operators' tests in a process with one environment variable more."""
-    files = ["test_cuda_operators.py", "test_ops.py", "test_golden.py"]
+    files = [f"stylegan2/ops/test_{name}.py" for name in ("cuda_operators", "ops")]
+    files.append("stylegan2/models/test_golden.py")
     # Not: what starts processes itself, counts threads or draws by the CPU's generator.
     left_out = ["composed", "operators_on", "sources", "threads", "golden_init"]
     chosen = " and ".join(f"not {word}" for word in left_out)
