@@ -1,30 +1,23 @@
-"""All of a run on disk, so that one that was stopped goes on as if it had not been.
-
-Tensors as safetensors, the rest as JSON in its header: nothing is unpickled.
-"""
+"""All of a run on disk, so that one that was stopped goes on as if it had not been."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from facekit.errors import DataError
-from facekit.storage import files
+from facekit.compute import states
+from facekit.compute.states import below
 from stylegan2.options import TrainOptions
 from stylegan2.train.plan import Plan
 
 if TYPE_CHECKING:
     from stylegan2.train.loop import Training
 
-KEY = "evenface"  # of the header; its text is JSON
-FORMAT = "stylegan2-state-2"
 PATTERN = "state-*.safetensors"
+STATES = states.States("stylegan2-state-2", "stylegan2 train", "run", PATTERN)
 NUM_KEPT = 2
 # Options that a run's course does not depend on: what cfg says stands in the preset, and which
 # network is chosen is asked at the end.
@@ -40,18 +33,10 @@ def save(run: "Training", outdir: Path, clock: dict[str, float], stats: bytes) -
         clock: seconds and images that a report counts from.
         stats: stats.jsonl so far; it is restored with the state.
     """
-    tensors = {
-        **_parts(run),
-        **{
-            f"{name}/{i}/{key}": value
-            for name, optimizer in _optimizers(run).items()
-            for i, values in optimizer.state_dict()["state"].items()
-            for key, value in values.items()
-        },
-        "stats": torch.from_numpy(np.frombuffer(stats, np.uint8).copy()),
-    }
+    tensors = {**_parts(run), "stats": torch.from_numpy(np.frombuffer(stats, np.uint8).copy())}
+    for name, optimizer in _optimizers(run).items():
+        tensors |= states.optimizer_tensors(optimizer, name)
     header = {
-        "format": FORMAT,
         "settings": settings(run.plan, run.data.digest),
         "counters": {"cur_nimg": run.cur_nimg, "iteration": run.iteration, "tick": run.tick},
         "clock": clock,
@@ -63,9 +48,7 @@ def save(run: "Training", outdir: Path, clock: dict[str, float], stats: bytes) -
         "statistics": run.statistics.state_dict(),
     }
     path = outdir / f"state-{run.cur_nimg:010d}.safetensors"
-    with files.replacing(path) as part:
-        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        save_file(tensors, part, metadata={KEY: json.dumps(header)})
+    STATES.write(path, header, tensors)
     for old in sorted(outdir.glob(PATTERN))[:-NUM_KEPT]:
         old.unlink()
     return path
@@ -98,19 +81,12 @@ def restore(
     Raises:
         DataError: not a state, another run's, or one that does not fit the networks.
     """
-    header, tensors = _read(path)
+    header, tensors = STATES.read(path)
     changes = differences(header["settings"], settings(run.plan, run.data.digest))
-    if changes and not allow_changes:
-        raise DataError(
-            f"{path}: the run that was stopped here had other options: {'; '.join(changes)}."
-            " Give the same, or go on with the new ones by --allow-changes, or remove"
-            f" {PATTERN} to begin anew"
-        )
-    try:
+    if not allow_changes:
+        STATES.check_same(path, changes)
+    with STATES.fitting(path):
         _load(run, header, tensors)
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: does not fit this run ({reason})") from None
     return header["clock"], tensors["stats"].numpy().tobytes(), changes
 
 
@@ -132,12 +108,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
     An option that came after a state was written was its default there.
     """
-    defaults = TrainOptions().effective()
-    pairs = {
-        name: (before.get(name, defaults.get(name)), now.get(name))
-        for name in sorted({*before, *now})
-    }
-    return [f"{name} was {old}, is {new}" for name, (old, new) in pairs.items() if old != new]
+    return states.differences(before, now, TrainOptions().effective())
 
 
 def _networks(run: "Training") -> dict[str, nn.Module]:
@@ -166,14 +137,9 @@ def _parts(run: "Training") -> dict[str, Tensor]:
 def _load(run: "Training", header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     """Put a state's values in their places."""
     for name, network in _networks(run).items():
-        network.load_state_dict(_below(tensors, name))
+        network.load_state_dict(below(tensors, name))
     for name, optimizer in _optimizers(run).items():
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in _below(tensors, name).items():
-            i, what = key.split("/")
-            state.setdefault(int(i), {})[what] = tensor
-        groups = optimizer.state_dict()["param_groups"]  # of this run: its rate may be a new one
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        states.load_optimizer(optimizer, tensors, name)  # its rate may be a new one
     run.loss.pl_mean.copy_(tensors["pl_mean"])
     if run.ada is not None and header["ada"] is not None:  # else p is as the options say
         assert run.augment is not None
@@ -189,25 +155,3 @@ def _load(run: "Training", header: dict[str, Any], tensors: dict[str, Tensor]) -
         run.ada.sign_sum, run.ada.sign_count = 0.0, 0
     for name, value in header["counters"].items():
         setattr(run, name, value)
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with `prefix/`, without it."""
-    start = f"{prefix}/"
-    return {key.removeprefix(start): x for key, x in tensors.items() if key.startswith(start)}
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return a state's header and tensors."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(KEY, "{}"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path}: not a state of `stylegan2 train` ({error})") from None
-    if header.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: format {header.get('format')}, this version reads {FORMAT}; go on with the"
-            f" version that wrote it, or remove {PATTERN} to begin anew"
-        )
-    return header, tensors

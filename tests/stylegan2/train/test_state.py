@@ -18,6 +18,7 @@ from gan_runs import CPU, TRAIN, make_options, make_pack, write_pack
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from facekit.compute import states
 from facekit.errors import DataError
 from stylegan2 import cli
 from stylegan2.models import presets
@@ -192,10 +193,10 @@ def test_an_option_that_a_state_does_not_know_had_its_default():
 def test_a_state_of_an_older_version_is_refused_with_what_to_do(stopped):
     path = state.latest(stopped)
     with safe_open(path, framework="pt") as file:
-        header = json.loads(file.metadata()[state.KEY])
+        header = json.loads(file.metadata()[states.KEY])
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     header["format"] = "stylegan2-state-1"
-    save_file(tensors, path, metadata={state.KEY: json.dumps(header)})
+    save_file(tensors, path, metadata={states.KEY: json.dumps(header)})
     with pytest.raises(DataError, match=r"format stylegan2-state-1, .* to begin anew"):
         session.train(make_pack(), make_options(**OPTIONS), stopped, CPU)
 
