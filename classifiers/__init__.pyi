@@ -11,7 +11,7 @@ from classifiers.options import (
     PredictOptions,
 )
 from classifiers.predict.ensemble import evaluate_models
-from classifiers.predict.predict import predict_files
+from classifiers.predict.of_files import predict_files
 from classifiers.train.crossval import predict_out_of_fold
 
 __all__ = [

@@ -269,15 +269,15 @@ def predict(
         --tta flip --out predictions.csv --sheet sheet.png
     """
     from classifiers.images import labelled_faces
-    from classifiers.predict import predict
+    from classifiers.predict import of_files
     from facekit.compute import machine
 
     the_device = machine.ready(threads, device)
     num_shown = labelled_faces.MAX_SHOWN if sheet else 0
-    found = predict.predict_files(model, images, options, the_device, num_shown)
+    found = of_files.predict_files(model, images, options, the_device, num_shown)
     if sheet:
         labelled_faces.write_sheet(found, sheet)
-    predict.write_predictions(found, options.format, out)
+    of_files.write_predictions(found, options.format, out)
 
 
 @main.command()

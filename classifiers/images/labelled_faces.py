@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image, ImageFont
 
 from classifiers.models.heads import Head
-from classifiers.predict.predict import Predictions
+from classifiers.predict.of_files import Predictions
 from facekit.pictures.tiles import DARK, Font, Sheet, write_png
 
 COLUMNS = 8
@@ -33,7 +33,7 @@ def draw_sheet(
 
     Args:
         heads: of the model.
-        table: of `predict.Predictions`; its first rows are shown.
+        table: of `of_files.Predictions`; its first rows are shown.
         shown: their thumbnails, uint8 [height, width, 3]; None where there is none.
     """
     rows = table.head(len(shown)).to_dict("records")

@@ -69,6 +69,6 @@ class Ldam(CrossEntropy):
 
     def deferred_weights(self, counts: np.ndarray) -> np.ndarray:
         """Return weights of classes where the settings give none, float64 [C]."""
-        from classifiers.train.class_weights import effective_number
+        from classifiers.train.class_weights import inverse_effective_number
 
-        return effective_number(counts, self.beta)
+        return inverse_effective_number(counts, self.beta)

@@ -12,10 +12,10 @@ def inverse_frequency(counts: np.ndarray) -> np.ndarray:
     Args:
         counts: images of each class, int64 [num_classes].
     """
-    return effective_number(counts, 1.0)
+    return inverse_effective_number(counts, 1.0)
 
 
-def effective_number(counts: np.ndarray, beta: float) -> np.ndarray:
+def inverse_effective_number(counts: np.ndarray, beta: float) -> np.ndarray:
     """Return class weights inverse to the effective number of images, float64 [num_classes].
 
     Over the images counted their mean is 1; classes without an image get 0.

@@ -17,7 +17,7 @@ from torch import Tensor
 from classifiers.losses import EPS, NUMERIC_LOSSES, Compared
 from classifiers.models.heads import MISSING, Head, columns_of, num_columns
 from classifiers.options import LossOptions
-from classifiers.train.class_weights import effective_number, inverse_frequency
+from classifiers.train.class_weights import inverse_effective_number, inverse_frequency
 
 
 def encode_targets(heads: Sequence[Head], targets: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -48,7 +48,7 @@ def class_weights(loss: LossOptions, counts: np.ndarray) -> np.ndarray | None:
     if loss.weights == "inverse":
         return inverse_frequency(counts)
     if loss.weights == "effective":
-        return effective_number(counts, loss.beta)
+        return inverse_effective_number(counts, loss.beta)
     return loss.chosen.deferred_weights(counts)
 
 

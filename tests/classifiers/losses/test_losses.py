@@ -13,7 +13,7 @@ from classifiers.arms import read_arm
 from classifiers.losses import LOSSES, smooth
 from classifiers.models.heads import MISSING, Head, columns_of
 from classifiers.options import HeadOptions, LossOptions, TrainOptions
-from classifiers.train.class_weights import effective_number, inverse_frequency
+from classifiers.train.class_weights import inverse_effective_number, inverse_frequency
 from classifiers.train.loop import losses_of
 from classifiers.train.task_loss import TaskLoss, encode_targets
 from facekit.errors import DataError
@@ -237,10 +237,10 @@ def test_effective_numbers_by_hand():
     counts, beta = np.array([60, 30, 10]), 0.9
     numbers = [sum(beta**i for i in range(n)) for n in counts]  # the paper's geometric series
     expected = 1 / np.array(numbers)
-    found = effective_number(counts, beta)
+    found = inverse_effective_number(counts, beta)
     np.testing.assert_allclose(found / found[0], expected / expected[0])
     assert (found * counts).sum() == pytest.approx(counts.sum())
-    np.testing.assert_allclose(effective_number(counts, 0.0), 1)
+    np.testing.assert_allclose(inverse_effective_number(counts, 0.0), 1)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -283,7 +283,7 @@ def test_the_arm_effective_loss_by_hand():
 def test_ldam_weighs_classes_in_the_last_part_of_the_training_alone():
     outputs, target = random_outputs(4, 3), [0, 1, 2, 2]
     loss = make_loss("ldam")
-    weights = effective_number(COUNTS["color"], 0.9)  # its own beta, not that of `weights`
+    weights = inverse_effective_number(COUNTS["color"], 0.9)  # its own beta, not that of `weights`
     each = [expected_categorical(loss, outputs[i], y) for i, y in enumerate(target)]
     early = compute(COLOR, loss, outputs, target, progress=0.79)
     late = compute(COLOR, loss, outputs, target, progress=0.8)

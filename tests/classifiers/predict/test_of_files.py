@@ -29,7 +29,7 @@ from classifiers.images import photos
 from classifiers.images.data import ImagePool
 from classifiers.models import checkpoint
 from classifiers.options import PredictOptions
-from classifiers.predict import inference, predict
+from classifiers.predict import inference, of_files
 from facedata.ingest.adapters.celeba import CELEBA_ATTRIBUTES
 from facekit.errors import DataError
 from facekit.pictures.geometry import fit_image
@@ -144,8 +144,8 @@ def test_the_library_predicts_photos_without_a_command(model, tmp_path):
     write(tmp_path / "photos/3.png", b"broken")
     invoke(model, tmp_path / "photos", tmp_path / "out.parquet", "--batch", 2)
     options = PredictOptions(batch=2)
-    found = predict.predict_files([model], str(tmp_path / "photos"), options, CPU, num_shown=2)
-    predict.write_predictions(found, "csv", tmp_path / "again.parquet")
+    found = of_files.predict_files([model], str(tmp_path / "photos"), options, CPU, num_shown=2)
+    of_files.write_predictions(found, "csv", tmp_path / "again.parquet")
     assert [head.name for head in found.heads] == [head.name for head in HEADS]
     assert found.table["problem"].notna().tolist() == [False] * 3 + [True]
     assert [one.shape for one in found.shown] == [(SIZE.height, SIZE.width, 3)] * 2
@@ -244,7 +244,7 @@ def test_memory_holds_a_batch_of_thumbnails_only(model, monkeypatch):
     thumbnail = np.zeros((1, SIZE.height, SIZE.width, 3), np.uint8)
     read, most = [], []
     monkeypatch.setattr(
-        predict, "to_batch", lambda x, d: most.append(len(x)) or torch.zeros(len(x), 3, 64, 48)
+        of_files, "to_batch", lambda x, d: most.append(len(x)) or torch.zeros(len(x), 3, 64, 48)
     )
 
     def one(path):
@@ -253,8 +253,8 @@ def test_memory_holds_a_batch_of_thumbnails_only(model, monkeypatch):
         return photos.Photo(thumbnail)
 
     paths = {str(k): str(k) for k in range(50)}
-    ask = predict.Ask([classifier], "none", {}, 8, CPU)
-    found = predict.predict_photos(ask, paths, one, 3, num_readers=1)
+    ask = of_files.Ask([classifier], "none", {}, 8, CPU)
+    found = of_files.predict_photos(ask, paths, one, 3, num_readers=1)
     assert len(found.table) == 50 and len(found.shown) == 3
     assert most == [8] * 6 + [2]
 
