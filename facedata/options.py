@@ -7,6 +7,7 @@ from pydantic import Field
 from facekit.options import (
     Attributes,
     Count,
+    IsNumber,
     NotNegative,
     NotNegativeCount,
     OpenShare,
@@ -19,6 +20,8 @@ from facekit.options import (
 from facekit.pictures.canvas import Geometry
 
 Keep = Literal["drop", "keep"]
+# The detector enlarges pictures until the smallest face has 12 pixels: memory bounds it.
+FaceShare = Annotated[float, Field(ge=0.05, le=1), IsNumber]
 
 
 class InspectOptions(Options):
@@ -33,7 +36,7 @@ class FacesOptions(Options):
     """What counts as a face."""
 
     min_probability: Share = option(0.9, "A face found with less counts as none.")
-    min_face_share: PositiveShare = option(
+    min_face_share: FaceShare = option(
         0.2,
         "Smallest face looked for, as a share of the picture's height; smaller ones take longer.",
     )

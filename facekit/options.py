@@ -51,6 +51,7 @@ from facekit.errors import DataError
 AUTO: Final = "auto"
 MAX_SHOWN = 80  # characters of a wrong value in a message
 TOO_LARGE = 2**63  # for whole numbers of arrays and tensors
+LARGEST = 3e38  # for others: what float32 holds
 T = TypeVar("T", bound="Options")
 SAID = ("value_error",)  # problems that a validator of ours puts in words
 OF_KEY = "[key]"  # the end of a problem's place where not a value but its key is wrong
@@ -218,8 +219,8 @@ def _no_float(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else _number(value)
 
 
-def _not_too_large(value: int) -> int:
-    if value >= TOO_LARGE:
+def _not_too_large(value: float) -> float:
+    if abs(value) >= (TOO_LARGE if isinstance(value, int) else LARGEST):
         raise ValueError(f"{shown(value)} is too large")
     return value
 
@@ -231,13 +232,13 @@ IsText = BeforeValidator(_text)
 OrNone = BeforeValidator(_none)
 Differ = AfterValidator(_differ)
 
-Number = Annotated[float, IsNumber]
+Number = Annotated[float, IsNumber, NotTooLarge]
 Share = Annotated[float, Field(ge=0, le=1), IsNumber]
 OpenShare = Annotated[float, Field(gt=0, lt=1), IsNumber]
 BelowOne = Annotated[float, Field(ge=0, lt=1), IsNumber]
 PositiveShare = Annotated[float, Field(gt=0, le=1), IsNumber]
-Positive = Annotated[float, Field(gt=0), IsNumber]
-NotNegative = Annotated[float, Field(ge=0), IsNumber]
+Positive = Annotated[float, Field(gt=0), IsNumber, NotTooLarge]
+NotNegative = Annotated[float, Field(ge=0), IsNumber, NotTooLarge]
 Whole = Annotated[int, IsWhole, NotTooLarge]
 Count = Annotated[int, Field(ge=1), IsWhole, NotTooLarge]
 NotNegativeCount = Annotated[int, Field(ge=0), IsWhole, NotTooLarge]

@@ -66,6 +66,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.view = view
         self.backbone = _create(name, *view.size)
+        _check_size(self.backbone, name, *view.size)
         self.layer = HeadLayer(self.backbone.num_features, heads, layer, cosine)
         config = self.backbone.pretrained_cfg
         for key in ("mean", "std"):
@@ -138,6 +139,19 @@ def _create(name: str, height: int, width: int, pretrained: bool = False) -> Bac
             f"backbone {name}: cannot be built for {width}x{height} px: {reason}"
         ) from None
     return cast(Backbone, model)
+
+
+@torch.no_grad()
+def _check_size(backbone: Backbone, name: str, height: int, width: int) -> None:
+    """Check that a backbone can look at images of a size."""
+    was_training = backbone.training
+    try:
+        backbone.eval()(torch.zeros(1, 3, height, width))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"backbone {name}: cannot look at images of {width}x{height} px: {error}"
+        ) from None
+    backbone.train(was_training)
 
 
 def _create_facenet(height: int, width: int) -> Backbone:

@@ -227,6 +227,8 @@ class Training:
         self.device, self.group, self.num_real = device, group, num_real
         self.precision = resolve_precision(options.precision, device)
         num_shown = round(options.epochs * num_real)
+        if not num_shown:
+            raise DataError(f"epochs: {options.epochs:g} of {num_real} images shows none")
         order = train_order(options.sampler, train, classifier.heads, num_shown, seed)
         self.batches = split_batches(order, options.batch)
         self.ends = epoch_ends(len(self.batches), options.epochs)
@@ -369,9 +371,15 @@ def share_statistics(classifier: nn.Module, group: Group) -> None:
 def validate(
     classifier: Classifier, val: Examples, device: torch.device, group: Group = ALONE
 ) -> dict[str, Any]:
-    """Return metrics by head on the validation split; each process looks at a part of it."""
+    """Return metrics by head on the validation split; each process looks at a part of it.
+
+    Raises:
+        DataError: the outputs are no longer finite.
+    """
     outputs = raw_outputs(classifier, part_of(val.pool, group), VAL_BATCH, device, "val")
     gathered = gather_rows(outputs, len(val.pool), group, device)
+    if not np.isfinite(gathered).all():
+        raise DataError("val: the outputs are no longer finite; lower lr or weight_decay")
     found = split_outputs(classifier.heads, gathered)
     return {
         head.name: head_metrics(head, val.targets[head.name], found[head.name])

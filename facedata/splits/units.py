@@ -39,9 +39,11 @@ def read_images(curated: Path, inspection: Path) -> pd.DataFrame:
         inspection: inspection.parquet, whose pixel hashes are added.
 
     Raises:
-        DataError: a table is wrong, or an image was not inspected.
+        DataError: a table is wrong, it has no image, or one was not inspected.
     """
     table = tables.read(curated, CURATED, ["image_id", "group", "official_split", "cluster"])
+    if table.empty:
+        raise DataError(f"{curated}: no image is left; dropped.csv beside it says why")
     facts = tables.read(inspection, INSPECTION, ["image_id", "pixel_hash"])
     facts = tables.rows_of(facts, table["image_id"], inspection)
     return table.assign(pixel_hash=facts["pixel_hash"])

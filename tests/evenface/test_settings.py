@@ -98,6 +98,7 @@ TABLE = {
         ({"gan": {"batch": "auto", "batch_gpu": 7}}, "config: gan.batch_gpu: "),
         ({"gan": {"freezed": 99}}, "config: gan.freezed: 99 of 7 layers at 32 pixels"),
         ({"gan": {"batch": 10**30}}, "config: gan.batch: 1000000000000000000000000000000 is too"),
+        ({"classify": {"weight_decay": 1e300}}, "config: classify.weight_decay: 1e+300 is too"),
         ({"gan": {"resume": "x.pkl"}}, "config: gan.resume: no file x.pkl"),
         ({"classify": {"weights": "imagnet"}}, "config: classify.weights: no file imagnet"),
         (

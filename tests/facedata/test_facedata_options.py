@@ -40,6 +40,7 @@ def test_a_command_has_an_option_for_each_field(name, cls):
         (options.DedupOptions, {"tolerance": {"age": -1}}),
         (options.DedupOptions, {"tolerance": {"age": float("nan")}}),
         (options.FacesOptions, {"min_face_share": 0}),
+        (options.FacesOptions, {"min_face_share": 0.001}),  # would take more memory than there is
         (options.SplitOptions, {"train": 1}),
         (options.SplitOptions, {"folds": 1}),
         (options.SplitOptions, {"stratify": "some"}),

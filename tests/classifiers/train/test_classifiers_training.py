@@ -317,6 +317,9 @@ def test_numeric_and_joint_heads_in_bf16_with_part_of_an_epoch(trained, tmp_path
         ({"heads": [{**HEADS[0], "attributes": ["hair"]}]}, "hair"),
         ({"device": "cuda"}, "device cuda"),
         ({"lr": 1e20, "weight_decay": 0.0}, "the loss is"),
+        ({"lr": 1e20, "weight_decay": 1e30, "epochs": 0.1}, "no longer finite"),
+        ({"epochs": 1e-9}, "epochs: 1e-09 of "),
+        ({"backbone": "convnext_atto", "weights": "none"}, "convnext_atto: cannot look at"),
     ],
 )
 def test_bad_options_are_one_line_and_leave_nothing(trained, tmp_path, change, words):
