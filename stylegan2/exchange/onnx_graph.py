@@ -12,16 +12,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from stylegan2.models.networks import EPSILON as NORM_EPSILON
-from stylegan2.models.networks import (
-    Conv2dLayer,
-    FullyConnectedLayer,
-    MappingNetwork,
-    SynthesisBlock,
-    SynthesisLayer,
-    SynthesisNetwork,
-    ToRGBLayer,
-)
+from stylegan2.models.layers import EPSILON as NORM_EPSILON
+from stylegan2.models.layers import Conv2dLayer, FullyConnectedLayer
+from stylegan2.models.mapping import MappingNetwork
+from stylegan2.models.synthesis import SynthesisBlock, SynthesisLayer, SynthesisNetwork, ToRGBLayer
 from stylegan2.ops.bias_act import ACTIVATIONS
 from stylegan2.ops.modulated_conv2d import EPSILON
 from stylegan2.ops.upfirdn2d import up_padding

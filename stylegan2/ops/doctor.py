@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from facekit.compute import build, machine
 from facekit.compute.workers import num_cores
 from facekit.errors import DataError
-from stylegan2.models.networks import compute_layout
+from stylegan2.models.layers import compute_layout
 from stylegan2.ops import native
 from stylegan2.ops.bias_act import bias_act
 from stylegan2.ops.convolve import quick_convolutions

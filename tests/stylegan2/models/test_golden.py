@@ -14,7 +14,7 @@ import torch
 from conftest import GOLDEN_DIR, golden_kinds
 from torch import nn
 
-from stylegan2.models import networks
+from stylegan2.models import discriminator, layers, mapping, networks, synthesis
 from stylegan2.models.augment import SYM2, SYM6, AdaController, AugmentPipe, Picks
 from stylegan2.ops.bias_act import ACTIVATIONS, bias_act
 from stylegan2.ops.conv2d_resample import conv2d_resample
@@ -198,12 +198,12 @@ def test_golden_modulated_conv2d(golden_case):
 # Layers and networks.
 
 LAYERS = {
-    "FullyConnectedLayer": networks.FullyConnectedLayer,
-    "Conv2dLayer": networks.Conv2dLayer,
-    "SynthesisLayer": networks.SynthesisLayer,
-    "ToRGBLayer": networks.ToRGBLayer,
-    "MinibatchStdLayer": networks.MinibatchStdLayer,
-    "MappingNetwork": networks.MappingNetwork,
+    "FullyConnectedLayer": layers.FullyConnectedLayer,
+    "Conv2dLayer": layers.Conv2dLayer,
+    "SynthesisLayer": synthesis.SynthesisLayer,
+    "ToRGBLayer": synthesis.ToRGBLayer,
+    "MinibatchStdLayer": discriminator.MinibatchStdLayer,
+    "MappingNetwork": mapping.MappingNetwork,
 }
 
 

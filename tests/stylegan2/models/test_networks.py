@@ -3,15 +3,11 @@ import copy
 import pytest
 import torch
 
-from stylegan2.models.networks import (
-    ARCHITECTURES,
-    Discriminator,
-    Generator,
-    MappingNetwork,
-    MinibatchStdLayer,
-    SynthesisLayer,
-    num_channels,
-)
+from stylegan2.models.discriminator import Discriminator, MinibatchStdLayer
+from stylegan2.models.layers import ARCHITECTURES, num_channels
+from stylegan2.models.mapping import MappingNetwork
+from stylegan2.models.networks import Generator
+from stylegan2.models.synthesis import SynthesisLayer
 
 SIZES = {"img_resolution": 16, "img_channels": 3}
 CHANNELS = {"channel_base": 128, "channel_max": 16}
