@@ -243,6 +243,16 @@ class AugmentOptions(Options):
         return {name: value for name, value in super().effective().items() if name not in idle}
 
 
+# Nothing is changed.
+STILL = AugmentOptions().but(flip=0.0, affine={"p": 0.0}, color={"p": 0.0})
+# For networks that judge labels: faces are roughly aligned already.
+LIGHT = STILL.but(
+    flip=0.5,
+    affine={"p": 1.0, "rotation": 5.0, "scale": 0.05, "shift": 0.05, "shear": 0.0},
+    color={"p": 1.0, "brightness": 0.15, "contrast": 0.2, "saturation": 0.0, "hue": 0.0},
+)
+
+
 # --- Optimisation
 
 

@@ -6,12 +6,12 @@ test can call it.
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from classifiers import options as classifiers_options
-from classifiers.arms import ARMS, JOIN, VALUE, is_synthetic, read_arm
+from classifiers.arms import ARMS, JOIN, REAL, VALUE, Arm, is_synthetic, read_arm
 from classifiers.augmentations import AUGMENTATIONS
 from classifiers.losses import LOSSES, NUMERIC_LOSSES
 from classifiers.samplers import SAMPLERS
@@ -238,19 +238,17 @@ class Run:
 
     def training_code(self, wildcards: Any) -> str:
         """Digest of the code of an arm's trainings, without choices that it does not take."""
-        classify, arm = self.settings.classify, read_arm(wildcards.arm)
-        losses = [
-            arm.loss(classify.loss.with_own(head.loss))
-            for head in self.settings.task(wildcards.task).heads
-        ]
-        chosen = {
-            LOSSES.kind: {loss.kind for loss in losses},
-            NUMERIC_LOSSES.kind: {loss.numeric for loss in losses},
-            SAMPLERS.kind: {arm.sampler(classify.sampler)},
-            AUGMENTATIONS.kind: set(classify.augment.used),
-            ARMS.kind: {part.partition(VALUE)[0] for part in arm.name.split(JOIN)},
-        }
+        classify = self.settings.classify
+        heads = self.settings.task(wildcards.task).heads
+        losses = [classify.loss.with_own(head.loss) for head in heads]
+        chosen = _taken(classify, losses, read_arm(wildcards.arm))
         return digest.code_digest("classifiers train", chosen)
+
+    def judging_code(self) -> str:
+        """Digest of the code of the trainings that judge labels, likewise."""
+        recipe = classifiers_options.TrainOptions(augment=classifiers_options.LIGHT)
+        chosen = _taken(recipe, [recipe.loss], read_arm(REAL))
+        return digest.code_digest("classifiers crossval", chosen)
 
     def verdicts(self) -> str:
         """Last words of a run: each task's verdict and where the page lies, if it made the page."""
@@ -318,6 +316,22 @@ def fold_option(wildcards: Any) -> str:
     """The fold that a classifier does not learn from, where it is one of several."""
     number = wildcards.fold.rpartition("fold")[2]
     return f"--fold {number}" if number.isdigit() else ""
+
+
+def _taken(
+    recipe: classifiers_options.TrainOptions,
+    losses: Sequence[classifiers_options.LossOptions],
+    arm: Arm,
+) -> dict[str, set[str]]:
+    """Return the choices that a training takes, by kind."""
+    losses = [arm.loss(loss) for loss in losses]
+    return {
+        LOSSES.kind: {loss.kind for loss in losses},
+        NUMERIC_LOSSES.kind: {loss.numeric for loss in losses},
+        SAMPLERS.kind: {arm.sampler(recipe.sampler)},
+        AUGMENTATIONS.kind: set(recipe.augment.used),
+        ARMS.kind: {part.partition(VALUE)[0] for part in arm.name.split(JOIN)},
+    }
 
 
 def _text(options: Options, with_effect: bool) -> str:

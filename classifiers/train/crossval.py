@@ -13,11 +13,12 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from classifiers.images.augment import LIGHT, View
+from classifiers.images.augment import View
 from classifiers.images.data import ImagePool, open_images
 from classifiers.models.backbones import Classifier, build_classifier
 from classifiers.models.heads import MISSING, Head, head_targets, read_heads
 from classifiers.options import (
+    LIGHT,
     CrossvalOptions,
     HeadOptions,
     ModelOptions,

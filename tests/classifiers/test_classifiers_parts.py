@@ -14,7 +14,7 @@ from torch import nn
 
 from classifiers.arms import is_synthetic, read_arm
 from classifiers.evaluate import metrics
-from classifiers.images.augment import STILL, View
+from classifiers.images.augment import View
 from classifiers.images.data import ImagePool
 from classifiers.images.order import draw_order, split_batches
 from classifiers.measures import MEASURES, meaning
@@ -29,6 +29,7 @@ from classifiers.models.heads import (
     split_outputs,
 )
 from classifiers.options import (
+    STILL,
     FiguresOptions,
     HeadOptions,
     LayerOptions,

@@ -13,12 +13,11 @@ from click.testing import CliRunner
 from classifiers.arms import read_arm
 from classifiers.cli import main
 from classifiers.images import sets
-from classifiers.images.augment import LIGHT, STILL
 from classifiers.images.data import ImagePool
 from classifiers.models import checkpoint
 from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import Head
-from classifiers.options import HeadOptions, LayerOptions, TrainOptions
+from classifiers.options import LIGHT, STILL, HeadOptions, LayerOptions, TrainOptions
 from classifiers.train import loop
 from facekit.pictures.canvas import Geometry
 

@@ -17,6 +17,7 @@ from facekit.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 ARMS = ["real", "focal", "weighted_sampler", "logit_adjust+synth@0.5"]
+EVERY = ["judging", *ARMS]  # trainings
 
 
 def wildcards(**values):
@@ -135,7 +136,8 @@ def changed_arms(tmp_path, monkeypatch):
 
     def digests():
         monkeypatch.setattr(digest, "code_at", lambda: Code(tmp_path, digest.PACKAGES))
-        return {arm: run.training_code(wildcards(arm=arm, task="hair")) for arm in ARMS}
+        found = {arm: run.training_code(wildcards(arm=arm, task="hair")) for arm in ARMS}
+        return {"judging": run.judging_code(), **found}
 
     def change(path, old, new):
         before = digests()
@@ -143,7 +145,7 @@ def changed_arms(tmp_path, monkeypatch):
         assert old in text
         (tmp_path / path).write_text(text.replace(old, new))
         after = digests()
-        return [arm for arm in ARMS if before[arm] != after[arm]]
+        return [name for name in before if before[name] != after[name]]
 
     return change
 
@@ -168,13 +170,13 @@ def test_an_edit_of_an_augmentation_trains_nothing_again_that_does_without_it(ch
     assert (
         changed_arms("classifiers/images/operations.py", "MAX_SHEAR = 0.3", "MAX_SHEAR = 1") == []
     )
-    assert changed_arms("classifiers/augmentations/color.py", "1 + draw", "2 + draw") == ARMS
+    assert changed_arms("classifiers/augmentations/color.py", "1 + draw", "2 + draw") == EVERY
 
 
 def test_an_edit_of_a_loss_trains_the_arms_again_that_take_it(changed_arms):
     assert changed_arms("classifiers/losses/focal.py", "gamma", "gamma_") == ["focal"]
     assert changed_arms("classifiers/losses/ldam.py", "def ", "def _") == []
-    assert changed_arms("classifiers/losses/cross_entropy.py", "return ", "return 2 * ") == ARMS
+    assert changed_arms("classifiers/losses/cross_entropy.py", "return ", "return 2 * ") == EVERY
     assert changed_arms("classifiers/samplers/weighted.py", "return ", "return 2 * ") == [
         "weighted_sampler"
     ]

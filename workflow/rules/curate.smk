@@ -38,7 +38,7 @@ rule crossval:
     params:
         options=options("crossval", attributes=RUN.judged()),
         seed=RUN.settings.seed,
-        code=code("classifiers crossval"),
+        code=RUN.judging_code(),
     shell:
         "classifiers crossval --images {input.images} --screened {input.screened}"
         " --predictions {output.predictions} {params.options} --threads {threads}"

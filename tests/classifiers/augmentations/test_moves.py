@@ -10,8 +10,8 @@ from classifiers.augmentations import Frame, Move
 from classifiers.augmentations.affine import Affine
 from classifiers.augmentations.flip import Flip
 from classifiers.augmentations.perspective import Perspective, homography
-from classifiers.images.augment import STILL, View, augment_images, draw_maps, warp
-from classifiers.options import AugmentOptions
+from classifiers.images.augment import View, augment_images, draw_maps, warp
+from classifiers.options import STILL, AugmentOptions
 
 
 def test_warp_is_torchvisions_perspective():

@@ -6,7 +6,8 @@ from batches import SIZE, WHOLE, rng
 from torchvision.transforms.v2 import functional
 
 from classifiers.augmentations.color import adjust_colors
-from classifiers.images.augment import STILL, View, augment_images
+from classifiers.images.augment import View, augment_images
+from classifiers.options import STILL
 
 
 def test_colors_are_torchvisions():

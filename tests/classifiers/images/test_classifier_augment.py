@@ -9,8 +9,8 @@ from torchvision.transforms.functional import _get_inverse_affine_matrix
 from torchvision.transforms.v2 import functional
 
 from classifiers.images import augment
-from classifiers.images.augment import LIGHT, STILL, View, augment_images, center
-from classifiers.options import AugmentOptions, ViewOptions
+from classifiers.images.augment import View, augment_images, center
+from classifiers.options import LIGHT, STILL, AugmentOptions, ViewOptions
 from facekit.errors import DataError
 
 

@@ -8,11 +8,17 @@ import torch
 from classifier_sets import BACKBONE, COLORS, VIEW, draw
 from torch.optim import lr_scheduler
 
-from classifiers.images.augment import STILL, View
+from classifiers.images.augment import View
 from classifiers.images.data import ImagePool
 from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import Head
-from classifiers.options import OptimizerOptions, ScheduleOptions, SelectOptions, TrainOptions
+from classifiers.options import (
+    STILL,
+    OptimizerOptions,
+    ScheduleOptions,
+    SelectOptions,
+    TrainOptions,
+)
 from classifiers.train import loop, optim
 from classifiers.train.optim import LearningRate
 from facekit.errors import DataError

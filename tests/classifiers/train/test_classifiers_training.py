@@ -27,13 +27,12 @@ from classifiers.arms import read_arm
 from classifiers.columns import HISTORY
 from classifiers.evaluate import filter
 from classifiers.images import synthetic
-from classifiers.images.augment import LIGHT
 from classifiers.images.data import ImagePool, read_labelled
 from classifiers.measures import MEASURES
 from classifiers.models import checkpoint
 from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import MISSING, Head, read_heads
-from classifiers.options import HeadOptions, LossOptions, TrainOptions
+from classifiers.options import LIGHT, HeadOptions, LossOptions, TrainOptions
 from classifiers.train import loop
 from facedata.columns import PREDICTIONS, SAMPLES
 from facekit.errors import DataError

@@ -14,10 +14,9 @@ from click.testing import CliRunner
 from held_tables import hold
 
 from classifiers.cli import main
-from classifiers.images.augment import LIGHT
 from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import MISSING, Head, read_heads
-from classifiers.options import CrossvalOptions, TrainOptions
+from classifiers.options import LIGHT, CrossvalOptions, TrainOptions
 from classifiers.train import crossval
 from facedata.columns import OUT_OF_FOLD
 from facedata.curation import labels
