@@ -57,7 +57,11 @@ class TrainOptions(Options):
     aug: Literal["ada", "fixed", "noaug"] = option(
         "ada", "Augmentation: strength adapted, fixed, or none."
     )
-    p: kinds.Share = option(0.0, "Strength of the augmentation at first, or throughout.")
+    p: kinds.Share = option(
+        0.0,
+        "Strength of the augmentation at first, or throughout.",
+        flag="--aug-p",  # `--p` is the beginning of two options of torchrun's, which refuses it
+    )
     target: Target = option(
         0.6,
         "Mean sign of D on real images, -1 to 1, that ada holds; 0.6: of ten, eight are above 0.",

@@ -83,7 +83,7 @@ TRAIN = {
     "lr": "auto",
     "ema-kimg": "auto",
     "aug": "ada",
-    "p": 0.0,
+    "aug-p": 0.0,
     "target": 0.6,
     "augpipe": "bgc",
     "ada-kimg": 100,

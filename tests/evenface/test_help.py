@@ -47,3 +47,15 @@ def test_help_ends_with_an_example_that_can_be_run(group, name):
             is_named = isinstance(value, str) and value.startswith("$")
             if value is not None and not is_named and not isinstance(param.type, click.Path):
                 param.type_cast_value(context, value)
+
+
+@pytest.mark.parametrize("group", ["stylegan2", "classifiers"])
+def test_a_command_of_the_pipeline_can_be_given_to_torchrun(group):
+    """It refuses an option of ours that begins two of its own."""
+    from torch.distributed.run import get_args_parser
+
+    words = [group, "train"]
+    for param in GROUPS[group].main.commands["train"].params:
+        words += param.opts[:1] if getattr(param, "is_flag", False) else [param.opts[0], "1"]
+    found = get_args_parser().parse_args(["--nproc-per-node", "2", "--no-python", *words])
+    assert [found.training_script, *found.training_script_args] == words

@@ -150,7 +150,6 @@ def test_two_processes_train_without_path_length_penalty(tmp_path):
     """Of `cifar`: a phase in which no parameter has a gradient."""
     values = {**TRAIN, "cfg": "cifar", "data": write_pack(tmp_path), "outdir": tmp_path / "gan"}
     values["device"] = "cpu"
-    del values["p"]  # `--p` is also the beginning of options of torchrun's
     words = [str(word) for key, value in values.items() for word in (f"--{key}", value)]
     done = subprocess.run(
         ["torchrun", "--nproc-per-node", "2", "--no-python", "stylegan2", "train", *words],
