@@ -34,7 +34,7 @@ END_COLUMNS = "<!-- end of columns -->"
 GROUPS = ("evenface", "facedata", "stylegan2", "classifiers")
 COLUMNS = ("facedata.columns", "facedata.explore.columns", "classifiers.columns")
 PACKAGES = ("facedata", "stylegan2", "classifiers", "evenface", "facekit")
-OURS = ("title", "harmless", "flag", "unit", "required")  # what editors have no use for
+OURS = ("title", "harmless", "flag", "alias", "unit", "required")  # what editors have no use for
 
 
 def schema() -> str:

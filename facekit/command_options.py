@@ -102,6 +102,7 @@ def _click_option(cls: type[Options], name: str, field: FieldInfo) -> Callable:
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     is_shown = default is not None and not isinstance(default, Options)
     return click.option(
+        *([alias] if (alias := about(field, "alias")) else []),
         flag,
         name,
         type=FieldText(cls, name),

@@ -117,6 +117,7 @@ def option(
     *,
     unit: str = "",
     flag: str | None = None,
+    alias: str | None = None,
     changes_result: bool = True,
 ) -> Any:
     """Declare a field of options.
@@ -126,10 +127,11 @@ def option(
         help: one sentence on what it is.
         unit: of the number, shown in help and reference.
         flag: its option on a command line, where that is not the field's name.
+        alias: another name of that option, such as an older one.
         changes_result: False for what cannot change a result (images held at a time, snapshots
             kept): a change of it remakes nothing and blocks no resume.
     """
-    extra = {"unit": unit, "flag": flag, "harmless": not changes_result}
+    extra = {"unit": unit, "flag": flag, "alias": alias, "harmless": not changes_result}
     return Field(default, description=help, json_schema_extra={k: v for k, v in extra.items() if v})
 
 
@@ -164,7 +166,7 @@ def part_of(options: Options, name: str, cls: type[T]) -> T:
 
 
 def about(field: FieldInfo, name: str) -> Any:
-    """Return what a field says of itself: `unit` or `flag`."""
+    """Return what a field says of itself: `unit`, `flag` or `alias`."""
     extra = field.json_schema_extra
     return extra.get(name) if isinstance(extra, dict) else None
 

@@ -60,6 +60,7 @@ class TrainOptions(Options):
     p: kinds.Share = option(
         0.0,
         "Strength of the augmentation at first, or throughout.",
+        alias="--p",
         flag="--aug-p",  # `--p` is the beginning of two options of torchrun's, which refuses it
     )
     target: Target = option(

@@ -56,6 +56,7 @@ def test_a_command_of_the_pipeline_can_be_given_to_torchrun(group):
 
     words = [group, "train"]
     for param in GROUPS[group].main.commands["train"].params:
-        words += param.opts[:1] if getattr(param, "is_flag", False) else [param.opts[0], "1"]
+        name = param.opts[-1]  # that rules say; an older one may stand before it
+        words += [name] if getattr(param, "is_flag", False) else [name, "1"]
     found = get_args_parser().parse_args(["--nproc-per-node", "2", "--no-python", *words])
     assert [found.training_script, *found.training_script_args] == words
