@@ -188,31 +188,29 @@ class Run:
 
     def _stage_options(self, stage: str, given: Mapping[str, Any]) -> Options:
         cls, names = STAGES[stage]
-        sections = [getattr(self.settings, name) for name in names]
         values = {
-            field: next(
-                (getattr(one, field) for one in sections if field in type(one).model_fields), None
-            )
+            field: getattr(section, field)
+            for section in (getattr(self.settings, name) for name in reversed(names))
             for field in cls.model_fields
-            if any(field in type(one).model_fields for one in sections)
+            if field in type(section).model_fields
         }
         return cls.model_validate({**values, **given})
 
     def ingest_settings(self) -> str:
         """The chosen adapter's own settings."""
-        return _json(self.settings.adapter.plain())
+        return json.dumps(self.settings.adapter.plain())
 
     def geometries(self) -> str:
         """Sizes to pack, by name."""
-        return _json(self.settings.geometries.plain())
+        return json.dumps(self.settings.geometries.plain())
 
     def geometry(self) -> str:
         """Size of the classifiers' images."""
-        return _json(self.settings.geometries.classifier.plain())
+        return json.dumps(self.settings.geometries.classifier.plain())
 
     def derived(self) -> str:
         """How attributes follow from others: a reviewer's new age changes the age group."""
-        return _json(self.settings.adapter.derivations())
+        return json.dumps(self.settings.adapter.derivations())
 
     def judged(self) -> list[str]:
         """Attributes whose labels are checked; those derived from others follow these."""
@@ -221,11 +219,11 @@ class Run:
 
     def tasks(self) -> str:
         """All tasks, as JSON text."""
-        return _json([task.plain() for task in self.settings.tasks])
+        return json.dumps([task.plain() for task in self.settings.tasks])
 
     def heads(self, wildcards: Any) -> str:
         """The heads of a task, as JSON text."""
-        return _json([head.plain() for head in self.settings.task(wildcards.task).heads])
+        return json.dumps([head.plain() for head in self.settings.task(wildcards.task).heads])
 
     def verdict(self, wildcards: Any) -> str:
         """What the arms of a task are judged by."""
@@ -347,10 +345,6 @@ def _text(options: Options, with_effect: bool) -> str:
             plain = value.effective() if isinstance(value, Options) else value
             parts.append(f"{flag} {shlex.quote(command_text(plain))}")
     return " ".join(parts)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value)
 
 
 def _listed(path: str | None) -> list[str]:

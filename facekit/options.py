@@ -1,6 +1,6 @@
 """Options: a setting is said once, as a field with type, range, default and one sentence of help.
 
-From such classes follow the options of a command line (`facekit.commands.options`), the config's
+From such classes follow the options of a command line (`facekit.command_options`), the config's
 schema, its check, and the tables of the reference. They import neither torch nor pandas.
 
     class SplitOptions(Options):
