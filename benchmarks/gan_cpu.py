@@ -91,7 +91,7 @@ class Convolutions(TorchDispatchMode):
 
 def steps(run: loop.Training) -> dict[str, Callable[[], object]]:
     """Return what is measured: generating one batch, and the steps of an iteration."""
-    seeds = np.arange(run.options.preset.batch)
+    seeds = np.arange(run.preset.batch)
     batch = loop.draw_batch(run)
     return {
         "generate": lambda: list(sampling.images(run.G_ema, seeds, None, batch=len(seeds))),
@@ -113,7 +113,7 @@ def of_an_iteration(run: loop.Training, each: dict[str, float]) -> float:
 
 def measure(run: loop.Training, repeats: int) -> dict[str, float]:
     """Return images a second of generation and training, and seconds of each step."""
-    size = run.options.preset.batch
+    size = run.preset.batch
     taken = {name: seconds(each, repeats) for name, each in steps(run).items()}
     return {
         "generation": size / taken["generate"],
@@ -129,7 +129,7 @@ def convolutions(run: loop.Training) -> tuple[float, float]:
         with Convolutions() as counter, native.composed():
             each()
         done[name] = counter.flop / 1e9
-    size = run.options.preset.batch
+    size = run.preset.batch
     return done["generate"] / size, of_an_iteration(run, done) / size
 
 
