@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from facekit import runs
+from facekit.compute import waiting
 from facekit.errors import DataError
 from facekit.options import Options
 
@@ -159,6 +160,7 @@ class Group(click.Group):
     """A command group that logs to stderr and turns DataError into one line and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        waiting.yield_cores()  # no command has loaded torch yet
         logging.basicConfig(
             level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
         )
