@@ -93,6 +93,18 @@ class TrainOptions(Options):
         0, "Layers of the discriminator, from the image on, that are not trained."
     )
     mirror: bool = option(False, "Also show mirror images.")
+    class_draw: Literal["natural", "sqrt", "equal"] = option(
+        "natural",
+        "How often a class is shown and asked for: by its images, their square root, or equally.",
+    )
+    cond_kimg: kinds.NotNegative = option(
+        0.0,
+        "Thousands of images over which the class sets in; at first the networks are told the mean"
+        " of all classes; 0: from the beginning.",
+    )
+    class_noise: kinds.NotNegative = option(
+        0.0, "Deviation of noise on the labels (one-hot) that the networks are told; 0: none."
+    )
     tick_kimg: kinds.Positive = option(4.0, "Thousands of images a report.")
     snap: kinds.Count = option(50, "Ticks a snapshot.")
     keep: kinds.NotNegativeCount = option(

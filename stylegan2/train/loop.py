@@ -24,7 +24,8 @@ from stylegan2.models.draws import Draws
 from stylegan2.models.networks import Discriminator, Generator
 from stylegan2.models.presets import Preset
 from stylegan2.options import TrainOptions
-from stylegan2.train.data import EndlessOrder, TrainingSet
+from stylegan2.train.classes import Classes
+from stylegan2.train.data import TrainingSet
 from stylegan2.train.loss import Loss
 from stylegan2.train.plan import Plan
 
@@ -138,7 +139,8 @@ class Training:
         self.device = device
         self.group = group
         self.data = TrainingSet(pack, options.mirror)
-        self.order = EndlessOrder(len(self.data), plan.seed)
+        self.classes = Classes(self.data, options)
+        self.order = self.classes.order(plan.seed)
         self.labels_rng = np.random.default_rng([plan.seed, 1])
         self.cur_nimg = 0
         self.iteration = 0
@@ -309,13 +311,17 @@ def draw_batch(run: Training) -> Batch:
     own = np.arange(num) // size % run.group.size == run.group.rank
     shape = [num, run.preset.z_dim]
     names = [phase.name for phase in run.phases]
-    gen_rows = {name: run.labels_rng.integers(len(run.data), size=num) for name in names}
-    draws = run.draws(len(names))
+    ids = {name: run.classes.labels_to_ask_for(run.labels_rng, num) for name in names}
+    draws, noise = run.draws(len(names)), run.draws(len(names) + 1)
+
+    def tell(classes: np.ndarray) -> Tensor:
+        return run.classes.tell(classes, run.cur_nimg, noise, run.device)[own]
+
     return Batch(
         real_img=run.data.images(rows[own]).to(run.device),
-        real_c=run.data.labels(rows[own]).to(run.device),
+        real_c=tell(run.classes.labels[rows]),
         gen_z={name: draws.normal("gen_z", shape, run.device)[own] for name in names},
-        gen_c={name: run.data.labels(gen_rows[name][own]).to(run.device) for name in names},
+        gen_c={name: tell(ids[name]) for name in names},
     )
 
 

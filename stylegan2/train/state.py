@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from facekit.compute import states
 from facekit.compute.states import below
 from stylegan2.options import TrainOptions
+from stylegan2.train.classes import ClassOrder
 from stylegan2.train.plan import Plan
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ def _load(run: "Training", header: dict[str, Any], tensors: dict[str, Tensor]) -
         assert run.augment is not None
         run.ada.load_state_dict(header["ada"])
         run.augment.p.copy_(tensors["p"])
-    run.order.load_state_dict(header["order"])
+    if ("left" in header["order"]) == isinstance(run.order, ClassOrder):  # else it begins anew
+        run.order.load_state_dict(header["order"])
     run.measured = header["measured"]
     run.snapshots = header["snapshots"]
     run.labels_rng.bit_generator.state = header["labels_rng"]
