@@ -1,0 +1,1 @@
+"""What `small_gan.py` is made of: data, floors, measures, trainings, the table."""
