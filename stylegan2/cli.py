@@ -352,18 +352,25 @@ def pack(source: Path, dest: Path, options: PackOptions, dry_run: bool) -> None:
 @main.command("import-official")
 @click.argument("pickle", type=commands.IN_FILE)
 @commands.out_file("--network", "generator (.safetensors).")
+@click.option(
+    "--resolution",
+    type=click.IntRange(min=8),
+    help="Pixels a side that it is cut to; whole if not given.",
+)
 @commands.recorded("network")
-def import_official(pickle: Path, network: Path) -> None:
+def import_official(pickle: Path, network: Path, resolution: int | None) -> None:
     """Read a snapshot (.pkl) of the original StyleGAN2-ADA; write its averaged generator.
 
-    Nothing in the file is executed; one that asks for more than data is refused.
+    Nothing in the file is executed; one that asks for more than data is refused. Cut to a smaller
+    size, it draws what it has drawn at that size, before larger blocks enlarge it and add to it.
 
     \b
     stylegan2 import-official network-snapshot.pkl --network network.safetensors
+    stylegan2 import-official ffhq.pkl --resolution 64 --network ffhq-64.safetensors
     """
     from stylegan2.exchange import official
 
-    official.write_generator(pickle, network)
+    official.write_generator(pickle, network, resolution)
 
 
 @main.command()

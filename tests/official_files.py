@@ -74,8 +74,8 @@ class Pickler(pickle.Pickler):
         return _reconstruct_persistent_obj, (meta,)
 
 
-def official_pickle(G_arguments, D_arguments=None, protocol=4):
-    """Return a snapshot's bytes and its networks by name."""
+def official_pickle(G_arguments, D_arguments=None, protocol=4, prepare=None):
+    """Return a snapshot's bytes and its networks by name; `prepare` may change each of them."""
     arguments, networks = {}, {}
     for name in ("G", "G_ema"):
         networks[name] = Generator(**G_arguments)
@@ -84,6 +84,8 @@ def official_pickle(G_arguments, D_arguments=None, protocol=4):
         networks["D"] = Discriminator(**D_arguments)
         arguments[id(networks["D"])] = as_easy(D_arguments)
     for network in networks.values():
+        if prepare is not None:
+            prepare(network)
         network.eval().requires_grad_(False)
     snapshot = {
         "training_set_kwargs": EasyDict(path="faces.zip", use_labels=False),

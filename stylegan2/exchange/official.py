@@ -6,6 +6,7 @@ function and makes no object of a class that a file names, and what it does not 
 Source: format as specified from files of version 6 of the original's persistence.
 """
 
+import hashlib
 import io
 import logging
 import pickletools
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from facekit.errors import DataError
+from stylegan2.exchange import cut
 from stylegan2.models.checkpoint import About, save_generator
 from stylegan2.models.networks import Discriminator, Generator
 
@@ -430,25 +432,41 @@ def build(module: Module, path: Path) -> Generator | Discriminator:
     return network.eval().requires_grad_(False)
 
 
-def write_generator(pickle: Path, path: Path) -> None:
+def write_generator(pickle: Path, path: Path, resolution: int | None = None) -> None:
     """Write the averaged generator of a snapshot of the original as ours; see `read_generator`."""
-    network, about = read_generator(pickle)
+    network, about = read_generator(pickle, resolution)
     save_generator(network, about, path)
+    for taken in about.lineage[-1]["taken"]:
+        log.info("%s: %s", pickle, taken)
     log.info("%s: %d px, %d classes -> %s", pickle, network.img_resolution, network.c_dim, path)
 
 
-def read_generator(path: Path) -> tuple[Generator, About]:
+def read_generator(path: Path, resolution: int | None = None) -> tuple[Generator, About]:
     """Read the averaged generator of a snapshot of the original, as `checkpoint.load_generator`.
 
     Such a file names no classes: they are called 0, 1, ... of the attribute `class`.
 
+    Args:
+        path: of the snapshot.
+        resolution: pixels a side that it is cut to; None = whole.
+
     Raises:
-        DataError: as `read` and `build`.
+        DataError: as `read`, `build` and `cut.cut_generator`.
     """
     module = read(path)["G_ema"]
     network = build(module, path)
     if not isinstance(network, Generator):
         raise DataError(f"{path}: G_ema is a {module.class_name}")
+    taken = ["generator"]
+    if resolution is not None and resolution != network.img_resolution:
+        try:
+            parts = cut.cut_generator(module.arguments, module.tensors, resolution)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        taken.append(f"cut from {network.img_resolution} to {resolution} px")
+        module = Module(module.class_name, *parts)
+        network = build(module, path)
+        assert isinstance(network, Generator)
     side = network.img_resolution
     about = About(
         arguments=module.arguments,
@@ -456,5 +474,13 @@ def read_generator(path: Path) -> tuple[Generator, About]:
         classes=[[str(i)] for i in range(network.c_dim)],
         content_box=(0, 0, side, side),
         kimg=0,
+        lineage=[origin(path, None, taken)],
     )
     return network, about
+
+
+def origin(path: Path, kimg: float | None, taken: list[str]) -> dict[str, Any]:
+    """Return what a network says of a file that its weights come from, see `About.lineage`."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return {"file": path.name, "blake2b": digest, "kimg": kimg, "taken": taken}

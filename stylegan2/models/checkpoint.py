@@ -4,13 +4,14 @@ Nothing is unpickled: a file from a stranger can be opened without running its c
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from facedata.packs.storage import class_name
 from facekit.errors import DataError
@@ -19,6 +20,7 @@ from stylegan2.models.networks import Generator
 
 KEY = "evenface"  # of the header; its text is JSON
 FORMAT = "stylegan2-generator-1"
+DISCRIMINATOR_FORMAT = "stylegan2-discriminator-1"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class About:
         classes: attribute values of each class id, one list a class.
         content_box: (left, top, right, bottom) in pixels of the part that holds no padding.
         kimg: thousands of real images it was trained with.
+        lineage: files that its weights come from, the oldest first: `file`, its `blake2b`, `kimg`
+            (None where the file does not tell) and `taken`, what became of it, in words.
     """
 
     arguments: dict[str, Any]
@@ -38,6 +42,7 @@ class About:
     classes: list[list[str]]
     content_box: tuple[int, int, int, int]
     kimg: float
+    lineage: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def class_names(self) -> list[str]:
@@ -47,13 +52,51 @@ class About:
 
 def save_generator(network: Generator, about: About, path: Path) -> None:
     """Write a generator's tensors and what rebuilds it, atomically."""
+    header = {"format": FORMAT, **asdict(about)}
+    if not about.lineage:
+        del header["lineage"]
+    _save(network, header, path)
+
+
+def save_discriminator(
+    network: nn.Module, arguments: dict[str, Any], about: About, path: Path
+) -> None:
+    """Write a discriminator, for runs that begin with it.
+
+    Args:
+        network: to write.
+        arguments: that it was constructed with.
+        about: of the generator that it was trained with.
+        path: to write to, atomically.
+    """
+    header = {"format": DISCRIMINATOR_FORMAT, "arguments": arguments, "classes": about.classes}
+    _save(network, {**header, "kimg": about.kimg}, path)
+
+
+def load_discriminator(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], list[list[str]]]:
+    """Return a discriminator's arguments, tensors and the attribute values of its classes.
+
+    Raises:
+        DataError: not a discriminator that this package wrote.
+    """
+    header, tensors = _read(path, "discriminators come from `stylegan2 train`")
+    try:
+        values = json.loads(header or "")
+        if values["format"] == DISCRIMINATOR_FORMAT:
+            return values["arguments"], tensors, values["classes"]
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise DataError(f"{path}: safetensors, but not a discriminator of `stylegan2 train`")
+
+
+def _save(network: nn.Module, header: dict[str, Any], path: Path) -> None:
+    """Write a network's tensors, and a header beside them."""
     tensors = {
         key: tensor.detach().to("cpu", torch.float32).contiguous()
         for key, tensor in network.state_dict().items()
     }
-    header = json.dumps({"format": FORMAT, **asdict(about)}, allow_nan=False)
     with files.replacing(Path(path)) as part:
-        save_file(tensors, part, metadata={KEY: header})
+        save_file(tensors, part, metadata={KEY: json.dumps(header, allow_nan=False)})
 
 
 def load_generator(path: Path, device: torch.device | str = "cpu") -> tuple[Generator, About]:
@@ -63,16 +106,7 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> tuple[Gene
         DataError: no such file, or not a generator that this package wrote.
     """
     path = Path(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(KEY)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (SafetensorError, OSError) as error:
-        raise DataError(
-            f"{path}: not a safetensors file ({error}); generators come from `stylegan2 train`"
-        ) from None
+    header, tensors = _read(path, "generators come from `stylegan2 train`")
     about = _read_header(header, path)
     try:
         network = Generator(**about.arguments)
@@ -81,6 +115,18 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> tuple[Gene
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: its tensors do not fit its header ({reason})") from None
     return network.eval().requires_grad_(False).to(device), about
+
+
+def _read(path: Path, where_from: str) -> tuple[str | None, dict[str, Tensor]]:
+    """Return the text and the tensors of a file; `where_from` ends an error's message."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(KEY)
+            return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: not a safetensors file ({error}); {where_from}") from None
 
 
 def _read_header(header: str | None, path: Path) -> About:

@@ -147,6 +147,7 @@ class Training:
         self.tick = 0
         self.measured: list[dict[str, float]] = []  # kimg and value of each measurement
         self.snapshots: list[str] = []  # file names of those kept, oldest first
+        self.lineage: list[dict[str, Any]] = []  # of the weights it began with
         self.statistics = Statistics()
 
         # Networks, augmentation, loss, phases.
@@ -179,6 +180,7 @@ class Training:
             classes=[list(values) for values in pack.classes],
             content_box=pack.content_box,
             kimg=self.cur_nimg / 1000,
+            lineage=self.lineage,
         )
 
     def draws(self, *what: int) -> Draws:

@@ -156,6 +156,8 @@ def train(
     outdir.mkdir(parents=True, exist_ok=True)
     begun = state.latest(outdir)
     beginning = Beginning()
+    if source is not None:
+        run.lineage = transfer.lineage(source, run)
     if begun is None and source is not None:
         beginning = Beginning(taken=transfer.load(run, source))
     if begun is not None:
@@ -195,6 +197,7 @@ def end(run: Training, outdir: Path) -> None:
     """Write what a finished run leaves, and remove networks of an earlier one."""
     sheets.write_fakes(run, outdir / "fakes-final.png")
     save(run, outdir / FINAL)
+    transfer.keep_discriminator(run, outdir / transfer.DISCRIMINATOR)
     choose(run.options, outdir)
     own = {FINAL, CHOSEN, *run.snapshots, *([BEST] if run.measured else [])}
     for path in outdir.glob(NETWORKS):

@@ -100,6 +100,46 @@ def test_the_command_writes_a_generator_that_generate_reads(tmp_path):
         assert np.abs(np.asarray(image).astype(int) - expected).max() <= 1  # rounds of other sizes
 
 
+def test_the_command_cuts_a_generator(tmp_path):
+    kwargs = {**GENERATOR["synthesis_kwargs"], "num_fp16_res": 2, "conv_clamp": 256}
+    arguments = {**GENERATOR, "c_dim": 0, "img_resolution": 64, "synthesis_kwargs": kwargs}
+    data, networks = official_pickle(arguments)
+    path, output = write(tmp_path, data), tmp_path / "network.safetensors"
+    result = invoke("import-official", path, "--network", output, "--resolution", 32)
+    assert result.exit_code == 0, result.output
+    network, about = checkpoint.load_generator(output)
+    whole = networks["G_ema"]
+    ws = whole.mapping(torch.randn(2, 8))
+    x = img = None
+    for i, r in enumerate((4, 8, 16, 32)):
+        block, at = getattr(whole.synthesis, f"b{r}"), max(2 * i - 1, 0)
+        x, img = block(x, img, ws[:, at : at + block.num_conv + 1], "const", force_fp32=True)
+    found = network.synthesis(ws[:, :8], noise_mode="const", force_fp32=True)
+    torch.testing.assert_close(found, img, rtol=0, atol=1e-6)
+    lows = [getattr(network.synthesis, f"b{r}").use_fp16 for r in (8, 16, 32)]
+    assert lows == [False, False, True]  # 32 and 64 px were, of the whole
+    assert about.content_box == (0, 0, 32, 32)
+    assert about.lineage[0]["taken"] == ["generator", "cut from 64 to 32 px"]
+    assert about.lineage[0]["file"] == "network.pkl"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "resolution", "text"),
+    [
+        ("skip", 12, "12 px: a network of 32 px can be cut to 8, 16, 32 px"),
+        ("skip", 64, "64 px: a network of 32 px can be cut to 8, 16, 32 px"),
+        ("resnet", 16, "a synthesis network of architecture resnet cannot be cut from 32 to 16"),
+    ],
+)
+def test_what_cannot_be_cut_is_told(tmp_path, architecture, resolution, text):
+    kwargs = {**GENERATOR["synthesis_kwargs"], "architecture": architecture}
+    data, _ = official_pickle({**GENERATOR, "img_resolution": 32, "synthesis_kwargs": kwargs})
+    output = tmp_path / "network.safetensors"
+    words = ("--network", output, "--resolution", resolution)
+    result = invoke("import-official", write(tmp_path, data), *words)
+    assert result.exit_code == 1 and text in result.stderr and not output.exists()
+
+
 def test_a_gray_network_draws_gray_images(tmp_path):
     data, _ = official_pickle({**SMALL, "img_channels": 1})
     output = tmp_path / "network.safetensors"

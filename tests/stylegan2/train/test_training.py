@@ -238,6 +238,7 @@ def test_a_run_leaves_its_files(tmp_path, caplog):
     path = session.train(make_pack(), make_options(), outdir, CPU)
     names = sorted(p.name for p in outdir.iterdir() if "tfevents" not in p.name)
     assert names == [
+        "discriminator-final.safetensors",
         "fakes-final.png",
         "fakes000000.png",
         "finished.json",

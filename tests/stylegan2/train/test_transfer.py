@@ -54,19 +54,14 @@ def test_a_snapshot_of_the_original_gives_all_its_weights(snapshot):
 
 def test_what_does_not_fit_is_named(snapshot):
     path, networks = snapshot
-    pack = make_pack(classes=("red", "black"))
-    run = loop.Training(pack, make_options(mapping_layers=2), CPU)
+    run = loop.Training(make_pack(), make_options(mapping_layers=2, w_dim=4), CPU)
     drawn = run.G.mapping.fc1.weight.clone()
     lines = transfer.load(run, transfer.read(path))
-    assert "G: of another shape, random: mapping.embed.weight" in lines
+    told = next(line for line in lines if line.startswith("G: of another shape, random: "))
+    assert "mapping.fc0.weight" in told and "synthesis.b4.const" not in told
     assert "G: not in network.pkl, random: mapping.fc1.bias, mapping.fc1.weight" in lines
-    assert "D: of another shape, random: mapping.embed.weight" in lines
     assert torch.equal(run.G.mapping.fc1.weight, drawn)
-    assert torch.equal(run.G.mapping.fc0.weight, networks["G"].mapping.fc0.weight)
-    run = loop.Training(make_pack(classes=()), make_options(), CPU)
-    lines = transfer.load(run, transfer.read(path))
-    left = "left out: mapping.embed.bias, mapping.embed.weight"
-    assert any(line.startswith("G: of no use here") and left in line for line in lines)
+    assert torch.equal(run.G.synthesis.b4.const, networks["G"].synthesis.b4.const)
 
 
 def test_a_generator_of_our_own_leaves_the_discriminator_as_drawn(tmp_path, snapshot):
@@ -104,9 +99,10 @@ def test_sizes_follow_the_source_where_they_are_auto(snapshot):
         "mapping_layers": 1,
         "channel_base": 128,
         "channel_max": 8,
+        "architecture": "resnet",
         "lr": "auto",
     }
-    assert "mapping_layers 1 as in network.pkl" in lines and len(lines) == 4
+    assert "mapping_layers 1 as in network.pkl" in lines and len(lines) == 5
     source = transfer.Source(path, {"z_dim": 512, "w_dim": 512}, {})
     found, _ = transfer.sizes(source, dict.fromkeys(names, "auto"))
     assert found["mapping_layers"] == 8 and found["channel_base"] == 32768  # the original's
