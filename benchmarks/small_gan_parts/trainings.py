@@ -13,6 +13,7 @@ from facekit.errors import DataError
 from facekit.storage import files
 
 PROGRAM = "stylegan2"
+FINAL = "network-final.safetensors"  # of a run that is finished
 THREADS, PROCESSES = "threads", "processes"
 SNAPSHOTS = 2  # within the shortest budget
 
@@ -106,8 +107,8 @@ def train(
 ) -> None:
     """Train a candidate for its longest budget and keep the network at each budget.
 
-    What is there goes on from its last state. Networks are `{name}-seed{seed}/{minutes}min.*` with
-    a JSON of minutes, kimg and speed beside each.
+    What was stopped goes on from its last state; all budgets are to be named at once. Networks are
+    `{name}-seed{seed}/{minutes}min.safetensors` with a JSON of minutes and speed beside each.
     """
     for budgets in [[each] for each in minutes] if candidate.apart else [sorted(minutes)]:
         ends = [kimg_of(each, speed) for each in budgets]
@@ -118,7 +119,8 @@ def train(
         line += ["--tick-kimg", f"{tick:g}", "--snap", "1", "--keep", "0"]
         subprocess.run(line, check=True)
         for budget, end in zip(budgets, ends, strict=True):
-            network = nearest_network(outdir / "run", end)
+            is_last = end == ends[-1]
+            network = outdir / "run" / FINAL if is_last else nearest_network(outdir / "run", end)
             copy = outdir / f"{budget:g}min.safetensors"
             with files.replacing(copy) as part:
                 shutil.copyfile(network, part)

@@ -1,5 +1,7 @@
 """The judge of small generators: copies are found, floors are what they say, figures by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,6 +153,30 @@ def test_minutes_become_images_by_the_measured_speed(tmp_path):
     for kimg in (20, 40, 81):
         (tmp_path / f"network-snapshot-{kimg:06d}.safetensors").touch()
     assert trainings.nearest_network(tmp_path, 80).stem == "network-snapshot-000081"
+
+
+def test_each_budget_keeps_the_network_that_its_minutes_reach(tmp_path, monkeypatch):
+    lines = []
+
+    def run(line, check):
+        lines.append(line)
+        outdir = Path(line[line.index("--outdir") + 1])
+        outdir.mkdir(parents=True)
+        for kimg in (15, 30, 45, 60, 75):
+            (outdir / f"network-snapshot-{kimg:06d}.safetensors").write_text(f"{kimg}")
+        (outdir / "network-final.safetensors").write_text("90")
+
+    monkeypatch.setattr(trainings.subprocess, "run", run)
+    known = {"new": trainings.Candidate(32, "--lr .1"), "old": trainings.Candidate(32, "")}
+    pace = {"name": "new", "candidate": known["new"], "data": tmp_path, "speed": 20.0}
+    trainings.train(**pace, runs=tmp_path, minutes=(30, 10), seed=4, cores=2)
+    assert len(lines) == 1 and lines[0][lines[0].index("--kimg") + 1] == "90"
+    found = trainings.trained(tmp_path, 32, known)
+    assert {(each.minutes, each.seed, each.path.read_text()) for each in found} == {
+        (10, 4, "30"),
+        (30, 4, "90"),
+    }
+    assert trainings.trained(tmp_path, 64, known) == []
 
 
 def test_a_given_network_says_name_seed_and_minutes(tmp_path):
