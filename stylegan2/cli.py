@@ -354,7 +354,7 @@ def pack(source: Path, dest: Path, options: PackOptions, dry_run: bool) -> None:
 @commands.out_file("--network", "generator (.safetensors).")
 @click.option(
     "--resolution",
-    type=click.IntRange(min=8),
+    type=commands.AtLeast(8),
     help="Pixels a side that it is cut to; whole if not given.",
 )
 @commands.recorded("network")
