@@ -8,7 +8,7 @@ import pytest
 import torch
 from generators import make_generator
 from PIL import Image, ImageEnhance
-from small_gan_parts import classifier, copies, measures, sources, table, trainings
+from small_gan_parts import classifier, copies, data, measures, sources, table, trainings
 from torch.nn import functional
 
 from facedata.packs.storage import Pack
@@ -189,6 +189,28 @@ def test_a_given_network_says_name_seed_and_minutes(tmp_path):
             trainings.Given.parse(text)
     with pytest.raises(DataError, match="no such file"):
         trainings.Given.parse(f"new={tmp_path}/other@7")
+
+
+def test_packs_hold_out_a_fifth_of_each_class_and_one_face_of_each_pair(tmp_path):
+    root, lines = tmp_path / "set", ["file,gender,age"]
+    (root / "images").mkdir(parents=True)
+    for i, image in enumerate(smooth(60, 12)):
+        if i == 59:
+            image = smooth(60, 12)[0]  # the first one again
+        name = f"images/{i:03d}.png"
+        Image.fromarray(image).resize((64, 64)).save(root / name)
+        lines.append(f"{name},{('female', 'male')[i % 2]},{(20, 40, 70)[i % 3]}")
+    (root / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    data.prepare(root, tmp_path / "data", [32], workers=1)
+    train, held_out = data.packs(tmp_path / "data", 32)
+    ids = [set(part.table["image_id"]) for part in (train, held_out)]
+    assert not ids[0] & ids[1] and len(ids[0] | ids[1]) == 59
+    assert not {"images/000.png", "images/059.png"} <= ids[0] | ids[1]
+    assert np.bincount(held_out.labels).tolist() == [2] * 6
+    assert train.class_names[:2] == ["female/young", "female/middle"]
+    part = train if "images/004.png" in ids[0] else held_out
+    made = part.images[part.table["image_id"].tolist().index("images/004.png")]
+    assert np.abs(made.astype(float) - smooth(60, 12)[4]).mean() < 8
 
 
 def result(name, f1, **facts):
