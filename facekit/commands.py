@@ -48,6 +48,8 @@ class AtLeast(click.IntRange):
         return ""  # said already
 
 
+WORDS = "facekit.commands.words"  # of a command line, in its context
+
 SEED = AtLeast(min=0)
 NUM_WORKERS = AtLeast(min=1)
 
@@ -159,6 +161,15 @@ NAMES = Names()
 class Group(click.Group):
     """A command group that logs to stderr and turns DataError into one line and exit code 1."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **more: Any
+    ) -> click.Context:
+        """Return the context of a command line, which `again` repeats."""
+        words = list(args)
+        ctx = super().make_context(info_name, args, *rest, **more)
+        ctx.meta[WORDS] = words
+        return ctx
+
     def invoke(self, ctx: click.Context) -> Any:
         waiting.yield_cores()  # no command has loaded torch yet
         logging.basicConfig(
@@ -172,6 +183,14 @@ class Group(click.Group):
         except KeyboardInterrupt:
             click.echo("error: stopped by the user", err=True)
             sys.exit(130)
+
+
+def again() -> list[str]:
+    """Return the words of a program that does what the command that runs does."""
+    ctx = click.get_current_context()
+    module = ctx.find_root().command.callback.__module__
+    program = f"from {module} import main; main()"
+    return [sys.executable, "-c", program, *ctx.meta[WORDS]]
 
 
 def recorded(option: str, name: str | None = None) -> Callable:

@@ -85,7 +85,8 @@ def train(
     A run that was stopped in --outdir, at any moment, goes on from its last state; one that is
     finished is not trained again.
 
-    The processes of `torchrun`, one a GPU, share each batch.
+    On a CPU, processes of one thread or more share each batch (--processes); several GPUs do so
+    by `torchrun`.
 
     \b
     stylegan2 train --data train.npy --outdir run --kimg 3000 --mirror
@@ -97,10 +98,12 @@ def train(
     from facekit.compute import distributed, machine
     from stylegan2.train import session
 
-    the_device = machine.ready(threads, device)
+    the_device = machine.find_device(device)
+    pack = storage.read_pack(data) if cond else storage.read_pack(data).without_classes()
+    num = session.num_processes(pack, options, seed, outdir, the_device, threads)
+    machine.tune(max(threads // num, 1))
     record = runs.record(outdir / "run.json", commands.flat({**ctx.params, "options": options}))
-    with distributed.joined(the_device) as (group, own_device):
-        pack = storage.read_pack(data) if cond else storage.read_pack(data).without_classes()
+    with distributed.joined(the_device, num, commands.again()) as (group, own_device):
         how = session.How(own_device, group, allow_changes, cache=data.parent / data.stem)
         session.run(pack, options, seed, outdir, how, record)
 

@@ -35,7 +35,14 @@ class TrainOptions(Options):
     kimg: kinds.AutoPositive = option(AUTO, "Thousands of real images shown.")
     batch: kinds.AutoCount = option(AUTO, "Images an iteration.")
     batch_gpu: kinds.AutoCount = option(
-        AUTO, "Images that go through the networks at a time; less needs less memory."
+        AUTO,
+        "Images that go through the networks at a time, a round; auto: all, on a CPU half of them.",
+    )
+    processes: kinds.AutoCount = option(
+        AUTO,
+        "Processes that share the rounds of a batch on a CPU, and its threads, at most; auto: as"
+        " many as can.",
+        changes_result=False,
     )
     gamma: kinds.AutoNotNegative = option(
         AUTO, "Weight of the R1 penalty; auto follows resolution and batch."

@@ -64,6 +64,7 @@ FIXED = {
         100000, 64, 32, 32, 32768, 0.0025, 0.01, 500.0, 0.05, 2, 0.0, 0.0, architecture="orig"
     ),
 }
+MIN_ROUND = 8  # images; fewer say little of each other to the minibatch-std layer
 NAMES = (AUTO, *FIXED)  # AUTO: derived; as a value: what the configuration says
 
 
@@ -105,7 +106,7 @@ def num_block_layers(architecture: str, resolution: int) -> int:
 
 
 def resolve(
-    name: str, resolution: int, num_gpus: int = 1, **overrides: Any
+    name: str, resolution: int, num_gpus: int = 1, num_rounds: int = 1, **overrides: Any
 ) -> tuple[Preset, list[str]]:
     """Return a configuration with overrides, and lines that say what was derived from them.
 
@@ -117,6 +118,8 @@ def resolve(
         name: one of `NAMES`.
         resolution: of the images, pixels a side.
         num_gpus: that share a batch.
+        num_rounds: that a batch is divided into where nothing is said and each has `MIN_ROUND`
+            images.
         overrides: fields of `Preset`; `auto` = as the configuration says.
 
     Raises:
@@ -136,6 +139,9 @@ def resolve(
         batch_gpu = min(preset.batch_gpu, preset.batch // num_gpus)
     else:
         batch_gpu = batch // num_gpus
+    size, rest = divmod(preset.batch if batch is None else batch, num_rounds)
+    if not rest and size >= MIN_ROUND:
+        batch_gpu = min(batch_gpu, size)
     preset = dataclasses.replace(preset, **{"batch_gpu": batch_gpu, **given})
     if preset.batch % (preset.batch_gpu * num_gpus):
         found = f"batch {preset.batch}, {num_gpus} GPUs, rounds of {preset.batch_gpu}"

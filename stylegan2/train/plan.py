@@ -35,6 +35,7 @@ def make(
     resolution: int,
     *,
     num_gpus: int = 1,
+    num_rounds: int = 1,
     seed: int,
     source: "Source | None" = None,
 ) -> tuple[Plan, list[str]]:
@@ -44,6 +45,7 @@ def make(
         options: what is asked for.
         resolution: of the images, pixels a side.
         num_gpus: that share a batch.
+        num_rounds: of a batch where nothing is said, if they are not too small.
         seed: of everything random.
         source: weights that the run begins with, whose sizes are taken where they are `auto`.
 
@@ -62,7 +64,7 @@ def make(
         given["ema_rampup"] = None  # trained weights are worth averaging at once
         if options.ada_kimg == AUTO:
             given["ada_kimg"] = ADA_KIMG_RESUMED
-    preset, derived = presets.resolve(options.cfg, resolution, num_gpus, **given)
+    preset, derived = presets.resolve(options.cfg, resolution, num_gpus, num_rounds, **given)
     if options.ada_kimg == AUTO:
         how = "without" if source is None else "with"
         derived.append(f"ada_kimg {preset.ada_kimg:g} {how} --resume")

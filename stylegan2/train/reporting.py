@@ -13,9 +13,12 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from facekit.compute.shares import Share
 from facekit.showing import shown
 from facekit.storage import files
 from stylegan2.train.loop import Training
+
+SHARED = 0.1  # of the time in which a training could run; told where others take more
 
 log = logging.getLogger(__name__)
 
@@ -126,20 +129,28 @@ def describe(run: Training, outdir: Path) -> None:
         },
         "device": str(run.device),
         "threads": torch.get_num_threads(),
+        "processes": run.group.size,
     }
     files.write_json(values, outdir / "training_options.json")
     log.info(
-        "%d images%s of %d px, %d classes %s; on %s with %d threads in %s",
+        "%d images%s of %d px, %d classes %s; on %s with %s in %s",
         run.data.num_images,
         " and their mirror images" if run.options.mirror else "",
         run.data.resolution,
         len(pack.classes),
         classes or "",
         run.device,
-        torch.get_num_threads(),
+        workers(run.group.size),
         precision_name(run),
     )
     log.info("parameters: G %d, D %d", sizes["G"], sizes["D"])
+
+
+def workers(num: int) -> str:
+    """Return what works on a CPU, such as `2 processes of 1 thread`."""
+    threads = torch.get_num_threads()
+    text = f"{threads} thread{'s' if threads > 1 else ''}"
+    return f"{num} processes of {text}" if num > 1 else text
 
 
 def precision_name(run: Training) -> str:
@@ -150,6 +161,23 @@ def precision_name(run: Training) -> str:
         if block.use_fp16:
             return f"{block.low_dtype} from {resolution} px on"
     return "float32"
+
+
+def cores(share: Share) -> dict[str, float]:
+    """Return how many cores this process ran on in a tick, and how many more it waited for."""
+    ran, waited = share.take()
+    return {"Resources/cores": ran, "Resources/cores_waited_for": waited}
+
+
+def shared(figures: Mapping[str, Mapping[str, float]]) -> str:
+    """Return what a tick's line says of a machine on which others work, or nothing."""
+    ran, waited = (
+        figures[f"Resources/{name}"]["mean"] * figures[f"Resources/{name}"]["num"]  # of processes
+        for name in ("cores", "cores_waited_for")
+    )
+    if waited < SHARED * (ran + waited):
+        return ""
+    return f"  machine shared: had {ran:.1f} of {ran + waited:.1f} cores"
 
 
 @shown
@@ -166,7 +194,7 @@ def _log_tick(figures: Mapping[str, Mapping[str, float]]) -> None:
     minutes, rest = divmod(round(mean["Timing/total_sec"]), 60)
     log.info(
         "tick %d  kimg %.1f  time %dm %02ds  sec/tick %.1f  sec/kimg %.2f  maintenance %.1f"
-        "  cpumem %.2f  gpumem %.2f  augment %.3f",
+        "  cpumem %.2f  gpumem %.2f  augment %.3f%s",
         mean["Progress/tick"],
         mean["Progress/kimg"],
         minutes,
@@ -177,6 +205,7 @@ def _log_tick(figures: Mapping[str, Mapping[str, float]]) -> None:
         mean["Resources/cpu_mem_gb"],
         mean["Resources/peak_gpu_mem_gb"],
         mean["Progress/augment"],
+        shared(figures),
     )
 
 

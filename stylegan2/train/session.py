@@ -14,7 +14,9 @@ import torch
 
 from facedata.packs.storage import Pack
 from facekit import progress
+from facekit.compute import distributed
 from facekit.compute.distributed import ALONE, Group
+from facekit.compute.shares import Share
 from facekit.errors import DataError
 from facekit.options import AUTO
 from facekit.storage import files
@@ -31,6 +33,7 @@ from stylegan2.train.reporting import Reporter
 from stylegan2.train.select import Measure
 from stylegan2.train.transfer import Source
 
+CPU_ROUNDS = 2  # of a batch, where nothing is said: two processes can share it
 NETWORKS = "network-*.safetensors"
 FINAL, BEST, CHOSEN = (f"network-{name}.safetensors" for name in ("final", "best", "chosen"))
 FINISHED = "finished.json"  # what fixed the course of a finished run
@@ -87,9 +90,8 @@ def run(
         DataError, KeyboardInterrupt: as for `train`.
     """
     source = None if options.resume is None else transfer.read(Path(options.resume))
-    plan, lines = planning.make(
-        options, pack.images.shape[2], num_gpus=how.group.size, seed=seed, source=source
-    )
+    num_gpus = 1 if how.group.is_own else how.group.size
+    plan, lines = make_plan(pack, options, seed, how.device, num_gpus, source)
     for line in lines:
         log.info("%s: %s", options.cfg, line)
     is_lead = how.group.is_lead
@@ -103,6 +105,73 @@ def run(
         if options.metric is not None and is_lead:
             measure = select.make_measure(pack, options, seed, how.cache, how.device)
         train(pack, plan, outdir, how.device, how.allow_changes, how.group, source, measure)
+
+
+def make_plan(
+    pack: Pack,
+    options: TrainOptions,
+    seed: int,
+    device: torch.device,
+    num_gpus: int = 1,
+    source: Source | None = None,
+) -> tuple[Plan, list[str]]:
+    """Return the plan of a run, and lines that say what was derived, as `planning.make`.
+
+    On a CPU it does not depend on how many processes share a batch, so that any number may.
+    """
+    num_rounds = CPU_ROUNDS if device.type == "cpu" else 1
+    resolution = pack.images.shape[2]
+    return planning.make(
+        options,
+        resolution,
+        num_gpus=num_gpus,
+        num_rounds=num_rounds,
+        seed=seed,
+        source=source,
+    )
+
+
+def num_processes(
+    pack: Pack, options: TrainOptions, seed: int, outdir: Path, device: torch.device, threads: int
+) -> int:
+    """Return how many processes a run is to have: those that were started, or how many to start.
+
+    Processes of few threads each wait for each other a few times an iteration, threads at every
+    operator: so as many are started as can share the rounds of a batch equally, of at least one
+    thread each. A GPU takes one, and so does a run that is finished.
+
+    Args:
+        pack: the images.
+        options: of the run.
+        seed: of everything random.
+        outdir: the run's folder.
+        device: to work on.
+        threads: of all processes together.
+
+    Raises:
+        DataError: options that the networks cannot work with.
+    """
+    given = distributed.num_given()
+    if given is not None or device.type != "cpu" or options.processes == 1:
+        return given or 1
+    at_most = threads if options.processes == AUTO else min(options.processes, threads)
+    source = None
+    if (outdir / FINISHED).exists() and options.resume is not None:
+        source = transfer.read(Path(options.resume))
+    plan, _ = make_plan(pack, options, seed, device, source=source)
+    if is_finished(pack, plan, outdir):
+        return 1
+    num_rounds = plan.preset.batch // plan.preset.batch_gpu
+    num = max(n for n in range(1, min(at_most, num_rounds) + 1) if num_rounds % n == 0)
+    if options.processes != AUTO and num < options.processes:
+        log.info(
+            "%d processes, since %d threads share %d rounds of %d images (--batch-gpu)",
+            num,
+            threads,
+            num_rounds,
+            plan.preset.batch_gpu,
+        )
+    return num
 
 
 def is_finished(pack: Pack, plan: Plan, outdir: Path) -> bool:
@@ -133,9 +202,10 @@ def train(
     TensorBoard events (a line a tick), reals.png, fakesKIMG.png (a sheet at the start and after
     each tick), fakes-final.png, training_options.json, finished.json, log.txt. Until
     it is finished also state-IMAGES.safetensors, the run after its last two ticks; where such a
-    file lies the run goes on from it, on the same number of threads bit for bit as if it had not
-    been stopped. Where none lies, reports of an earlier run are removed first, but its networks
-    stay until there are new ones. Ctrl-C ends the iteration, then leaves a state and a snapshot.
+    file lies the run goes on from it, on the same number of processes and threads bit for bit as if
+    it had not been stopped, on another one up to rounding. Where none lies, reports of an earlier
+    run are removed first, but its networks stay until there are new ones. Ctrl-C ends the
+    iteration, then leaves a state and a snapshot.
 
     Args:
         pack: the images.
@@ -264,6 +334,7 @@ def loop(
         KeyboardInterrupt: `stopped` was set in one of the processes.
     """
     total = round(run.preset.kimg * 1000)
+    share = Share()
     with progress.bar() if reporter else nullcontext() as bar:
         task = bar.add_task("images shown", total=total) if bar else None
         while run.cur_nimg < total:
@@ -273,7 +344,9 @@ def loop(
                 bar.update(task, completed=min(run.cur_nimg, total))
             due = (run.tick + 1) * run.options.tick_kimg * 1000
             if run.cur_nimg >= min(due, total):
+                run.statistics.add(reporting.cores(share))
                 end_tick(run, reporter, measure, outdir, is_last=run.cur_nimg >= total)
+                share.take()  # of the next tick: what is between two is not counted
                 if run.group.any(has_lost_patience(run)):
                     log.info("no better network in %d measurements", run.options.patience)
                     return
