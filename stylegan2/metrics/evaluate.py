@@ -181,13 +181,14 @@ def compare(
     # Memorization.
     if held_out is None:
         baseline = Baseline(
-            "halves of the training images", pack.images, real, half[:cut], half[cut:]
+            "halves of the training images", pack.images, labels, real, half[:cut], half[cut:]
         )
     else:
         assert held_out_cache is not None
         found = features.of_real_images(extractor, held_out.images, batch, held_out_cache, device)
         rows = np.random.default_rng([seed, 2]).permutation(len(found))
-        baseline = Baseline("held-out images", held_out.images, found, rows, np.arange(len(real)))
+        classes, bank = _classes_as_in(pack, held_out), np.arange(len(real))
+        baseline = Baseline("held-out images", held_out.images, classes, found, rows, bank)
     result["memorization"], sheet = memorization_of(drawn, pack, real, baseline, batch)
     return result, sheet
 
@@ -209,6 +210,15 @@ def _check_packs(about: About, pack: Pack, held_out: Pack | None) -> None:
         )
     if held_out is not None and not len(held_out.images):
         raise DataError("the held-out pack holds no images")
+
+
+def _classes_as_in(pack: Pack, other: Pack) -> np.ndarray:
+    """Return the class ids that another pack's images have in a pack, int64 [N]; -1: none."""
+    if not other.classes:
+        return np.full(len(other.images), -1)
+    known = {name: i for i, name in enumerate(pack.class_names)}
+    ids = np.array([known.get(name, -1) for name in other.class_names])
+    return ids[np.asarray(other.labels, np.int64)]
 
 
 @dataclass(frozen=True)
@@ -266,6 +276,7 @@ class Baseline:
     Attributes:
         name: what they are, for people.
         images: uint8 [M, R, R, 3].
+        classes: class ids of all of these in the training images' pack, int64 [M]; -1: none there.
         features: of all of these, [M, size].
         rows: the images that are meant, in random order.
         bank: rows of the training images that they are compared with.
@@ -273,6 +284,7 @@ class Baseline:
 
     name: str
     images: np.ndarray
+    classes: np.ndarray
     features: np.ndarray
     rows: np.ndarray
     bank: np.ndarray
@@ -309,7 +321,7 @@ def memorization_of(
         of_real = replace(usual[space], rows=bank[usual[space].rows])
         result[space] = {
             **memorization.figures(found[space], of_real, len(bank) / len(real)),
-            **_pairs(drawn, pack, found[space], memorization.limit_of(of_real)),
+            **_pairs(drawn, pack, found[space], of_real, baseline.classes[rows]),
         }
         of_drawn, shown = found[space], memorization.closest(found[space])
         images = np.concatenate(list(drawn.images(shown, batch)))
@@ -320,16 +332,23 @@ def memorization_of(
     return result, memorization.draw_sheet(lines)
 
 
-def _pairs(drawn: Drawn, pack: Pack, found: Nearest, limit: float) -> dict[str, Any]:
-    """Return which classes are nearer than the limit, and the closest pairs."""
+def _pairs(
+    drawn: Drawn, pack: Pack, found: Nearest, of_real: Nearest, real_classes: np.ndarray
+) -> dict[str, Any]:
+    """Return which classes are nearer than the limit, real images' too, and the closest pairs."""
     names: Sequence[str | None] = pack.class_names or [None]
+    limit = memorization.limit_of(of_real)
     result: dict[str, Any] = {}
     if pack.classes:
-        is_nearer = found.distances < limit
-        result["share_nearer_by_class"] = {
-            name: float(is_nearer[drawn.classes == i].mean()) if i in drawn.classes else None
-            for i, name in enumerate(names)
-        }
+        for key, near, classes in (
+            ("share_nearer_by_class", found, drawn.classes),
+            ("expected_share_by_class", of_real, real_classes),
+        ):
+            is_nearer = near.distances < limit
+            result[key] = {
+                name: float(is_nearer[classes == i].mean()) if i in classes else None
+                for i, name in enumerate(names)
+            }
     result["closest"] = [
         {
             "seed": int(drawn.seeds[i]),

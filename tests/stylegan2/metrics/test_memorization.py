@@ -145,6 +145,7 @@ def test_a_generator_that_repeats_its_images_is_caught(setting, tmp_path, monkey
     assert found["baseline"] == "held-out images"
     assert found["pixels"]["share_nearer"] == 1 and found["pixels"]["expected_share"] == 0.01
     assert found["pixels"]["share_nearer_by_class"] == {"red": 1, "black": 1}
+    assert set(found["pixels"]["expected_share_by_class"]) == {"red", "black"}
     assert found["pixels"]["median"] == 0 < found["pixels"]["limit"]
     assert {pair["distance"] for pair in found["pixels"]["closest"]} == {0}
     for pair in found["pixels"]["closest"]:
@@ -175,3 +176,19 @@ def test_command_writes_the_closest_pairs(setting, tmp_path):
     assert (found["baseline"], found["num_held_out"]) == ("held-out images", 9)
     assert Image.open(tmp_path / "pairs.png").size[1] == 8 * 64
     assert len(list(path.parent.glob("val.efficientnet_lite0-*.npy"))) == 1
+
+
+def test_real_images_are_judged_class_by_class_too(setting, tmp_path):
+    """One held-out image, of a class, is a training image."""
+    _, _, pack = setting
+    images = pack.images[:, ::-1].copy()
+    labels = np.asarray(pack.labels)
+    red = np.flatnonzero(labels == 0)
+    images[red[0]] = pack.images[red[0]]
+    # The classes stand in another order there, and one is no class of the network's.
+    table = pack.table.assign(**{"class": np.where(labels == 0, 2, 0)})
+    names = [pack.classes[1], ["green"], pack.classes[0]]
+    held_out = Pack(images, table, ["hair"], names, pack.content_box)
+    result, _ = compare(setting, tmp_path, held_out=held_out, held_out_cache=tmp_path / "held")
+    found = result["memorization"]["pixels"]
+    assert found["expected_share_by_class"] == {"red": 1 / len(red), "black": 0}
