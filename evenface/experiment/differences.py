@@ -14,11 +14,17 @@ from typing import Literal
 import numpy as np
 
 from evenface.experiment.influence import Sample, shared_variance, spread
-from evenface.experiment.intervals import detectable, half_width, p_value, satterthwaite
+from evenface.experiment.intervals import (
+    detectable,
+    half_width,
+    p_value,
+    rounds_variance,
+    satterthwaite,
+)
 from facekit.errors import DataError
 
 # What a claim is about. Nothing: one training of each arm cannot tell luck from merit.
-Claim = Literal["method", "gan", "nothing"]
+Claim = Literal["method", "split", "gan", "nothing"]
 Verdict = Literal["better", "worse", "none", "unclaimed", "withheld"]
 
 MIN_CLASS_IMAGES = 10  # of the rarest class in a test part; below, intervals do not hold
@@ -37,7 +43,8 @@ class Difference:
         confidence: of the interval.
         p: two-sided, of the hypothesis of no difference; the interval of confidence 1 - p ends
             at 0. NaN where every value and influence is the same.
-        claim: `method`, of several rounds: another split and another GAN included. `gan`, of one
+        claim: `method`, of several rounds: another split and another GAN included. `split`, of
+            several on the same test part: other GANs, but this split. `gan`, of one
             round with several seeds: other classifiers and test images, but this GAN and this
             split. `nothing`, of one training of each arm.
         verdict: `better`, `worse`, `none` (no difference was found), `unclaimed` (claim is
@@ -102,7 +109,9 @@ def measure_difference(
     means = [one.influence.mean(axis=0) for one in samples]  # [C] a round
 
     # What the interval is made of.
-    claim: Claim = "method" if num_rounds > 1 else "gan" if num_seeds > 1 else "nothing"
+    claim: Claim = "gan" if num_seeds > 1 else "nothing"
+    if num_rounds > 1:
+        claim = "split" if same_test else "method"
     units = by_round if num_rounds > 1 else samples[0].values
     shared, df_shared = 0.0, float("nan")
     if num_rounds == 1 or same_test:
@@ -110,7 +119,10 @@ def measure_difference(
         df_shared = samples[0].influence.shape[1] - 1.0
     repeated, df_repeated = 0.0, float("nan")
     if len(units) > 1:
-        repeated, df_repeated = float(units.var(ddof=1)) / len(units), len(units) - 1.0
+        between, df_repeated = float(units.var(ddof=1)), len(units) - 1.0
+        repeated = between / len(units)
+        if claim == "method":
+            repeated = float(rounds_variance(between, num_rounds))
     parts = (shared, df_shared, repeated, df_repeated)
     width = float(half_width(confidence, *parts))
     support = min(one.support for one in samples)

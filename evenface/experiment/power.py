@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenface.experiment.intervals import POWER, detectable
+from evenface.experiment.intervals import POWER, detectable, rounds_variance
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Design:
         of_seeds = (variances.noise / self.images + variances.seeds) / self.seeds
         shared = variances.images / self.images
         if self.rounds > 1:
-            repeated = (shared + of_seeds + variances.rounds) / self.rounds
+            between = shared + of_seeds + variances.rounds
+            repeated = float(rounds_variance(between, self.rounds))
             return 0.0, np.inf, repeated, self.rounds - 1.0
         if self.seeds > 1:
             return shared, np.inf, of_seeds, self.seeds - 1.0
