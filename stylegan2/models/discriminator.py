@@ -17,10 +17,12 @@ from stylegan2.models.layers import (
     block_resolutions,
     compute_dtype,
     compute_layout,
+    dense,
     fp16_resolution,
     num_channels,
 )
 from stylegan2.models.mapping import MappingNetwork
+from stylegan2.ops import fused
 from stylegan2.ops.checks import check_choice, check_shape
 from stylegan2.ops.upfirdn2d import downsample2d, setup_filter
 
@@ -217,7 +219,11 @@ class DiscriminatorEpilogue(nn.Module):
             x = x + self.fromrgb(img.to(torch.float32))
         if self.mbstd is not None:
             x = self.mbstd(x)
-        x = self.out(self.fc(self.conv(x).flatten(1)))
+        x = self.conv(x).flatten(1)
+        if fused.is_used(x, self.fc.activation):
+            x = dense(x, [self.fc, self.out])
+        else:
+            x = self.out(self.fc(x))
         if self.cmap_dim > 0:
             assert cmap is not None
             x = (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(self.cmap_dim)

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stylegan2.ops import native
+from stylegan2.ops import fused, native
 from stylegan2.ops.bias_act import ACTIVATIONS, activate_, bias_act, split_gain
 from stylegan2.ops.checks import check_choice, check_resolution, check_shape
 from stylegan2.ops.conv2d_resample import conv2d_resample
+from stylegan2.ops.modulate import SLOPES
 from stylegan2.ops.upfirdn2d import setup_filter
 
 ARCHITECTURES = ("orig", "skip", "resnet")
@@ -92,6 +93,8 @@ class FullyConnectedLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the activations, [N, out_features], of x's dtype."""
         check_shape("x", x, [None, self.weight.shape[1]])
+        if self.bias is not None and fused.is_used(x, self.activation):
+            return dense(x, [self])
         early, late = split_gain(self.activation, None)
         w = self.weight.to(x.dtype).T
         if self.bias is None:
@@ -100,6 +103,28 @@ class FullyConnectedLayer(nn.Module):
             b, b_gain = self.bias.to(x.dtype), self.bias_gain * early
             x = torch.addmm(b, x, w, beta=b_gain, alpha=self.weight_gain * early)
         return activate_(x, act=self.activation, gain=late)
+
+    @property
+    def affine(self) -> tuple[Tensor, Tensor, float, float]:
+        """Weight, bias and their factors."""
+        assert self.bias is not None
+        return self.weight, self.bias, self.weight_gain, self.bias_gain
+
+
+def dense(x: Tensor, layers: Sequence[FullyConnectedLayer]) -> Tensor:
+    """Return what layers with a bias make of x one after the other, [N, out], in one call."""
+    weights, biases, weight_gains, bias_gains = zip(
+        *(layer.affine for layer in layers), strict=True
+    )
+    activations = [layer.activation for layer in layers]
+    return fused.dense_layers(
+        x,
+        [tensor for pair in zip(weights, biases, strict=True) for tensor in pair],
+        weight_gains,
+        bias_gains,
+        [SLOPES[name] for name in activations],
+        [ACTIVATIONS[name].gain for name in activations],
+    )
 
 
 class Conv2dLayer(nn.Module):
@@ -160,6 +185,19 @@ class Conv2dLayer(nn.Module):
         """
         clamp = scaled_clamp(self.conv_clamp, gain)
         gain = ACTIVATIONS[self.activation].gain * gain
+        if min(self.up, self.down) == 1 and fused.is_used(x, self.activation, gain):
+            return fused.conv_layer(
+                x,
+                self.weight,
+                self.bias,
+                self.resample_filter,
+                up=self.up,
+                down=self.down,
+                weight_gain=self.weight_gain,
+                act=self.activation,
+                gain=gain,
+                clamp=clamp,
+            )
         early = gain if self.activation == "linear" and self.bias is None else 1
         x = conv2d_resample(
             x,

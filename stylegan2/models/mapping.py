@@ -6,7 +6,8 @@ Source: arXiv:1912.04958.
 import torch
 from torch import Tensor, nn
 
-from stylegan2.models.layers import FullyConnectedLayer, normalize
+from stylegan2.models.layers import FullyConnectedLayer, dense, normalize
+from stylegan2.ops import fused
 from stylegan2.ops.checks import check_positive, check_shape
 
 
@@ -96,8 +97,12 @@ class MappingNetwork(nn.Module):
         if len({len(part) for part in inputs}) > 1:
             raise ValueError(f"c: {len(inputs[1])} labels, expected {len(inputs[0])}, one a latent")
         x = torch.cat(inputs, dim=1)
-        for i in range(self.num_layers):
-            x = getattr(self, f"fc{i}")(x)
+        layers = [getattr(self, f"fc{i}") for i in range(self.num_layers)]
+        if fused.is_used(x, layers[0].activation):
+            x = dense(x, layers)
+        else:
+            for layer in layers:
+                x = layer(x)
 
         has_w_avg = hasattr(self, "w_avg")
         if has_w_avg and self.training and update_w_avg:

@@ -22,6 +22,7 @@ from stylegan2.models.layers import (
     num_channels,
     scaled_clamp,
 )
+from stylegan2.ops import fused
 from stylegan2.ops.bias_act import ACTIVATIONS
 from stylegan2.ops.checks import check_choice, check_shape
 from stylegan2.ops.modulated_conv2d import modulated_conv2d
@@ -100,25 +101,41 @@ class SynthesisLayer(nn.Module):
         check_choice("noise_mode", noise_mode, NOISE_MODES)
         size = self.resolution // self.up
         check_shape("x", x, [None, self.weight.shape[1], size, size])
-        noise = None
-        if self.use_noise and noise_mode == "random":
+        noise = strength = None
+        if self.use_noise and noise_mode != "none":
+            strength = self.noise_strength
             shape = [x.shape[0], 1, self.resolution, self.resolution]
-            noise = draws.normal(noise_name, shape, x.device) * self.noise_strength
-        elif self.use_noise and noise_mode == "const":
-            noise = self.noise_const * self.noise_strength
+            is_random = noise_mode == "random"
+            noise = draws.normal(noise_name, shape, x.device) if is_random else self.noise_const
+        gain, clamp = ACTIVATIONS[self.activation].gain * gain, scaled_clamp(self.conv_clamp, gain)
+        if fused.is_used(x, self.activation, gain):
+            return fused.style_layer(
+                x,
+                w,
+                self.weight,
+                self.affine.affine,
+                noise,
+                strength,
+                self.bias,
+                self.resample_filter,
+                up=self.up,
+                act=self.activation,
+                gain=gain,
+                clamp=clamp,
+            )
         return modulated_conv2d(
             x,
             self.weight,
             self.affine(w),
-            noise=noise,
+            noise=None if noise is None or strength is None else noise * strength,
             up=self.up,
             padding=self.padding,
             resample_filter=self.resample_filter,
             flip_weight=self.up == 1,
             bias=self.bias,
             act=self.activation,
-            gain=ACTIVATIONS[self.activation].gain * gain,
-            clamp=scaled_clamp(self.conv_clamp, gain),
+            gain=gain,
+            clamp=clamp,
         )
 
 
@@ -154,6 +171,20 @@ class ToRGBLayer(nn.Module):
             padding=self.padding,
             demodulate=False,
             bias=self.bias,
+            clamp=self.conv_clamp,
+        )
+
+    def added(self, img: Tensor | None, x: Tensor, w: Tensor, f: Tensor) -> Tensor:
+        """Return img, [N, out_channels, R / 2, R / 2] or None, enlarged by f, plus `forward`."""
+        return fused.rgb_layer(
+            x,
+            w,
+            self.weight,
+            self.affine.affine,
+            self.bias,
+            img,
+            f,
+            weight_gain=self.weight_gain,
             clamp=self.conv_clamp,
         )
 
@@ -259,6 +290,8 @@ class SynthesisBlock(nn.Module):
                 x = self.skip(inputs, gain=gain) + x
 
         # Image.
+        if self.num_torgb and self.torgb.padding == 0 and fused.is_used(x):
+            return x, self.torgb.added(img, x, next(styles), self.resample_filter)
         if img is not None:
             img = upsample2d(img, self.resample_filter)
         if self.num_torgb:

@@ -38,6 +38,11 @@ def quick_convolutions() -> Iterator[None]:
         _is_quick = before
 
 
+def is_quick() -> bool:
+    """Tell whether Winograd's algorithm is allowed; see `quick_convolutions`."""
+    return _is_quick
+
+
 @contextmanager
 def image_gradients_only() -> Iterator[None]:
     """Within, backward passes leave out the gradients in kernels: for gradients in images alone.
@@ -156,7 +161,7 @@ class _KernelGradient(torch.autograd.Function):
 
 def suits_winograd(x: Tensor, w: Tensor, settings: tuple) -> bool:
     """Tell whether a convolution is one that the compiled Winograd convolution does, and may do."""
-    if not _is_quick or settings != WINOGRAD or w.shape[2:] != (3, 3):
+    if not is_quick() or settings != WINOGRAD or w.shape[2:] != (3, 3):
         return False
     height, width = x.shape[2:]
     return math.ceil(height / 4) * math.ceil(width / 4) >= MIN_TILES and is_compiled(x, w)

@@ -20,7 +20,16 @@ from facekit.compute import build
 
 NAMESPACE = "stylegan2"
 SOURCES = {
-    "cpu": ("cpu.cpp", "winograd.cpp", "strided.cpp", "product.h", "tensors.h", "arithmetic.h"),
+    "cpu": (
+        "cpu.cpp",
+        "fused.cpp",
+        "winograd.cpp",
+        "strided.cpp",
+        "operators.h",
+        "product.h",
+        "tensors.h",
+        "arithmetic.h",
+    ),
     "cuda": ("cuda.cpp", "cuda.cu", "cuda.h", "tensors.h", "arithmetic.h"),
 }
 OPERATORS = {
@@ -374,3 +383,26 @@ def _(x, dy):
 @torch.library.register_fake(f"{NAMESPACE}::strided_kernels", lib=_LIBRARY)
 def _(x, dy, stride, taps_y, taps_x):
     return x.new_empty([taps_y, taps_x, x.shape[1], dy.shape[1]]).permute(3, 2, 0, 1)
+
+
+# Whole layers on CPUs; `fused` says what they compute. Their gradients stand in csrc/fused.cpp.
+
+_CONV = "int[] conv, float[] rows, float[] cols, int[] filter"
+_AFFINE = "Tensor affine, Tensor affine_bias"
+_LIBRARY.define(
+    f"conv_layer(Tensor x, Tensor weight, Tensor? bias, {_CONV}, float weight_gain, {_BEND})"
+    " -> Tensor"
+)
+_LIBRARY.define(
+    f"style_layer(Tensor x, Tensor w, Tensor weight, {_AFFINE}, Tensor? noise, Tensor? strength,"
+    f" Tensor bias, {_CONV}, float affine_gain, float affine_bias_gain, {_BEND}) -> Tensor"
+)
+_LIBRARY.define(
+    f"rgb_layer(Tensor x, Tensor w, Tensor weight, {_AFFINE}, Tensor bias, Tensor? img,"
+    " float[] rows, float[] cols, int[] filter, float affine_gain, float affine_bias_gain,"
+    " float weight_gain, float clamp) -> Tensor"
+)
+_LIBRARY.define(
+    "dense_layers(Tensor x, Tensor[] parameters, float[] weight_gains, float[] bias_gains,"
+    " float[] slopes, float[] gains) -> Tensor"
+)

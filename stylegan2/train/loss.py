@@ -4,6 +4,7 @@ Sources: arXiv:1912.04958 (path length), arXiv:1801.04406 (R1), arXiv:2006.06676
 """
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from stylegan2.models.draws import DRAWS, Draws
 from stylegan2.models.networks import Discriminator, Generator
 from stylegan2.ops.checks import check_choice
 from stylegan2.ops.convolve import image_gradients_only
+from stylegan2.ops.fused import no_second_derivative
 
 PHASES = ("Gmain", "Greg", "Gboth", "Dmain", "Dreg", "Dboth")
 
@@ -100,7 +102,8 @@ class Loss:
         stats: dict[str, Tensor] = {}
         if phase[0] == "G":
             if is_main:
-                self._step_G_main(gen_z, gen_c, gain, draws, stats)
+                with no_second_derivative():
+                    self._step_G_main(gen_z, gen_c, gain, draws, stats)
             if is_reg and self.pl_weight != 0:
                 run = draws.within("G1" if is_main else "G0")
                 self._step_G_reg(gen_z, gen_c, gain, draws, run, stats)
@@ -108,10 +111,14 @@ class Loss:
             is_reg = is_reg and self.r1_gamma != 0
             loss_fake: Tensor | float = 0
             if is_main:
-                loss_fake = self._step_D_fake(gen_z, gen_c, gain, draws, stats)
+                with no_second_derivative():
+                    loss_fake = self._step_D_fake(gen_z, gen_c, gain, draws, stats)
             if is_main or is_reg:
                 run = draws.within("D1" if is_main else "D0")
-                self._step_D_real(real_img, real_c, gain, run, stats, loss_fake, is_main, is_reg)
+                with nullcontext() if is_reg else no_second_derivative():
+                    self._step_D_real(
+                        real_img, real_c, gain, run, stats, loss_fake, is_main, is_reg
+                    )
         return stats
 
     def run_G(self, z: Tensor, c: Tensor | None, draws: Draws) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "operators.h"
 #include "tensors.h"
 
 namespace stylegan2 {
@@ -162,6 +163,8 @@ struct Upfirdn2d {
   }
 };
 
+}  // namespace
+
 Tensor upfirdn2d(const Tensor& x, at::ArrayRef<double> rows, at::ArrayRef<double> cols,
                  int64_t terms, at::IntArrayRef y_axis, at::IntArrayRef x_axis) {
   TORCH_CHECK(x.dim() == 4 && terms > 0, "x: expected [N, C, H, W]");
@@ -185,6 +188,9 @@ Tensor upfirdn2d(const Tensor& x, at::ArrayRef<double> rows, at::ArrayRef<double
   });
   return out;
 }
+
+
+namespace {
 
 // One number a channel (or a sample and channel), in the type that sums are taken in.
 template <typename A>
@@ -395,6 +401,8 @@ struct Noise {
   }
 };
 
+}  // namespace
+
 Tensor modulate(const Tensor& x, const Tensor& s, const std::optional<Tensor>& noise,
                 const std::optional<Tensor>& b, double slope, double gain, double clamp) {
   const Tensor in = channels_last(x);
@@ -423,6 +431,9 @@ Tensor modulate(const Tensor& x, const Tensor& s, const std::optional<Tensor>& n
   });
   return out;
 }
+
+
+namespace {
 
 // The derivative of modulate along (dx, ds, dnoise, db).
 Tensor modulate_tangent(const std::optional<Tensor>& dx, const std::optional<Tensor>& ds,
@@ -468,6 +479,8 @@ Tensor modulate_tangent(const std::optional<Tensor>& dx, const std::optional<Ten
   });
   return out;
 }
+
+}  // namespace
 
 // The gradients of modulate in x, s, noise and b; empty where not wanted.
 std::tuple<Tensor, Tensor, Tensor, Tensor> modulate_adjoint(
@@ -539,6 +552,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> modulate_adjoint(
   });
   return {dx, ds, dnoise, db};
 }
+
+
+namespace {
 
 TORCH_LIBRARY_IMPL(stylegan2, CPU, m) {
   m.impl("upfirdn2d", &upfirdn2d);

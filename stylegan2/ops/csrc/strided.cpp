@@ -4,10 +4,10 @@
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
+#include "operators.h"
 #include "product.h"
 
 namespace stylegan2 {
-namespace {
 
 using at::Tensor;
 
@@ -38,8 +38,6 @@ Tensor strided_kernels(const Tensor& x_any, const Tensor& dy_any, int64_t stride
   });
   return sums.sum(0).permute({3, 2, 0, 1});
 }
-
-}  // namespace
 
 TORCH_LIBRARY_IMPL(stylegan2, CPU, m) {
   m.impl("strided_kernels", &strided_kernels);

@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "operators.h"
 #include "product.h"
 
 namespace stylegan2 {
@@ -183,6 +184,8 @@ void transform_kernels(const Panels& panels, const float* w, float* u) {
 
 Images images_of(const Tensor& x) { return {x.size(0), x.size(2), x.size(3), x.size(1)}; }
 
+}  // namespace
+
 // Correlation with kernels [C_out, C_in, 3, 3], one pixel of zeros around: images of x's size.
 Tensor winograd(const Tensor& x_any, const Tensor& w) {
   const Tensor x = channels_last(x_any);
@@ -268,8 +271,6 @@ Tensor winograd_kernels(const Tensor& x_any, const Tensor& dy_any) {
   });
   return dw.permute({3, 2, 0, 1});
 }
-
-}  // namespace
 
 TORCH_LIBRARY_IMPL(stylegan2, CPU, m) {
   m.impl("winograd", &winograd);
