@@ -312,51 +312,48 @@ def assemble(pool: Pool, luck: Luck, images: int) -> Experiments:
     )
 
 
-def judge_cell(
-    made: Experiments,
-    luck: Luck,
-    rounds: int,
-    seeds: int,
-    seed_sd: float,
-    gan_sd: float,
-    truth: float,
-) -> dict[str, float]:
-    """Return shares of experiments: right intervals, verdicts and wrong ones; for one round.
+def judge_cells(
+    made: Experiments, luck: Luck, seed_sd: float, gan_sd: float, truth: float
+) -> list[dict[str, Any]]:
+    """Return shares of experiments: right intervals, verdicts and wrong ones; a row a design.
 
     Args:
         made: experiments, of this truth.
         luck: of the experiments.
-        rounds, seeds, seed_sd, gan_sd, truth: of the cell.
+        seed_sd, gan_sd, truth: of the cells.
     """
-    gan = gan_sd * luck.gan[:, :rounds]
-    values = made.differences[:, :rounds, :seeds] + gan[..., None]
-    if seed_sd:
-        values += seed_sd * luck.seed[:, :rounds, :seeds]
-    claimed = made.support[:, :rounds].min(axis=1) >= MIN_CLASS_IMAGES
-    share = float(claimed.mean())
-    if share == 0:
-        return {"claimed": 0.0}
-    by_round = values.mean(axis=2)
-    estimate = by_round.mean(axis=1)
-    if rounds > 1:
-        real = np.full(len(estimate), truth)
-        deviation = np.sqrt(rounds_variance(by_round.var(axis=1, ddof=1), rounds))
-        width = stats.t.ppf((1 + CONFIDENCE) / 2, rounds - 1) * deviation
-    else:
-        real = truth + gan[:, 0]
-        shared, degrees = made.shared[seeds - 1], float(made.images - 1)
-        repeated = values[:, 0].var(axis=1, ddof=1) / seeds if seeds > 1 else np.zeros(len(real))
-        width = half_width(CONFIDENCE, shared, degrees, repeated, max(seeds - 1.0, 1.0))
-    sign = np.sign(estimate) * (np.abs(estimate) > width)
-    covered = np.abs(estimate - real) <= width + 1e-12
-    false = (sign != 0) & (np.sign(real) != sign)
-    return {
-        "claimed": share,
-        "covered": float(covered[claimed].mean()),
-        "false": float(false[claimed].mean()),
-        "better": float((sign > 0)[claimed].mean()),
-        "sd": float(estimate[claimed].std()),
-    }
+    gan = gan_sd * luck.gan
+    values = made.differences + gan[..., None] + seed_sd * luck.seed  # [E, R, S]
+    num = np.arange(1, MAX_SEEDS + 1)
+    by_round = values.cumsum(axis=2) / num  # means of the first seeds
+    claims = np.minimum.accumulate(made.support, axis=1) >= MIN_CLASS_IMAGES
+    rows = []
+    for rounds in ROUNDS:
+        some = by_round[:, :rounds]
+        estimate, real = some.mean(axis=1), truth + (gan[:, :1] if rounds == 1 else 0.0)  # [E, S]
+        if rounds > 1:
+            deviation = np.sqrt(rounds_variance(some.var(axis=1, ddof=1), rounds))
+            width = stats.t.ppf((1 + CONFIDENCE) / 2, rounds - 1) * deviation
+        else:
+            squares = (values[:, 0] ** 2).cumsum(axis=1) / num - estimate**2
+            repeated = np.maximum(squares, 0) / np.maximum(num - 1, 1) * (num > 1)
+            degrees = np.maximum(num - 1.0, 1)
+            width = half_width(CONFIDENCE, made.shared.T, made.images - 1.0, repeated, degrees)
+        sign = np.sign(estimate) * (np.abs(estimate) > width)
+        covered = np.abs(estimate - real) <= width + 1e-12
+        false = (sign != 0) & (np.sign(real) != sign)
+        claimed = claims[:, rounds - 1]
+        for s, seeds in enumerate(SEEDS):
+            row: dict[str, Any] = {"truth": truth, "rounds": rounds, "seeds": seeds}
+            row |= {"seed_sd": seed_sd, "gan_sd": gan_sd, "claimed": float(claimed.mean())}
+            if claimed.any():
+                row |= {
+                    "covered": float(covered[claimed, s].mean()),
+                    "false": float(false[claimed, s].mean()),
+                    "better": float((sign[claimed, s] > 0).mean()),
+                }
+            rows.append(row)
+    return rows
 
 
 def judge_today(
@@ -393,19 +390,16 @@ def judge_today(
 def judge_pools(
     pools: dict[float, Pool], images: int, num: int = NUM_EXPERIMENTS
 ) -> list[dict[str, Any]]:
-    """Return a row a cell of one number of images and shares of classes, see `judge_cell`."""
+    """Return a row a cell of one number of images and shares of classes, see `judge_cells`."""
     rows = []
     for truth, pool in pools.items():
         luck = draw_luck(len(pool.differences), num, seed=1)
         made = assemble(pool, luck, images)
         few = Luck(*(one[:NUM_TODAY] for one in vars(luck).values()))
-        for rounds, seeds in itertools.product(ROUNDS, SEEDS):
-            for seed_sd, gan_sd in itertools.product(SEED_SDS, GAN_SDS):
-                row: dict[str, Any] = {"truth": truth, "rounds": rounds, "seeds": seeds}
-                row |= {"seed_sd": seed_sd, "gan_sd": gan_sd}
-                row |= judge_cell(made, luck, rounds, seeds, seed_sd, gan_sd, truth)
-                if rounds == 1 and row["claimed"]:
-                    found = judge_today(pool, few, seeds, seed_sd, gan_sd, truth)
+        for seed_sd, gan_sd in itertools.product(SEED_SDS, GAN_SDS):
+            for row in judge_cells(made, luck, seed_sd, gan_sd, truth):
+                if row["rounds"] == 1 and row["claimed"]:
+                    found = judge_today(pool, few, row["seeds"], seed_sd, gan_sd, truth)
                     row |= {f"today_{key}": value for key, value in found.items()}
                 rows.append(row)
     return rows
