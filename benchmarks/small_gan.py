@@ -219,7 +219,7 @@ def summary(result: dict[str, Any]) -> str:
         f" {lite2['recall']:.3f} C {lite2['coverage']:.3f} faces FD {faces['frechet']:.2f} P"
         f" {faces['precision']:.3f} R {faces['recall']:.3f} C {faces['coverage']:.3f} colour"
         f" {result['colour']['frechet']:.3f} copies {result['copies']:.3f}"
-        f" ({sum(result['seconds'].values()):.0f} s)"
+        f" ({sum(result['cpu_seconds'].values()):.0f} s of CPU)"
     )
 
 
