@@ -64,9 +64,9 @@ class TrainingSet:
         Args:
             indices: in 0..len-1; those from `num_images` on are mirror images.
         """
-        rows = [int(index) % self.num_images for index in indices]
-        images = np.stack([self.pack.images[row] for row in rows])  # [N, R, R, 3]
-        flipped = [int(index) >= self.num_images for index in indices]
+        index = np.asarray(indices)
+        images = np.asarray(self.pack.images)[index % self.num_images]  # [N, R, R, 3], a copy
+        flipped = index >= self.num_images
         images[flipped] = images[flipped, :, ::-1]
         return torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
 
@@ -86,10 +86,10 @@ def hash_images(images: np.ndarray) -> xxhash.xxh3_128:
 
 def one_hot(classes: Sequence[int] | np.ndarray, num_classes: int) -> Tensor:
     """Return class ids as float32 [N, num_classes]; [N, 0] when there are no classes."""
-    label = torch.zeros(len(classes), num_classes)
+    label = np.zeros([len(classes), num_classes], np.float32)
     if num_classes:
-        label[torch.arange(len(classes)), torch.as_tensor(np.asarray(classes))] = 1
-    return label
+        label[np.arange(len(classes)), np.asarray(classes)] = 1
+    return torch.from_numpy(label)
 
 
 class EndlessOrder:

@@ -7,7 +7,7 @@ augmentation).
 import copy
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,29 +63,29 @@ class Phase:
     optimizer: torch.optim.Optimizer
     interval: int
 
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """What is trained."""
+        return self.optimizer.param_groups[0]["params"]
+
 
 class Statistics:
     """Number, mean and deviation of what was measured since the last report, by name."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}  # num, sum, sum of squares; where it was measured
+        self._sums: dict[str, np.ndarray] = {}  # num, sum, sum of squares
+        self._new: list[tuple[str, Tensor | float | Sequence[float]]] = []  # not yet summed up
 
-    def add(self, values: Mapping[str, Tensor | float]) -> None:
-        """Take in tensors of any shape, or numbers."""
-        for name, value in values.items():
-            x = torch.as_tensor(value, dtype=torch.float64).detach().flatten()
-            sums = torch.stack([torch.ones_like(x).sum(), x.sum(), x.square().sum()])
-            self._sums[name] = self._sums.get(name, 0) + sums
+    def add(self, values: Mapping[str, Tensor | float | Sequence[float]]) -> None:
+        """Take in tensors of any shape, or numbers; they are kept until something is asked."""
+        self._new += values.items()
 
     def not_finite(self) -> str | None:
         """Return the name of something measured that is no finite number, if there is one."""
-        devices = {x.device for x in self._sums.values()}  # each is waited for once
-        for device in devices:
-            there = {name: x for name, x in self._sums.items() if x.device == device}
-            finite = torch.stack(list(there.values())).isfinite().all(dim=1).tolist()
-            for name, is_finite in zip(there, finite, strict=True):
-                if not is_finite:
-                    return name
+        self._collect()
+        for name, sums in self._sums.items():
+            if not np.isfinite(sums).all():
+                return name
         return None
 
     def take(self) -> dict[str, dict[str, float]]:
@@ -100,22 +100,46 @@ class Statistics:
 
     def state_dict(self) -> dict[str, list[float]]:
         """Return plain values from which measuring goes on."""
+        self._collect()
         return {name: sums.tolist() for name, sums in self._sums.items()}
 
     def load_state_dict(self, sums: dict[str, list[float]]) -> None:
         """Go on from a `state_dict`."""
-        self._sums = {
-            name: torch.tensor(values, dtype=torch.float64) for name, values in sums.items()
-        }
+        self._new = []
+        self._sums = {name: np.array(values, np.float64) for name, values in sums.items()}
 
     def merge(self, group: Group) -> None:
         """Collect what all processes measured in the first one; the others begin anew."""
         if group.size == 1:
             return
-        names = sorted(self._sums)
-        values = [x for name in names for x in self._sums[name].tolist()]
-        sums = np.reshape(group.sum(values), [-1, 3]).tolist()
-        self.load_state_dict(dict(zip(names, sums, strict=True)) if group.is_lead else {})
+        sums = self.state_dict()
+        names = sorted(sums)
+        values = group.sum([x for name in names for x in sums[name]])
+        shared = dict(zip(names, np.reshape(values, [-1, 3]).tolist(), strict=True))
+        self.load_state_dict(shared if group.is_lead else {})
+
+    def _collect(self) -> None:
+        """Sum up what is new; each device is waited for once."""
+        tensors: dict[torch.device, list[Tensor]] = {}
+        for _, value in self._new:
+            if isinstance(value, Tensor):
+                tensors.setdefault(value.device, []).append(value.detach().flatten())
+        parts = {
+            device: iter(np.split(torch.cat(there).double().cpu().numpy(), _ends(there)))
+            for device, there in tensors.items()
+        }
+        with np.errstate(over="ignore", invalid="ignore"):  # `not_finite` tells of it
+            for name, value in self._new:
+                of_device = isinstance(value, Tensor)
+                x = next(parts[value.device]) if of_device else np.array(value, np.float64)
+                sums = np.array([x.size, x.sum(), np.square(x).sum()])
+                self._sums[name] = self._sums[name] + sums if name in self._sums else sums
+        self._new = []
+
+
+def _ends(tensors: list[Tensor]) -> np.ndarray:
+    """Return where each tensor but the last ends in all of them put together."""
+    return np.cumsum([x.numel() for x in tensors[:-1]], dtype=int)
 
 
 class Training:
@@ -296,7 +320,7 @@ def phases(name: str, network: nn.Module, lr: float) -> list[Phase]:
     ratio = interval / (interval + 1)
     betas = (BETAS[0] ** ratio, BETAS[1] ** ratio)
     parameters = [x for x in network.parameters() if x.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=lr * ratio, betas=betas, eps=EPS)
+    optimizer = torch.optim.Adam(parameters, lr=lr * ratio, betas=betas, eps=EPS, fused=True)
     return [
         Phase(f"{name}main", network, optimizer, 1),
         Phase(f"{name}reg", network, optimizer, interval),
@@ -319,10 +343,13 @@ def draw_batch(run: Training) -> Batch:
     def tell(classes: np.ndarray) -> Tensor:
         return run.classes.tell(classes, run.cur_nimg, noise, run.device)[own]
 
+    gen_z = {name: draws.normal("gen_z", shape, run.device) for name in names}
+    if not own.all():
+        gen_z = {name: z[own] for name, z in gen_z.items()}
     return Batch(
         real_img=run.data.images(rows[own]).to(run.device),
         real_c=tell(run.classes.labels[rows]),
-        gen_z={name: draws.normal("gen_z", shape, run.device)[own] for name in names},
+        gen_z=gen_z,
         gen_c={name: tell(ids[name]) for name in names},
     )
 
@@ -339,7 +366,8 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
     """
     if run.iteration % phase.interval:
         return
-    phase.optimizer.zero_grad(set_to_none=True)
+    for weight in phase.weights:
+        weight.grad = None
     size = run.preset.batch_gpu
     starts = range(0, len(batch.real_img), size)
     for i, start in enumerate(starts):
@@ -364,8 +392,8 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
         if run.ada is not None and "Loss/scores/real" in stats:
             run.ada.observe(stats["Loss/scores/real"])
     run.group.average_gradients(phase.network)
-    is_mended = mend_gradients(phase.network)
-    told = torch.full([int(run.group.is_lead)], float(is_mended))  # once for all processes
+    is_mended = mend_gradients(phase.weights)
+    told = [float(is_mended)] if run.group.is_lead else []  # once for all processes
     run.statistics.add({"Progress/mended_steps": told})
     if run.options.warm_up_kimg:
         shown = (run.cur_nimg + run.preset.batch) / 1000
@@ -391,11 +419,16 @@ def share_w_avg(run: Training, before: Tensor) -> None:
     mapping.w_avg.copy_(now)
 
 
-def mend_gradients(network: nn.Module) -> bool:
-    """Replace NaN by 0 and infinity by 1e5 in a network's gradients; return whether any was."""
-    gradients = [x.grad for x in network.parameters() if x.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
-    if torch.isfinite(norm) or all(x.isfinite().all() for x in gradients):  # the norm overflows
+def mend_gradients(weights: Sequence[nn.Parameter]) -> bool:
+    """Replace NaN by 0 and infinity by 1e5 in the weights' gradients; return whether any was."""
+    gradients = [x.grad for x in weights if x.grad is not None]
+    if not gradients:
+        return False
+    is_broken, one = torch.zeros([2, 1], device=gradients[0].device)
+    one.fill_(1)
+    # The check of mixed precision's scaler, in one call; divided by 1 they stay as they are.
+    torch._amp_foreach_non_finite_check_and_unscale_(gradients, is_broken, one)
+    if not is_broken:
         return False
     for gradient in gradients:
         torch.nan_to_num(gradient, nan=0.0, posinf=1e5, neginf=-1e5, out=gradient)
@@ -405,12 +438,9 @@ def mend_gradients(network: nn.Module) -> bool:
 @torch.no_grad()
 def average(run: Training) -> None:
     """Move the averaged generator towards the trained one."""
-    preset = run.preset
-    beta = ema_beta(preset, run.cur_nimg)
-    for mean, now in zip(run.G_ema.parameters(), run.G.parameters(), strict=True):
-        mean.copy_(now.lerp(mean, beta))
-    for kept, fresh in zip(run.G_ema.buffers(), run.G.buffers(), strict=True):
-        kept.copy_(fresh)
+    beta = ema_beta(run.preset, run.cur_nimg)
+    torch._foreach_lerp_(list(run.G_ema.parameters()), list(run.G.parameters()), 1 - beta)
+    torch._foreach_copy_(list(run.G_ema.buffers()), list(run.G.buffers()))
 
 
 def ema_beta(preset: Preset, cur_nimg: int) -> float:

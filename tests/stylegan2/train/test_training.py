@@ -12,6 +12,7 @@ from PIL import Image
 
 from facedata.columns import CANDIDATES
 from facedata.packs import storage
+from facekit.compute import states
 from facekit.errors import DataError
 from stylegan2 import cli
 from stylegan2.models import checkpoint
@@ -133,6 +134,32 @@ def test_optimisers_are_corrected_for_lazy_regularisation(run):
     assert run.phases[0].optimizer is run.phases[1].optimizer
 
 
+def test_adam_goes_on_from_a_state_of_another_way_to_compute_it():
+    def trained(fused, state):
+        run = Training(make_pack(), make_options(), CPU)
+        phase = run.phases[0]
+        groups = phase.optimizer.param_groups
+        plain = torch.optim.Adam(phase.weights, lr=1e-3, betas=groups[0]["betas"], foreach=False)
+        optimizer = phase.optimizer if fused else plain
+        groups[0]["lr"] = 1e-3
+        if state is not None:
+            kept = {name: x.clone() for name, x in state.items()}
+            states.load_optimizer(optimizer, kept, "x")
+        g = torch.Generator().manual_seed(0)
+        for _ in range(3):
+            for x in phase.weights:  # laid out as the weight, as autograd has it
+                x.grad = torch.empty_like(x).copy_(torch.randn(x.shape, generator=g))
+            optimizer.step()
+        return phase.weights, states.optimizer_tensors(optimizer, "x")
+
+    _, begun = trained(False, None)
+    (plain, kept), (fused, fused_kept) = (trained(way, begun) for way in (False, True))
+    assert kept.keys() == fused_kept.keys()
+    assert float(fused_kept["x/0/step"]) == 6
+    for x, y in zip([*plain, *kept.values()], [*fused, *fused_kept.values()], strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-7)
+
+
 def test_the_rate_rises_with_the_images_shown():
     run = Training(make_pack(), make_options(warm_up_kimg=0.032), CPU)
     groups = [phase.optimizer.param_groups[0] for phase in (run.phases[0], run.phases[2])]
@@ -146,8 +173,8 @@ def test_broken_gradients_are_mended():
     layer = torch.nn.Linear(2, 2)
     layer.weight.grad = torch.tensor([[float("nan"), 1.0], [float("inf"), -float("inf")]])
     layer.bias.grad = torch.tensor([1e30, -2.0])
-    assert loop.mend_gradients(layer)
-    assert not loop.mend_gradients(layer)
+    assert loop.mend_gradients([layer.weight, layer.bias])
+    assert not loop.mend_gradients([layer.weight, layer.bias])
     assert layer.weight.grad.tolist() == [[0, 1], [1e5, -1e5]]
     torch.testing.assert_close(layer.bias.grad, torch.tensor([1e30, -2.0]))
 
@@ -199,6 +226,22 @@ def test_statistics_by_hand():
     assert statistics.take() == {}
     statistics.add({"c": torch.tensor([0.0, float("nan")])})
     assert statistics.not_finite() == "c"
+
+
+def test_statistics_do_not_depend_on_when_they_are_asked():
+    values = torch.randn([5, 4], generator=torch.Generator().manual_seed(0))
+    asked, unasked = Statistics(), Statistics()
+    for x in values:
+        for statistics in (asked, unasked):
+            statistics.add({"a": x, "b": [], "c": float(x[0])})
+        assert asked.not_finite() is None
+        kept = Statistics()
+        kept.load_state_dict(asked.state_dict())
+        asked = kept
+    assert asked.state_dict() == unasked.state_dict()
+    assert asked.state_dict()["b"] == [0, 0, 0]
+    expected = [20, float(values.double().sum()), float(values.double().square().sum())]
+    assert asked.state_dict()["a"] == pytest.approx(expected)
 
 
 def test_losses_that_are_no_numbers_stop_the_run(run):
