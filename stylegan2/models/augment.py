@@ -6,9 +6,10 @@ pipeline runs over real and generated images, and gradients of any order pass th
 Source: arXiv:2006.06676, appendix B and section 3.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch.nn import functional
 from facekit.compute.distributed import Group
 from stylegan2.models.draws import DRAWS, Draws
 from stylegan2.models.pipes import BLIT, COLOR, GEOM, PIPES
+from stylegan2.ops import native
 from stylegan2.ops.checks import check_choice, check_shape
 from stylegan2.ops.upfirdn2d import downsample2d, setup_filter, upsample2d
 
@@ -39,6 +41,47 @@ SYM6 = (
 )
 
 BAND_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # of natural images, by band
+
+
+class Drawn(NamedTuple):
+    """What is drawn for a transform: `{value}`, and `{name}.gate`, which tells whether it fires.
+
+    Attributes:
+        name: of the transform's part.
+        multiplier: of the transform, by name.
+        kind: of the values, uniform in [0, 1) or unit normal.
+        width: values a sample; they fire together.
+        value: name of the values, if not `{name}.value`.
+    """
+
+    name: str
+    multiplier: str
+    kind: str = "uniform"
+    width: int = 1
+    value: str = ""
+
+
+# In the order in which they are drawn; what blanks rectangles is drawn last and by itself.
+DRAWN = (
+    Drawn("xflip", "xflip"),
+    Drawn("rotate90", "rotate90"),
+    Drawn("xint", "xint", width=2),
+    Drawn("scale", "scale", "normal"),
+    Drawn("rotate_pre", "rotate"),
+    Drawn("aniso", "aniso", "normal"),
+    Drawn("rotate_post", "rotate"),
+    Drawn("xfrac", "xfrac", "normal", width=2),
+    Drawn("brightness", "brightness", "normal"),
+    Drawn("contrast", "contrast", "normal"),
+    Drawn("lumaflip", "lumaflip"),
+    Drawn("hue", "hue"),
+    Drawn("saturation", "saturation", "normal"),
+    *(Drawn(f"imgfilter_band{band}", "imgfilter", "normal") for band in range(len(BAND_POWER))),
+    Drawn("noise", "noise", "normal", value="noise.sigma"),
+)
+OF_COLORS = ("hue", "saturation")  # gray images have none
+NATIVE_CHANNELS = 4  # the most that the compiled operator takes
+NATIVE_DTYPES = (torch.float32, torch.float64)
 
 
 class AugmentPipe(nn.Module):
@@ -162,98 +205,151 @@ class AugmentPipe(nn.Module):
         """
         check_shape("images", images, [None] * 4)
         num, channels, height, width = images.shape
-        pick = Picks(num, self.multiplier, self.p, debug_percentile, draws, images.device)
+        pick = self.picks(num, channels, debug_percentile, draws, images.device)
+        maps = colors = None
         if any(self.multiplier[name] > 0 for name in BLIT + GEOM):
-            images = self.transform(images, self.geometry(pick, height, width))
+            maps = self.geometry(pick, height, width)
         if any(self.multiplier[name] > 0 for name in COLOR):
-            images = recolor(images, self.colors(pick, channels))
+            colors = self.colors(pick, channels)
+        images = self.change(images, maps, colors)
         if self.multiplier["imgfilter"] > 0:
-            images = self.filter_bands(images, self.band_gains(pick))
+            images = self.filter_bands(images, pick.tensor(self.band_gains(pick)))
         if self.multiplier["noise"] > 0:
-            sigma = pick("noise", self._half_normal, 0, "normal", value_name="noise.sigma")
+            sigma = pick.tensor(pick("noise", lambda n: np.abs(n) * self.noise_std, 0))
             noise = draws.normal("noise.image", images.shape, images.device)
             images = images + noise * sigma[:, :, None, None]
         if self.multiplier["cutout"] > 0:
             images = self.cut_out(images, pick)
         return images
 
-    def geometry(self, pick: "Picks", height: int, width: int) -> Tensor:
+    def picks(
+        self,
+        num: int,
+        channels: int,
+        percentile: float | None,
+        draws: Draws,
+        device: torch.device,
+    ) -> "Picks":
+        """Draw for `num` images of `channels`; arguments as in `Picks`."""
+        wanted = [
+            drawn
+            for drawn in DRAWN
+            if self.multiplier[drawn.multiplier] > 0
+            and not (channels == 1 and drawn.name in OF_COLORS)
+        ]
+        return Picks(num, wanted, self.multiplier, self.p, percentile, draws, device)
+
+    def geometry(self, pick: "Picks", height: int, width: int) -> np.ndarray:
         """Return the maps from output to input pixels, origin at the centre, y down, [N, 3, 3]."""
-        size = torch.tensor([width, height], device=pick.device, dtype=torch.float32)
-        maps = torch.eye(3, device=pick.device).expand(pick.num, 3, 3)
+        size = np.array([width, height])
+        maps = identities(pick.num, 3)
         m = self.multiplier
         if m["xflip"] > 0:
-            flip = pick("xflip", lambda u: torch.floor(2 * u), 0)
-            maps = maps @ scaling(1 - 2 * flip, torch.ones_like(flip))
+            flip = pick("xflip", lambda u: np.floor(2 * u), 0)
+            maps = maps @ scaling(1 - 2 * flip, np.ones_like(flip))
         if m["rotate90"] > 0:
-            turns = pick("rotate90", lambda u: torch.floor(4 * u), 0)
+            turns = pick("rotate90", lambda u: np.floor(4 * u), 0)
             maps = maps @ rotation(turns * (math.pi / 2))
         if m["xint"] > 0:
-            shift = pick("xint", lambda u: (2 * u - 1) * self.xint_max, 0, width=2)
-            maps = maps @ translation(-torch.round(shift * size))
+            shift = pick("xint", lambda u: (2 * u - 1) * self.xint_max, 0)
+            maps = maps @ translation(-np.round(shift * size))
         if m["scale"] > 0:
-            factor = pick("scale", lambda n: torch.exp2(n * self.scale_std), 1, "normal")
+            factor = pick("scale", lambda n: np.exp2(n * self.scale_std), 1)
             maps = maps @ scaling(1 / factor, 1 / factor)
 
         # Half of the rotations before the anisotropic scaling, half after it.
-        rotate_p = 1 - (1 - m["rotate"] * self.p).clamp(0, 1).sqrt()
+        rotate_p = 1 - np.sqrt(np.clip(1 - m["rotate"] * pick.p, 0, 1))
 
-        def angle(u: Tensor) -> Tensor:
+        def angle(u: np.ndarray) -> np.ndarray:
             return (2 * u - 1) * (math.pi * self.rotate_max)
 
         if m["rotate"] > 0:
-            maps = maps @ rotation(pick("rotate_pre", angle, 0, probability=rotate_p))
+            maps = maps @ rotation(pick("rotate_pre", angle, 0, rotate_p))
         if m["aniso"] > 0:
-            factor = pick("aniso", lambda n: torch.exp2(n * self.aniso_std), 1, "normal")
+            factor = pick("aniso", lambda n: np.exp2(n * self.aniso_std), 1)
             maps = maps @ scaling(1 / factor, factor)
         if m["rotate"] > 0 and pick.percentile is None:  # a percentile turns once
-            maps = maps @ rotation(pick("rotate_post", angle, 0, probability=rotate_p))
+            maps = maps @ rotation(pick("rotate_post", angle, 0, rotate_p))
         if m["xfrac"] > 0:
-            shift = pick("xfrac", lambda n: n * self.xfrac_std, 0, "normal", width=2)
+            shift = pick("xfrac", lambda n: n * self.xfrac_std, 0)
             maps = maps @ translation(-shift * size)
         return maps
 
-    def transform(self, images: Tensor, maps: Tensor) -> Tensor:
+    def change(self, images: Tensor, maps: np.ndarray | None, colors: np.ndarray | None) -> Tensor:
+        """Return the images through the maps of `geometry` and of `colors`; None changes nothing.
+
+        A map that moves nothing leaves pixels as they are: the filters of `transform` undo each
+        other, as the wavelet is orthogonal.
+        """
+        channels, height, width = images.shape[1:]
+        border = self.Hz_geom.shape[0] // 2  # what is reflected around an image that stays
+        if maps is not None and min(height, width) > border and (maps == np.eye(3)).all():
+            maps = None
+        if colors is not None and (colors == np.eye(4)).all():
+            colors = None
+        if maps is None and colors is None:
+            return images
+        if colors is not None:
+            colors = channel_maps(colors, channels)
+        is_fit = channels <= NATIVE_CHANNELS and images.dtype in NATIVE_DTYPES
+        if images.device.type == "cpu" and is_fit and native.is_used(images):
+            none = torch.empty(0, dtype=torch.float64)
+            return torch.ops.stylegan2.augment(
+                images,
+                none if maps is None else torch.from_numpy(maps[:, :2]),
+                none if colors is None else torch.from_numpy(colors),
+                self.taps,
+            )
+        if maps is not None:
+            images = self.transform(images, maps)
+        return images if colors is None else recolor(images, colors)
+
+    @functools.cached_property
+    def taps(self) -> list[float]:
+        """The low-pass filter around geometric transforms."""
+        return self.Hz_geom.tolist()
+
+    def transform(self, images: Tensor, maps: np.ndarray) -> Tensor:
         """Return the images through the maps of `geometry`, sampled without aliasing."""
         height, width = images.shape[2:]
         half_taps = self.Hz_geom.shape[0] // 4
 
         # Pad by what the images show from outside their frame.
         corner_x, corner_y = (width - 1) / 2, (height - 1) / 2
-        corners = maps.new_tensor(
+        corners = np.array(
             [
                 [-corner_x, corner_x, corner_x, -corner_x],
                 [-corner_y, -corner_y, corner_y, corner_y],
                 [1, 1, 1, 1],
             ]
         )
-        seen = (maps @ corners)[:, :2].transpose(0, 1).flatten(1)  # x and y, [2, N * 4]
-        margin = torch.cat([-seen, seen]).amax(dim=1)  # left, top, right, bottom
-        margin = margin + maps.new_tensor([2 * half_taps - corner_x, 2 * half_taps - corner_y] * 2)
-        margin = margin.clamp(min=0).minimum(maps.new_tensor([width - 1, height - 1] * 2))
-        left, top, right, bottom = (int(pad) for pad in margin.ceil().tolist())
+        seen = (maps @ corners)[:, :2]  # x and y, [N, 2, 4]
+        margin = np.concatenate([-seen.min(axis=(0, 2)), seen.max(axis=(0, 2))])
+        margin += np.array([2 * half_taps - corner_x, 2 * half_taps - corner_y] * 2)
+        margin = np.ceil(margin.astype(np.float32)).clip(0, [width - 1, height - 1] * 2)
+        left, top, right, bottom = (int(pad) for pad in margin)
         images = functional.pad(images, [left, right, top, bottom], mode="reflect")
-        shift = maps.new_tensor([[(left - right) / 2, (top - bottom) / 2]])
+        shift = np.array([[(left - right) / 2, (top - bottom) / 2]])
         maps = translation(shift) @ maps
 
         # Sample the enlarged images on an enlarged canvas, then reduce it.
         images = upsample2d(images, self.Hz_geom, up=2)
-        half = maps.new_full([1, 2], 0.5)
-        maps = scale_by(maps, 2, 2)
-        maps = translation(-half) @ maps @ translation(half)
+        half = np.full([1, 2], 0.5)
+        maps = translation(-half) @ scale_by(maps, 2, 2) @ translation(half)
         canvas_height = 2 * (height + 2 * half_taps)
         canvas_width = 2 * (width + 2 * half_taps)
-        maps = maps * maps.new_tensor([[2 / images.shape[3]], [2 / images.shape[2]], [1]])
-        maps = maps * maps.new_tensor([canvas_width / 2, canvas_height / 2, 1])
+        maps = maps * np.array([[2 / images.shape[3]], [2 / images.shape[2]], [1]])
+        maps = maps * np.array([canvas_width / 2, canvas_height / 2, 1])
         shape = [*images.shape[:2], canvas_height, canvas_width]
-        grid = functional.affine_grid(maps[:, :2].to(images.dtype), shape, align_corners=False)
+        theta = torch.from_numpy(maps[:, :2]).to(images.device, images.dtype)
+        grid = functional.affine_grid(theta, shape, align_corners=False)
         images = functional.grid_sample(
             images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
         )
         pad = -2 * half_taps
         return downsample2d(images, self.Hz_geom, down=2, padding=pad, flip_filter=True)
 
-    def colors(self, pick: "Picks", channels: int) -> Tensor:
+    def colors(self, pick: "Picks", channels: int) -> np.ndarray:
         """Return the maps of homogeneous colours, [N, 4, 4].
 
         Raises:
@@ -262,48 +358,45 @@ class AugmentPipe(nn.Module):
         if channels not in (1, 3):
             raise ValueError(f"images: {channels} channels, expected 1 or 3 to change colours")
         m = self.multiplier
-        eye = torch.eye(4, device=pick.device)
-        maps = eye.expand(pick.num, 4, 4)
-        gray = torch.tensor([1, 1, 1, 0], device=pick.device) / math.sqrt(3)
-        along_gray = torch.outer(gray, gray)
+        eye = np.eye(4)
+        maps = identities(pick.num, 4)
+        gray = np.array([1, 1, 1, 0]) / math.sqrt(3)
+        along_gray = np.outer(gray, gray)
         if m["brightness"] > 0:
-            add = pick("brightness", lambda n: n * self.brightness_std, 0, "normal")
-            lift = torch.zeros([4, 4], device=pick.device)
+            add = pick("brightness", lambda n: n * self.brightness_std, 0)
+            lift = np.zeros([4, 4])
             lift[:3, 3] = 1
             maps = (eye + add[:, :, None] * lift) @ maps
         if m["contrast"] > 0:
-            factor = pick("contrast", lambda n: torch.exp2(n * self.contrast_std), 1, "normal")
-            colors_only = torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.0], device=pick.device))
-            maps = (eye + (factor - 1)[:, :, None] * colors_only) @ maps
+            factor = pick("contrast", lambda n: np.exp2(n * self.contrast_std), 1)
+            maps = (eye + (factor - 1)[:, :, None] * np.diag([1, 1, 1, 0])) @ maps
         if m["lumaflip"] > 0:
-            flip = pick("lumaflip", lambda u: torch.floor(2 * u), 0)
+            flip = pick("lumaflip", lambda u: np.floor(2 * u), 0)
             maps = (eye - 2 * along_gray * flip[:, :, None]) @ maps
         if m["hue"] > 0 and channels > 1:
             angle = pick("hue", lambda u: (2 * u - 1) * (math.pi * self.hue_max), 0)
             maps = gray_rotation(angle) @ maps
         if m["saturation"] > 0 and channels > 1:
-            factor = pick("saturation", lambda n: torch.exp2(n * self.saturation_std), 1, "normal")
-            maps = (along_gray + (eye - along_gray) * factor[:, :, None]) @ maps
+            factor = pick("saturation", lambda n: np.exp2(n * self.saturation_std), 1)
+            maps = (eye + (eye - along_gray) * (factor - 1)[:, :, None]) @ maps
         return maps
 
-    def band_gains(self, pick: "Picks") -> Tensor:
+    def band_gains(self, pick: "Picks") -> np.ndarray:
         """Return the gain of each frequency band, [N, 4]."""
-        power = torch.tensor(BAND_POWER, device=pick.device)
-        gains = torch.ones([pick.num, len(BAND_POWER)], device=pick.device)
+        power = np.array(BAND_POWER)
+        gains = np.ones([pick.num, len(BAND_POWER)])
         for band, enabled in enumerate(self.imgfilter_bands):
-            probability = self.multiplier["imgfilter"] * self.p * enabled
             factor = pick(
                 f"imgfilter_band{band}",
-                lambda n: torch.exp2(n * self.imgfilter_std),
+                lambda n: np.exp2(n * self.imgfilter_std),
                 1,
-                "normal",
-                probability=probability,
+                self.multiplier["imgfilter"] * pick.p * enabled,
             )
             if pick.percentile is not None and not enabled:
-                factor = torch.ones_like(factor)
-            step = torch.ones_like(gains)
+                factor = np.ones_like(factor)
+            step = np.ones_like(gains)
             step[:, band] = factor[:, 0]
-            gains = gains * step / (power * step.square()).sum(dim=1, keepdim=True).sqrt()
+            gains = gains * step / np.sqrt((power * step**2).sum(axis=1, keepdims=True))
         return gains
 
     def filter_bands(self, images: Tensor, gains: Tensor) -> Tensor:
@@ -342,68 +435,87 @@ class AugmentPipe(nn.Module):
         keep = keep_x[:, None, None, :] | keep_y[:, None, :, None]
         return images * keep.to(images.dtype)
 
-    def _half_normal(self, n: Tensor) -> Tensor:
-        return n.abs() * self.noise_std
-
 
 class Picks:
-    """The parameters of a batch: random ones that fire by chance, or one percentile for all."""
+    """The parameters of a batch: random ones that fire by chance, or one percentile for all.
+
+    All are drawn at once and worked out on the CPU, so that a GPU is waited for once.
+
+    Attributes:
+        num: samples.
+        p: strength, float32.
+        percentile: of every distribution, or None.
+    """
 
     def __init__(
         self,
         num: int,
+        wanted: Sequence[Drawn],
         multiplier: Mapping[str, float],
         p: Tensor,
         percentile: float | None,
         draws: Draws,
         device: torch.device,
     ) -> None:
-        """Pick for `num` samples, each transform with probability multiplier[name] * p."""
+        """Draw what is wanted for `num` samples, to fire with probability multiplier[name] * p."""
         if percentile is not None and not 0 <= percentile <= 1:
             raise ValueError(f"debug_percentile: {percentile}, expected a number in [0, 1]")
         self.num = num
-        self.multiplier = multiplier
-        self.p = p
         self.percentile = percentile
         self.draws = draws
         self.device = device
+        self._wanted = {drawn.name: drawn for drawn in wanted}
+        self._multiplier = multiplier
+        parts = [p]
+        if percentile is None:
+            for name, _, kind, width, value in wanted:
+                draw = draws.normal if kind == "normal" else draws.uniform
+                parts.append(draw(value or f"{name}.value", [num, width], device))
+                parts.append(draws.uniform(f"{name}.gate", [num, 1], device))
+        drawn_numbers = torch.cat([x.reshape(-1) for x in parts]).cpu().numpy()
+        self.p = np.float32(drawn_numbers[0])
+        self._drawn = drawn_numbers[1:]
+        self._starts = {}
+        start = 0
+        for name, _, _, width, _ in wanted:
+            self._starts[name] = start
+            start += num * (width + 1)
 
     def __call__(
         self,
         name: str,
-        fn: Callable[[Tensor], Tensor],
+        fn: Callable[[np.ndarray], np.ndarray],
         identity: float,
-        kind: str = "uniform",
-        width: int = 1,
-        probability: Tensor | None = None,
-        value_name: str | None = None,
-    ) -> Tensor:
-        """Return the parameters of a transform, [N, width].
+        probability: float | np.floating | None = None,
+    ) -> np.ndarray:
+        """Return the parameters of a transform, [N, width], float64.
 
         Args:
-            name: of the transform and its draws.
+            name: of what was drawn.
             fn: from draws to parameters.
             identity: the parameter that changes nothing, where the transform does not fire.
-            kind: of the draws, uniform in [0, 1) or unit normal.
-            width: parameters a sample; they fire together.
-            probability: of firing; None for multiplier[name] * p.
-            value_name: of the draws, if not name.value.
+            probability: of firing; None for the multiplier times p.
         """
+        drawn = self._wanted[name]
         if self.percentile is not None:
-            return fn(self._at(self.percentile, name, kind).expand(self.num, width))
-        draw = getattr(self.draws, kind)
-        value = fn(draw(value_name or f"{name}.value", [self.num, width], self.device))
-        gate = self.draws.uniform(f"{name}.gate", [self.num, 1], self.device)
+            return fn(np.full([self.num, drawn.width], self._at(self.percentile, drawn)))
+        start, end = self._starts[name], self._starts[name] + self.num * drawn.width
+        value = fn(self._drawn[start:end].astype(np.float64).reshape(self.num, drawn.width))
+        gate = self._drawn[end : end + self.num, None]
         if probability is None:
-            probability = self.multiplier[name] * self.p
-        return torch.where(gate < probability, value, float(identity))
+            probability = self._multiplier[drawn.multiplier] * self.p
+        return np.where(gate < probability, value, float(identity))
 
-    def _at(self, percentile: float, name: str, kind: str) -> Tensor:
+    def tensor(self, values: np.ndarray) -> Tensor:
+        """Return values as float32 where the images are."""
+        return torch.from_numpy(values.astype(np.float32)).to(self.device)
+
+    def _at(self, percentile: float, drawn: Drawn) -> float:
         # Percentiles of a normal distribution with variance 1/2; noise is one-sided.
-        q = torch.tensor(float(percentile), device=self.device)
-        if kind == "uniform":
-            return q
-        return torch.erfinv(q if name == "noise" else 2 * q - 1)
+        if drawn.kind == "uniform":
+            return percentile
+        q = percentile if drawn.name == "noise" else 2 * percentile - 1
+        return float(torch.erfinv(torch.tensor(float(q))))
 
 
 class AdaController:
@@ -527,64 +639,70 @@ def reflecting_matrix(kernels: Tensor, size: int) -> Tensor:
     return matrix.scatter_add(2, source.expand(num, size, taps), values)
 
 
-def recolor(images: Tensor, maps: Tensor) -> Tensor:
-    """Return the images with their colours mapped by [N, 4, 4]; gray ones by the mean row."""
-    num, channels, height, width = images.shape
-    maps = maps[:, :3].to(images.dtype)
-    flat = images.reshape(num, channels, height * width)
-    if channels == 1:
-        maps = maps.mean(dim=1, keepdim=True)
-        flat = flat * maps[:, :, :3].sum(dim=2, keepdim=True) + maps[:, :, 3:]
-    else:
-        flat = torch.baddbmm(maps[:, :, 3:], maps[:, :, :3], flat)
-    return flat.reshape(images.shape)
+def channel_maps(maps: np.ndarray, channels: int) -> np.ndarray:
+    """Return maps of homogeneous colours, [N, 4, 4], as those of 1 or 3 channels, [N, C, C + 1].
+
+    Gray images take the mean row.
+    """
+    if channels == 3:
+        return maps[:, :3]
+    mean = maps[:, :3].mean(axis=1)  # [N, 4]
+    return np.stack([mean[:, :3].sum(axis=1), mean[:, 3]], axis=1)[:, None]
 
 
-def translation(shift: Tensor) -> Tensor:
+def recolor(images: Tensor, maps: np.ndarray) -> Tensor:
+    """Return the images with their colours mapped by [N, C, C + 1]."""
+    channels = images.shape[1]
+    on_device = torch.from_numpy(maps).to(images.device, images.dtype)
+    more, factors = on_device[:, :, channels:], on_device[:, :, :channels]
+    return torch.baddbmm(more, factors, images.flatten(2)).reshape(images.shape)
+
+
+def identities(num: int, size: int) -> np.ndarray:
+    """Return `num` maps that change nothing, [num, size, size]."""
+    return np.broadcast_to(np.eye(size), (num, size, size)).copy()
+
+
+def translation(shift: np.ndarray) -> np.ndarray:
     """Return the maps that add [N, 2] = (x, y), [N, 3, 3]."""
-    zero, one = torch.zeros_like(shift[:, 0]), torch.ones_like(shift[:, 0])
-    return _matrices([one, zero, shift[:, 0]], [zero, one, shift[:, 1]], [zero, zero, one])
+    maps = identities(len(shift), 3)
+    maps[:, :2, 2] = shift
+    return maps
 
 
-def scaling(x: Tensor, y: Tensor) -> Tensor:
+def scaling(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the maps that multiply by x and y, both [N, 1], [N, 3, 3]."""
-    x, y = x[:, 0], y[:, 0]
-    zero, one = torch.zeros_like(x), torch.ones_like(x)
-    return _matrices([x, zero, zero], [zero, y, zero], [zero, zero, one])
+    maps = identities(len(x), 3)
+    maps[:, 0, 0], maps[:, 1, 1] = x[:, 0], y[:, 0]
+    return maps
 
 
-def rotation(angle: Tensor) -> Tensor:
+def rotation(angle: np.ndarray) -> np.ndarray:
     """Return the maps that turn by an angle in radians, [N, 1], from x towards y, [N, 3, 3]."""
-    sin, cos = angle[:, 0].sin(), angle[:, 0].cos()
-    zero, one = torch.zeros_like(sin), torch.ones_like(sin)
-    return _matrices([cos, -sin, zero], [sin, cos, zero], [zero, zero, one])
+    sin, cos = np.sin(angle[:, 0]), np.cos(angle[:, 0])
+    maps = identities(len(angle), 3)
+    maps[:, 0, 0], maps[:, 0, 1] = cos, -sin
+    maps[:, 1, 0], maps[:, 1, 1] = sin, cos
+    return maps
 
 
-def gray_rotation(angle: Tensor) -> Tensor:
+def gray_rotation(angle: np.ndarray) -> np.ndarray:
     """Return the maps that turn colours about the gray axis, right-handed, [N, 4, 4].
 
     Args:
         angle: radians, [N, 1].
     """
-    sin, cos = angle[:, 0].sin(), angle[:, 0].cos()
+    sin, cos = np.sin(angle[:, 0]), np.cos(angle[:, 0])
     # Rodrigues' formula for the axis (1, 1, 1) / sqrt 3.
-    own = (1 + 2 * cos) / 3
-    ahead = (1 - cos) / 3 + sin / math.sqrt(3)
-    behind = (1 - cos) / 3 - sin / math.sqrt(3)
-    zero, one = torch.zeros_like(sin), torch.ones_like(sin)
-    return _matrices(
-        [own, behind, ahead, zero],
-        [ahead, own, behind, zero],
-        [behind, ahead, own, zero],
-        [zero, zero, zero, one],
-    )
+    own, side, skew = (1 + 2 * cos) / 3, (1 - cos) / 3, sin / math.sqrt(3)
+    maps = identities(len(angle), 4)
+    for row in range(3):
+        for step, value in enumerate((own, side - skew, side + skew)):
+            maps[:, row, (row + step) % 3] = value
+    return maps
 
 
-def scale_by(maps: Tensor, x: float, y: float) -> Tensor:
+def scale_by(maps: np.ndarray, x: float, y: float) -> np.ndarray:
     """Return the maps for pixels x and y times as small, [N, 3, 3]."""
-    factors = maps.new_tensor([x, y, 1])
+    factors = np.array([x, y, 1])
     return maps * factors[:, None] / factors
-
-
-def _matrices(*rows: list[Tensor]) -> Tensor:
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)

@@ -22,6 +22,7 @@ NAMESPACE = "stylegan2"
 SOURCES = {
     "cpu": (
         "cpu.cpp",
+        "augment.cpp",
         "fused.cpp",
         "winograd.cpp",
         "strided.cpp",
@@ -356,6 +357,52 @@ torch.library.register_autograd(
     f"{NAMESPACE}::modulate_tangent",
     _modulate_tangent_backward,
     setup_context=_setup_modulate_tangent,
+    lib=_LIBRARY,
+)
+
+
+# augment: images of up to 4 channels moved by maps [N, 2, 3] and coloured by [N, C, C + 1], both
+# float64 on the CPU and empty for none; see `models/augment.py`. Without the numbers that colours
+# add it is linear, and its gradient is the adjoint. CPUs only.
+
+_LIBRARY.define("augment(Tensor x, Tensor maps, Tensor colors, float[] taps) -> Tensor")
+_LIBRARY.define("augment_adjoint(Tensor dy, Tensor maps, Tensor colors, float[] taps) -> Tensor")
+
+
+@torch.library.register_fake(f"{NAMESPACE}::augment", lib=_LIBRARY)
+def _(x, maps, colors, taps):
+    return torch.empty_like(x, memory_format=torch.channels_last)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::augment_adjoint", lib=_LIBRARY)
+def _(dy, maps, colors, taps):
+    return torch.empty_like(dy, memory_format=torch.channels_last)
+
+
+def _setup_augment(ctx, inputs, output):
+    _, ctx.maps, ctx.colors, ctx.taps = inputs
+
+
+def _augment_backward(ctx, dy):
+    dx = torch.ops.stylegan2.augment_adjoint(dy, ctx.maps, ctx.colors, ctx.taps)
+    return dx, None, None, None
+
+
+def _augment_adjoint_backward(ctx, ddx):
+    colors = ctx.colors
+    if colors.numel():
+        colors = colors.clone()
+        colors[..., -1] = 0
+    return torch.ops.stylegan2.augment(ddx, ctx.maps, colors, ctx.taps), None, None, None
+
+
+torch.library.register_autograd(
+    f"{NAMESPACE}::augment", _augment_backward, setup_context=_setup_augment, lib=_LIBRARY
+)
+torch.library.register_autograd(
+    f"{NAMESPACE}::augment_adjoint",
+    _augment_adjoint_backward,
+    setup_context=_setup_augment,
     lib=_LIBRARY,
 )
 

@@ -130,8 +130,10 @@ class Statistics:
         }
         with np.errstate(over="ignore", invalid="ignore"):  # `not_finite` tells of it
             for name, value in self._new:
-                of_device = isinstance(value, Tensor)
-                x = next(parts[value.device]) if of_device else np.array(value, np.float64)
+                if isinstance(value, Tensor):
+                    x = next(parts[value.device])
+                else:
+                    x = np.array(value, np.float64)
                 sums = np.array([x.size, x.sum(), np.square(x).sum()])
                 self._sums[name] = self._sums[name] + sums if name in self._sums else sums
         self._new = []

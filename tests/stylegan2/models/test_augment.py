@@ -1,11 +1,14 @@
+import contextlib
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from stylegan2.models.augment import AdaController, AugmentPipe, reflecting_matrix
 from stylegan2.models.draws import Draws
 from stylegan2.models.pipes import PIPES
+from stylegan2.ops import native
 
 
 def images(num=2, channels=3, height=24, width=24, dtype=torch.float32):
@@ -164,3 +167,48 @@ def test_controller_goes_on_where_it_was():
     second.load_state_dict(first.state_dict())
     run(second, steps[10:])
     assert second.state_dict() == pytest.approx(whole.state_dict())
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-4), (torch.float64, 2e-6)])
+@pytest.mark.parametrize("shape", [(4, 3, 24, 32), (3, 1, 16, 16), (2, 3, 8, 9)])
+def test_the_compiled_operator_does_what_pytorchs_do(shape, dtype, atol):
+    g = torch.Generator().manual_seed(0)
+    x, dy = (torch.randn(shape, generator=g, dtype=dtype) for _ in range(2))
+    pipe = AugmentPipe.preset("bgc")
+    for seed, p in enumerate((0.1, 0.5, 1.0)):
+        pipe.p.fill_(p)
+        both = []
+        for way in (contextlib.nullcontext, native.composed):
+            images = x.clone().requires_grad_()
+            with way():
+                y = pipe(images, draws=seeded(seed))
+                (grad,) = torch.autograd.grad(y, images, dy)
+            both.append((y.detach(), grad))
+        for compiled, composed in zip(*both, strict=True):
+            torch.testing.assert_close(compiled, composed, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("way", [contextlib.nullcontext, native.composed])
+def test_a_map_that_moves_nothing_needs_no_filters(way):
+    pipe, x = AugmentPipe(xfrac=1), images(3, height=16, width=20)
+    still = np.tile(np.eye(3), (3, 1, 1))
+    shifted = still.copy()
+    shifted[1, :2, 2] = 3, -2  # whole pixels
+    with way():
+        assert pipe.change(x, still, None) is x
+        torch.testing.assert_close(pipe.transform(x, still), x, atol=1e-5, rtol=0)
+        y = pipe.change(x, shifted, None)
+    torch.testing.assert_close(y[::2], x[::2], atol=1e-5, rtol=0)
+    moved = torch.nn.functional.pad(x[1:2], [0, 3, 2, 0], mode="reflect")[:, :, :16, 3:]
+    torch.testing.assert_close(y[1:2], moved, atol=1e-5, rtol=0)
+
+
+def test_what_does_not_fire_is_drawn_all_the_same():
+    draws = seeded()
+    AugmentPipe.preset("bgc")(images(), draws=draws)
+    fired = draws.uniform("next", [1], "cpu")
+    pipe, draws = AugmentPipe.preset("bgc"), seeded()
+    pipe.p.zero_()
+    x = images()
+    assert pipe(x, draws=draws) is x
+    assert torch.equal(draws.uniform("next", [1], "cpu"), fired)
