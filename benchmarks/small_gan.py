@@ -184,7 +184,6 @@ def sources(
     from small_gan_parts import data, measures
     from small_gan_parts import sources as of
 
-    speeds = files.read_json(work.speeds) if work.speeds.exists() else {}
     for each in networks:
         name = f"{each.name}@{each.minutes:g}#{each.seed}"
         path = folder / f"{name}-{measures.digest(each.path)}-{key}.json"
@@ -192,8 +191,7 @@ def sources(
             continue
         for old in folder.glob(f"{name}-*.json"):
             old.unlink()
-        pace = statistics.median(speeds[each.name]) if each.name in speeds else None
-        facts = {"minutes": each.minutes, "seed": each.seed, "sec_per_kimg": pace}
+        facts = {"minutes": each.minutes, "seed": each.seed}
         yield path, of.of_network(each.name, each.path, pack, **facts)
     if floors:
         makers = {

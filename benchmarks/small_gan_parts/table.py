@@ -1,5 +1,6 @@
 """The page that `small_gan.py table` writes."""
 
+import os
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ def machine_name() -> str:
     flags = set(facts.get("flags", "").split())
     name = facts.get("model name", platform.machine())
     has = [label for flag, label in KINDS if flag in flags]
-    return f"{name}, {text.count('processor')} cores, {', '.join(has) or 'no AVX2'}"
+    return f"{name}, {os.cpu_count()} cores, {', '.join(has) or 'no AVX2'}"
 
 
 KINDS = (("avx2", "AVX2"), ("avx512f", "AVX-512"), ("amx_bf16", "AMX"))
@@ -73,7 +74,7 @@ def _of_size(size: int, results: Sequence[Result], facts: dict[str, Any]) -> str
         {
             "min": lambda x: x.get("minutes"),
             "kimg": lambda x: x.get("kimg"),
-            "s/kimg": lambda x: x.get("sec_per_kimg"),
+            "s/kimg": lambda x: x["minutes"] * 60 / x["kimg"] if "minutes" in x else None,
             "F1": lambda x: x["f1"],
             "taken": lambda x: x["accepted"],
             "colour": lambda x: x["colour"]["frechet"],

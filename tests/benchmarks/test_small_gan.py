@@ -233,9 +233,9 @@ def result(name, f1, **facts):
 
 def test_the_page_says_which_candidate_has_not_earned_its_place():
     results = [
-        result("good", 0.6, minutes=10, seed=0),
-        result("good", 0.5, minutes=10, seed=1),
-        result("bad", 0.3, minutes=10, seed=0),
+        result("good", 0.6, minutes=10, kimg=80, seed=0),
+        result("good", 0.5, minutes=10, kimg=80, seed=1),
+        result("bad", 0.3, minutes=10, kimg=80, seed=0),
         result("blends", 0.4),
         result("repeat", 0.7),
     ]
@@ -246,7 +246,7 @@ def test_the_page_says_which_candidate_has_not_earned_its_place():
         "teacher": {"accuracy": 0.7, "f1_by_class": [0.6, 0.7]},
     }
     page = table.write({32: results}, {32: facts}, "a machine")
-    assert "| good, 10 min | 10 |  |  | 0.550 (0.500–0.600) |" in page
+    assert "| good, 10 min | 10 | 80 | 7.50 | 0.550 (0.500–0.600) |" in page
     assert "**bad, 10 min has not earned its place**: F1 0.300 is below blends (0.400)" in page
     assert "a machine" in page
 
