@@ -58,6 +58,12 @@ class TrainOptions(Options):
     warm_up_kimg: kinds.NotNegative = option(
         0.0, "Thousands of images in which the learning rate rises to lr, linearly; 0: none."
     )
+    feature_weight: kinds.AutoNotNegative = option(
+        AUTO,
+        "Weight of a second discriminator, on frozen ImageNet features; 0: none. It needs images of"
+        " 32 px or more and brings faces in a fraction of the images.",
+    )
+    feature_lr: kinds.AutoPositive = option(AUTO, "Learning rate of its heads.")
     ema_kimg: kinds.AutoNotNegative = option(
         AUTO, "Half-life of the averaged generator in kimg; auto follows the batch."
     )

@@ -31,6 +31,8 @@ class Preset:
         num_fp16_res: how many of the largest resolutions compute in float16 on a GPU.
         conv_clamp: bound of activations where float16 is used.
         ada_kimg: thousands of images in which the strength of the augmentation can move by 1.
+        feature_weight: of the discriminator on frozen features in the generator's loss; 0 = none.
+        feature_lr: its learning rate.
     """
 
     kimg: float
@@ -52,6 +54,8 @@ class Preset:
     num_fp16_res: int = 4
     conv_clamp: float | None = 256
     ada_kimg: float = 500.0
+    feature_weight: float = 0.0
+    feature_lr: float = 0.002
 
 
 # Tuned by the authors of the paper (arXiv:2006.06676) for a number of GPUs given by batch_gpu.
@@ -63,6 +67,27 @@ FIXED = {
     "cifar": Preset(
         100000, 64, 32, 32, 32768, 0.0025, 0.01, 500.0, 0.05, 2, 0.0, 0.0, architecture="orig"
     ),
+}
+# Ours, for minutes on two cores: small networks, and features that need not be learned.
+_CPU = dataclasses.replace(
+    FIXED["cifar"],
+    kimg=80,
+    batch=32,
+    batch_gpu=16,
+    mbstd_group=16,
+    channel_base=1024,
+    channel_max=96,
+    lr=0.005,
+    gamma=0.05,
+    ema_kimg=2.0,
+    z_dim=128,
+    w_dim=128,
+    ada_kimg=100.0,
+    feature_weight=1.0,
+)
+FIXED |= {
+    "cpu-32": _CPU,
+    "cpu-64": dataclasses.replace(_CPU, kimg=60, channel_base=2048),
 }
 MIN_ROUND = 8  # images; fewer say little of each other to the minibatch-std layer
 NAMES = (AUTO, *FIXED)  # AUTO: derived; as a value: what the configuration says

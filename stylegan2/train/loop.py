@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ from stylegan2.train.classes import Classes
 from stylegan2.train.data import TrainingSet
 from stylegan2.train.loss import Loss
 from stylegan2.train.plan import Plan
+
+if TYPE_CHECKING:
+    from stylegan2.models.feature_discriminator import FeatureDiscriminator
 
 INTERVALS = {"G": 4, "D": 16}  # iterations from one regularisation of a network to the next
 ADA_INTERVAL = 4  # iterations from one adjustment of the augmentation to the next
@@ -66,7 +69,7 @@ class Phase:
     @property
     def weights(self) -> list[nn.Parameter]:
         """What is trained."""
-        return self.optimizer.param_groups[0]["params"]
+        return [x for group in self.optimizer.param_groups for x in group["params"]]
 
 
 class Statistics:
@@ -185,6 +188,7 @@ class Training:
             self.ada = AdaController(
                 options.target, ADA_INTERVAL, preset.ada_kimg, preset.batch, options.p, P_MAX
             )
+        self.F = make_feature_discriminator(self.data, plan, device)
         self.loss = Loss(
             self.G,
             self.D,
@@ -193,8 +197,14 @@ class Training:
             r1_gamma=preset.gamma,
             pl_weight=preset.pl_weight,
             group=group,
+            F=self.F,
+            feature_weight=preset.feature_weight,
         )
-        self.phases = [*phases("G", self.G, preset.lr), *phases("D", self.D, preset.lr)]
+        heads = None if self.F is None else self.F.heads
+        self.phases = [
+            *phases("G", self.G, preset.lr),
+            *phases("D", self.D, preset.lr, heads, preset.feature_lr),
+        ]
 
     @property
     def about(self) -> About:
@@ -271,6 +281,26 @@ def make_networks(
     return arguments, G, D
 
 
+def make_feature_discriminator(
+    data: TrainingSet, plan: Plan, device: torch.device
+) -> "FeatureDiscriminator | None":
+    """Return the discriminator on frozen features, drawn by the seed; None where it has no weight.
+
+    Raises:
+        DataError: images too small for it.
+    """
+    if not plan.preset.feature_weight:
+        return None
+    from stylegan2.models.feature_discriminator import FeatureDiscriminator
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        try:
+            return FeatureDiscriminator(data.num_classes, data.resolution).to(device)
+        except ValueError as error:
+            raise DataError(f"--feature-weight: {error}; 0 goes without it") from None
+
+
 def make_augmentation(
     options: TrainOptions, resolution: int, device: torch.device
 ) -> AugmentPipe | None:
@@ -312,21 +342,43 @@ def precision_arguments(precision: str, preset: Preset, device: torch.device) ->
     return {**low, "low_dtype": low_dtype}
 
 
-def phases(name: str, network: nn.Module, lr: float) -> list[Phase]:
+def phases(
+    name: str,
+    network: nn.Module,
+    lr: float,
+    second: nn.Module | None = None,
+    second_lr: float = 0,
+) -> list[Phase]:
     """Return a network's main and regularisation phase, which share one optimiser.
 
     The regulariser runs in every k-th iteration only; the optimiser then takes k + 1 steps where
     it would take k, so that its rate and its memory are corrected by k / (k + 1).
+
+    Args:
+        name: G or D.
+        network: what is trained.
+        lr: its learning rate.
+        second: what is trained by the same main loss, and not regularised.
+        second_lr: its learning rate.
     """
     interval = INTERVALS[name]
     ratio = interval / (interval + 1)
     betas = (BETAS[0] ** ratio, BETAS[1] ** ratio)
-    parameters = [x for x in network.parameters() if x.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=lr * ratio, betas=betas, eps=EPS, fused=True)
+    groups = [_group(network, lr * ratio)]
+    if second is not None:
+        groups.append(_group(second, second_lr))
+        network = nn.ModuleList([network, second])
+    optimizer = torch.optim.Adam(groups, lr=lr * ratio, betas=betas, eps=EPS, fused=True)
     return [
         Phase(f"{name}main", network, optimizer, 1),
         Phase(f"{name}reg", network, optimizer, interval),
     ]
+
+
+def _group(network: nn.Module, lr: float) -> dict[str, Any]:
+    """Return an optimiser's group: what of a network is trained, its rate, now and in the end."""
+    weights = [x for x in network.parameters() if x.requires_grad]
+    return {"params": weights, "lr": lr, "full_lr": lr}
 
 
 def draw_batch(run: Training) -> Batch:
@@ -399,8 +451,8 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
     run.statistics.add({"Progress/mended_steps": told})
     if run.options.warm_up_kimg:
         shown = (run.cur_nimg + run.preset.batch) / 1000
-        rate = phase.optimizer.defaults["lr"] * min(shown / run.options.warm_up_kimg, 1)
-        phase.optimizer.param_groups[0]["lr"] = rate
+        for group in phase.optimizer.param_groups:
+            group["lr"] = group["full_lr"] * min(shown / run.options.warm_up_kimg, 1)
     phase.optimizer.step()
 
 

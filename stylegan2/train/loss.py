@@ -1,10 +1,12 @@
 """Losses of the generator and the discriminator, with their regularisers.
 
-Sources: arXiv:1912.04958 (path length), arXiv:1801.04406 (R1), arXiv:2006.06676 (augmentation).
+Sources: arXiv:1912.04958 (path length), arXiv:1801.04406 (R1), arXiv:2006.06676 (augmentation),
+arXiv:2111.01007 (hinge loss on frozen features).
 """
 
 import math
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +19,9 @@ from stylegan2.models.networks import Discriminator, Generator
 from stylegan2.ops.checks import check_choice
 from stylegan2.ops.convolve import image_gradients_only
 from stylegan2.ops.fused import no_second_derivative
+
+if TYPE_CHECKING:
+    from stylegan2.models.feature_discriminator import FeatureDiscriminator
 
 PHASES = ("Gmain", "Greg", "Gboth", "Dmain", "Dreg", "Dboth")
 
@@ -40,6 +45,8 @@ class Loss:
         noise_mode: str = "random",
         debug_percentile: float | None = None,
         group: Group = ALONE,
+        F: "FeatureDiscriminator | None" = None,
+        feature_weight: float = 1,
     ) -> None:
         """Hold the networks and the weights of their losses.
 
@@ -54,9 +61,13 @@ class Loss:
             noise_mode: of the generator; const for tests.
             debug_percentile: of the augmentation; for tests.
             group: processes that share a batch; pl_mean follows them in their order.
+            F: a second discriminator, whose heads train with D, or None.
+            feature_weight: of its logits in the generator's loss.
         """
         self.G = G
         self.D = D
+        self.F = F
+        self.feature_weight = feature_weight
         self.augment = augment
         self.style_mixing_prob = style_mixing_prob
         self.r1_gamma = r1_gamma
@@ -99,6 +110,8 @@ class Loss:
         is_main, is_reg = phase[1:] in ("main", "both"), phase[1:] in ("reg", "both")
         self.G.requires_grad_(phase[0] == "G")
         self.D.requires_grad_(phase[0] == "D")
+        if self.F is not None:
+            self.F.heads.requires_grad_(phase[0] == "D" and is_main)
         stats: dict[str, Tensor] = {}
         if phase[0] == "G":
             if is_main:
@@ -111,8 +124,11 @@ class Loss:
             is_reg = is_reg and self.r1_gamma != 0
             loss_fake: Tensor | float = 0
             if is_main:
+                fake_img = self._draw_fakes(gen_z, gen_c, draws)
                 with no_second_derivative():
-                    loss_fake = self._step_D_fake(gen_z, gen_c, gain, draws, stats)
+                    loss_fake = self._step_D_fake(fake_img, gen_c, gain, draws, stats)
+                if self.F is not None:
+                    self._step_F(self.F, real_img, real_c, fake_img, gen_c, gain, draws, stats)
             if is_main or is_reg:
                 run = draws.within("D1" if is_main else "D0")
                 with nullcontext() if is_reg else no_second_derivative():
@@ -148,7 +164,11 @@ class Loss:
         loss = functional.softplus(-logits)
         _report_logits(stats, "fake", logits)
         stats["Loss/G/loss"] = loss.detach()
-        (loss.mean() * gain).backward()
+        loss = loss.mean()
+        if self.F is not None:
+            judged = self.F(img, c, draws.within("F0"))
+            loss = loss - judged.mean() * self.feature_weight
+        (loss * gain).backward()
 
     def _step_G_reg(
         self,
@@ -180,16 +200,41 @@ class Loss:
         loss = (penalty * self.pl_weight).mean() + img.sum() * 0  # every parameter gets a gradient
         (loss * gain).backward()
 
+    @torch.no_grad()
+    def _draw_fakes(self, z: Tensor, c: Tensor | None, draws: Draws) -> Tensor:
+        img, _ = self.run_G(z, c, draws.within("G0"))
+        return img
+
     def _step_D_fake(
-        self, z: Tensor, c: Tensor | None, gain: float, draws: Draws, stats: dict[str, Tensor]
+        self, img: Tensor, c: Tensor | None, gain: float, draws: Draws, stats: dict[str, Tensor]
     ) -> Tensor:
-        with torch.no_grad():
-            img, _ = self.run_G(z, c, draws.within("G0"))
         logits = self.run_D(img, c, draws.within("D0"))
         loss = functional.softplus(logits)
         _report_logits(stats, "fake", logits)
         (loss.mean() * gain).backward()
         return loss.detach()
+
+    def _step_F(
+        self,
+        F: "FeatureDiscriminator",
+        real_img: Tensor,
+        real_c: Tensor | None,
+        fake_img: Tensor,
+        fake_c: Tensor | None,
+        gain: float,
+        draws: Draws,
+        stats: dict[str, Tensor],
+    ) -> None:
+        both_c = None
+        if fake_c is not None and real_c is not None:
+            both_c = torch.cat([fake_c, real_c])
+        logits = F(torch.cat([fake_img, real_img]), both_c, draws.within("F0"))
+        fake, real = logits.split([len(fake_img), len(real_img)])
+        stats["Loss/features/fake"] = fake.detach().mean(dim=1)
+        stats["Loss/features/real"] = real.detach().mean(dim=1)
+        loss = functional.relu(1 + fake).mean() + functional.relu(1 - real).mean()
+        stats["Loss/features/loss"] = loss.detach()
+        (loss * gain).backward()
 
     def _step_D_real(
         self,

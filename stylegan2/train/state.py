@@ -114,7 +114,10 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _networks(run: "Training") -> dict[str, nn.Module]:
     """Return the modules whose tensors are saved, by name."""
-    return {"G": run.G, "D": run.D, "G_ema": run.G_ema}
+    networks = {"G": run.G, "D": run.D, "G_ema": run.G_ema}
+    if run.F is not None:  # what never changes is made anew: features, and projections by the seed
+        networks["F"] = run.F.heads
+    return networks
 
 
 def _optimizers(run: "Training") -> dict[str, torch.optim.Optimizer]:

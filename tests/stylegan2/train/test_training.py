@@ -617,3 +617,58 @@ def test_generate_refuses_a_pickle(tmp_path):
     result = invoke("generate", network=path, seeds="3", outdir=tmp_path)
     assert result.exit_code == 1
     assert f"error: {path}: not a safetensors file" in result.stderr
+
+
+# The discriminator on frozen features.
+
+FEATURES = {"feature_weight": 1.0, "kimg": 0.04, "tick_kimg": 0.016}  # 5 iterations
+
+
+def test_heads_on_features_train_beside_the_discriminator(caplog):
+    run = Training(make_pack(size=32), make_options(**FEATURES, warm_up_kimg=0.016), CPU)
+    before = {name: x.clone() for name, x in run.F.state_dict().items()}
+    d_before = [x.clone() for x in run.D.parameters()]
+    loop.iterate(run)
+    d_phase = run.phases[2]
+    rates = [group["lr"] for group in d_phase.optimizer.param_groups]
+    assert rates == [pytest.approx(run.preset.lr * 16 / 17 / 2), run.preset.feature_lr / 2]
+    moved = {name for name, x in run.F.state_dict().items() if not torch.equal(x, before[name])}
+    assert any(name.endswith("original") for name in moved)
+    assert all(name.startswith("heads.") for name in moved)
+    assert any(not torch.equal(x, y) for x, y in zip(run.D.parameters(), d_before, strict=True))
+    measured = run.statistics.take()
+    assert {f"Loss/features/{name}" for name in ("fake", "real", "loss")} <= measured.keys()
+    assert measured["Loss/features/real"]["num"] == 8
+
+
+def test_generator_follows_the_features():
+    images = {}
+    for weight in (0.0, 1.0):
+        options = make_options(**{**FEATURES, "feature_weight": weight})
+        run = Training(make_pack(size=32), options, CPU)
+        for _ in range(2):  # the first draws no difference from equal weights
+            loop.iterate(run)
+        images[weight] = [x.clone() for x in run.G.parameters()]
+    assert any(not torch.equal(x, y) for x, y in zip(*images.values(), strict=True))
+
+
+def test_a_run_with_features_goes_on_exactly(tmp_path, monkeypatch):
+    whole = session.train(make_pack(size=32), make_options(**FEATURES), tmp_path / "a", CPU)
+    original = loop.iterate
+
+    def iterate(run):
+        if run.iteration == 3:
+            monkeypatch.setattr(loop, "iterate", original)
+            raise RuntimeError("the power went")
+        original(run)
+
+    monkeypatch.setattr(loop, "iterate", iterate)
+    with pytest.raises(RuntimeError):
+        session.train(make_pack(size=32), make_options(**FEATURES), tmp_path / "b", CPU)
+    path = session.train(make_pack(size=32), make_options(**FEATURES), tmp_path / "b", CPU)
+    assert path.read_bytes() == whole.read_bytes()
+
+
+def test_features_need_images_large_enough():
+    with pytest.raises(DataError, match=r"--feature-weight: img_resolution: 16.*0 goes without"):
+        Training(make_pack(), make_options(**FEATURES), CPU)
