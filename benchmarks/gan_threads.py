@@ -48,7 +48,8 @@ WAYS = (
     Way("2 threads, spinning", ("--threads", "2", "--processes", "1"), SPINNING),
     Way("2 threads", ("--threads", "2", "--processes", "1")),
     Way("1 thread", ("--threads", "1", "--processes", "1")),
-    Way("2 processes", ("--threads", "2", "--processes", "2")),
+    Way("1 thread, rounds of 8", ("--threads", "1", "--processes", "1", "--batch-gpu", "8")),
+    Way("2 processes", ("--threads", "2", "--processes", "2", "--batch-gpu", "8")),
 )
 
 

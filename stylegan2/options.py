@@ -36,7 +36,8 @@ class TrainOptions(Options):
     batch: kinds.AutoCount = option(AUTO, "Images an iteration.")
     batch_gpu: kinds.AutoCount = option(
         AUTO,
-        "Images that go through the networks at a time, a round; auto: all, on a CPU half of them.",
+        "Images that go through the networks at a time, a round; auto: all, on a CPU half of 32 or"
+        " more.",
     )
     processes: kinds.AutoCount = option(
         AUTO,

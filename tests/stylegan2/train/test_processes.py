@@ -140,16 +140,16 @@ def test_a_killed_process_ends_the_run_and_its_state_is_kept(tmp_path, which):
 
 
 def number(threads, device=CPU, folder=Path("none"), **given):
-    options = TrainOptions(**{**SMALL, "batch": 16, **given})
+    options = TrainOptions(**{**SMALL, "batch": 32, **given})
     return session.num_processes(make_pack(), options, 0, folder, device, threads)
 
 
 def test_as_many_processes_as_share_the_rounds_equally():
     assert number(threads=2) == 2 and number(threads=1) == 1 and number(threads=8) == 2
-    assert number(threads=8, batch_gpu=2) == 8 and number(threads=7, batch_gpu=2) == 4
-    assert number(threads=8, batch_gpu=2, processes=3) == 2
+    assert number(threads=8, batch_gpu=4) == 8 and number(threads=7, batch_gpu=4) == 4
+    assert number(threads=8, batch_gpu=4, processes=3) == 2
     assert number(threads=2, processes=8) == 2 and number(threads=2, processes=1) == 1
-    assert number(threads=2, batch_gpu=16) == 1
+    assert number(threads=2, batch_gpu=32) == 1
     assert number(threads=2, device=torch.device("cuda")) == 1
 
 
@@ -163,9 +163,9 @@ def test_processes_of_torchrun_are_counted_and_none_is_started(monkeypatch):
     ("name", "given", "size"),
     [
         ("cifar", {}, 32),  # of 64
-        ("cifar", {"batch": 16}, 8),
-        ("cifar", {"batch": 8}, 8),  # four say too little of each other
-        ("cifar", {"batch": 17}, 17),
+        ("cifar", {"batch": 32}, 16),
+        ("cifar", {"batch": 16}, 16),  # rounds of 8 would take longer
+        ("cifar", {"batch": 33}, 33),
         ("cifar", {"batch": 16, "batch_gpu": 16}, 16),
         ("auto", {}, 16),  # of 32
         ("paper256", {}, 8),
@@ -177,7 +177,7 @@ def test_a_batch_goes_in_two_rounds_on_a_cpu_where_nothing_is_said(name, given, 
 
 def test_the_plan_is_the_same_for_any_number_of_processes():
     plans = [
-        session.make_plan(make_pack(), TrainOptions(batch=16, processes=n), 0, CPU)[0]
+        session.make_plan(make_pack(), TrainOptions(batch=32, processes=n), 0, CPU)[0]
         for n in ("auto", 1, 2)
     ]
     assert plans[0].preset == plans[1].preset == plans[2].preset
