@@ -127,7 +127,7 @@ def temperature(of_images: np.ndarray, labels: np.ndarray) -> float:
     Source: arXiv:1706.04599, section 4.2.
     """
     grid = np.geomspace(0.2, 5, 200)
-    x, y = torch.from_numpy(of_images), torch.from_numpy(labels)
+    x, y = torch.from_numpy(of_images), torch.from_numpy(np.array(labels))
     losses = [float(functional.cross_entropy(x / t, y)) for t in grid]
     return float(grid[int(np.argmin(losses))])
 

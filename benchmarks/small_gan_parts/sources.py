@@ -94,8 +94,10 @@ def pca_gaussian(pack: Pack) -> Source:
     pixels = np.asarray(pack.images).reshape(len(pack.images), -1).astype(np.float32)
     mean = pixels.mean(axis=0)
     centered = torch.from_numpy(pixels - mean)
-    _, basis = torch.linalg.eigh(centered.T @ centered)
-    basis = basis[:, -COMPONENTS:]
+    with torch.random.fork_rng(devices=[]):  # found from random directions; all pixels are too many
+        torch.manual_seed(0)
+        most = min(COMPONENTS, *centered.shape)
+        basis = torch.svd_lowrank(centered, most, niter=4)[2]
     codes = (centered @ basis).numpy()
 
     def draw(counts: Sequence[int], seed: int) -> np.ndarray:
