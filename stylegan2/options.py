@@ -65,6 +65,11 @@ class TrainOptions(Options):
         " 32 px or more and brings faces in a fraction of the images.",
     )
     feature_lr: kinds.AutoPositive = option(AUTO, "Learning rate of its heads.")
+    linear_kimg: kinds.AutoNotNegative = option(
+        AUTO,
+        "Thousands of images, the first of all, in which G imitates faces that principal"
+        " components draw, instead of being judged; an image costs a quarter.",
+    )
     ema_kimg: kinds.AutoNotNegative = option(
         AUTO, "Half-life of the averaged generator in kimg; auto follows the batch."
     )

@@ -33,6 +33,8 @@ class Preset:
         ada_kimg: thousands of images in which the strength of the augmentation can move by 1.
         feature_weight: of the discriminator on frozen features in the generator's loss; 0 = none.
         feature_lr: its learning rate.
+        linear_kimg: thousands of images, the first ones, in which the generator imitates linear
+            faces instead of being judged.
     """
 
     kimg: float
@@ -56,6 +58,7 @@ class Preset:
     ada_kimg: float = 500.0
     feature_weight: float = 0.0
     feature_lr: float = 0.002
+    linear_kimg: float = 0.0
 
 
 # Tuned by the authors of the paper (arXiv:2006.06676) for a number of GPUs given by batch_gpu.
@@ -72,7 +75,7 @@ FIXED = {
 _CPU = dataclasses.replace(
     FIXED["cifar"],
     kimg=80,
-    batch=32,
+    batch=16,
     batch_gpu=16,
     mbstd_group=16,
     channel_base=1024,
@@ -84,6 +87,7 @@ _CPU = dataclasses.replace(
     w_dim=128,
     ada_kimg=100.0,
     feature_weight=1.0,
+    linear_kimg=20.0,
 )
 FIXED |= {
     "cpu-32": _CPU,

@@ -26,12 +26,14 @@ from stylegan2.models.presets import Preset
 from stylegan2.options import TrainOptions
 from stylegan2.train.classes import Classes
 from stylegan2.train.data import TrainingSet
+from stylegan2.train.linear import LinearFaces
 from stylegan2.train.loss import Loss
 from stylegan2.train.plan import Plan
 
 if TYPE_CHECKING:
     from stylegan2.models.feature_discriminator import FeatureDiscriminator
 
+LINEAR = "Glinear"  # the phase that comes before all others
 INTERVALS = {"G": 4, "D": 16}  # iterations from one regularisation of a network to the next
 ADA_INTERVAL = 4  # iterations from one adjustment of the augmentation to the next
 P_MAX = 1.0  # strength at which every transform fires
@@ -189,6 +191,9 @@ class Training:
                 options.target, ADA_INTERVAL, preset.ada_kimg, preset.batch, options.p, P_MAX
             )
         self.F = make_feature_discriminator(self.data, plan, device)
+        linear = None
+        if preset.linear_kimg:
+            linear = LinearFaces(self.data, preset.z_dim, plan.seed, device)
         self.loss = Loss(
             self.G,
             self.D,
@@ -199,12 +204,15 @@ class Training:
             group=group,
             F=self.F,
             feature_weight=preset.feature_weight,
+            linear=linear,
         )
         heads = None if self.F is None else self.F.heads
         self.phases = [
             *phases("G", self.G, preset.lr),
             *phases("D", self.D, preset.lr, heads, preset.feature_lr),
         ]
+        if linear is not None:
+            self.phases.append(Phase(LINEAR, self.G, self.phases[0].optimizer, 1))
 
     @property
     def about(self) -> About:
@@ -555,8 +563,10 @@ def diverged(run: Training, what: str) -> DataError:
 def iterate(run: Training) -> None:
     """Show the networks one batch."""
     batch = draw_batch(run)
+    is_linear = run.cur_nimg < run.preset.linear_kimg * 1000
     for phase in run.phases:
-        step(run, phase, batch)
+        if (phase.name == LINEAR) == is_linear:
+            step(run, phase, batch)
     average(run)
     run.cur_nimg += run.preset.batch
     run.iteration += 1

@@ -22,8 +22,9 @@ from stylegan2.ops.fused import no_second_derivative
 
 if TYPE_CHECKING:
     from stylegan2.models.feature_discriminator import FeatureDiscriminator
+    from stylegan2.train.linear import LinearFaces
 
-PHASES = ("Gmain", "Greg", "Gboth", "Dmain", "Dreg", "Dboth")
+PHASES = ("Gmain", "Greg", "Gboth", "Glinear", "Dmain", "Dreg", "Dboth")
 
 
 class Loss:
@@ -47,6 +48,7 @@ class Loss:
         group: Group = ALONE,
         F: "FeatureDiscriminator | None" = None,
         feature_weight: float = 1,
+        linear: "LinearFaces | None" = None,
     ) -> None:
         """Hold the networks and the weights of their losses.
 
@@ -63,11 +65,13 @@ class Loss:
             group: processes that share a batch; pl_mean follows them in their order.
             F: a second discriminator, whose heads train with D, or None.
             feature_weight: of its logits in the generator's loss.
+            linear: what the generator imitates in Glinear.
         """
         self.G = G
         self.D = D
         self.F = F
         self.feature_weight = feature_weight
+        self.linear = linear
         self.augment = augment
         self.style_mixing_prob = style_mixing_prob
         self.r1_gamma = r1_gamma
@@ -95,7 +99,8 @@ class Loss:
         Every parameter that trains ends with a gradient, of zeros where the loss does not reach it.
 
         Args:
-            phase: Gmain, Greg, Dmain, Dreg, or Gboth, Dboth for main and regulariser at once.
+            phase: Gmain, Greg, Dmain, Dreg, or Gboth, Dboth for main and regulariser at once;
+                Glinear for a generator that imitates linear faces.
             real_img: [N, C, R, R], in [-1, 1]; read by the discriminator's phases.
             real_c: their labels, [N, c_dim], or None.
             gen_z: latents, [N, z_dim].
@@ -113,7 +118,10 @@ class Loss:
         if self.F is not None:
             self.F.heads.requires_grad_(phase[0] == "D" and is_main)
         stats: dict[str, Tensor] = {}
-        if phase[0] == "G":
+        if phase == "Glinear":
+            with no_second_derivative():
+                self._step_G_linear(gen_z, gen_c, gain, draws, stats)
+        elif phase[0] == "G":
             if is_main:
                 with no_second_derivative():
                     self._step_G_main(gen_z, gen_c, gain, draws, stats)
@@ -169,6 +177,15 @@ class Loss:
             judged = self.F(img, c, draws.within("F0"))
             loss = loss - judged.mean() * self.feature_weight
         (loss * gain).backward()
+
+    def _step_G_linear(
+        self, z: Tensor, c: Tensor | None, gain: float, draws: Draws, stats: dict[str, Tensor]
+    ) -> None:
+        assert self.linear is not None
+        img = self.G.synthesis(self.G.mapping(z, c), self.noise_mode, draws=draws.within("G0"))
+        loss = (img - self.linear(z, c)).square().mean(dim=[1, 2, 3])
+        stats["Loss/G/linear"] = loss.detach()
+        (loss.mean() * gain).backward()
 
     def _step_G_reg(
         self,
