@@ -40,7 +40,7 @@ class FrozenFeatures(nn.Module):
         model.eval()
         self.stem = _folded(model, "conv_stem", "bn1")
         self.stages = nn.ModuleList()
-        for stage in list(model.blocks.children())[: max(STAGES) + 1]:
+        for stage in list(model.get_submodule("blocks").children())[: max(STAGES) + 1]:
             for block in stage.children():
                 names = [
                     name for name in ("conv_pw", "conv_dw", "conv_pwl") if hasattr(block, name)
@@ -94,9 +94,9 @@ class Head(nn.Module):
         layers: list[nn.Module] = []
         channels = PROJECTED
         while resolution > SMALLEST:
-            layers += [_conv(channels, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+            layers += [_conv(channels, 4, stride=2), nn.LeakyReLU(SLOPE)]
             channels, resolution = WIDTH, resolution // 2
-        layers += [_conv(channels, 3, padding=1), nn.LeakyReLU(SLOPE)]
+        layers += [_conv(channels, 3), nn.LeakyReLU(SLOPE)]
         self.body = nn.Sequential(*layers)
         self.out = spectral_norm(nn.Conv2d(WIDTH, 1, 1))
         self.embed = spectral_norm(nn.Linear(c_dim, WIDTH, bias=False)) if c_dim else None
@@ -111,8 +111,8 @@ class Head(nn.Module):
         return y.flatten(1)
 
 
-def _conv(channels: int, size: int, **arguments: int) -> nn.Module:
-    return spectral_norm(nn.Conv2d(channels, WIDTH, size, **arguments))
+def _conv(channels: int, size: int, stride: int = 1) -> nn.Module:
+    return spectral_norm(nn.Conv2d(channels, WIDTH, size, stride, padding=1))
 
 
 class FeatureDiscriminator(nn.Module):
@@ -141,12 +141,10 @@ class FeatureDiscriminator(nn.Module):
         self.frozen = FrozenFeatures()
         with torch.no_grad():
             maps = self.frozen(torch.zeros([1, 3, img_resolution, img_resolution]))
-        self.projections = nn.ModuleList(
-            nn.Conv2d(x.shape[1], PROJECTED, 1, bias=False) for x in maps
-        )
-        for projection in self.projections:
+        projections = [nn.Conv2d(x.shape[1], PROJECTED, 1, bias=False) for x in maps]
+        for projection in projections:
             nn.init.kaiming_normal_(projection.weight)
-        self.projections.requires_grad_(False)
+        self.projections = nn.ModuleList(projections).requires_grad_(False)
         self.heads = nn.ModuleList(Head(x.shape[2], c_dim) for x in maps)
         self.to(memory_format=torch.channels_last)
 

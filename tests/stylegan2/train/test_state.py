@@ -171,7 +171,7 @@ def test_an_order_goes_on():
 
 
 def test_settings_name_every_option():
-    names = {*TrainOptions.model_fields} - {"keep", "cfg", "network"}
+    names = {*TrainOptions.model_fields} - {"keep", "cfg", "network", "processes"}
     names |= {field.name for field in dataclasses.fields(presets.Preset)}
     assert state.settings(make_options(), "digest").keys() == names | {"seed", "images"}
 
