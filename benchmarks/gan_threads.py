@@ -5,7 +5,8 @@
 Trains the demo's GAN (cfg cifar, 32 px, batch 16, 512/64 channels) on noise as a user starts it,
 each way for some seconds: alone on the machine, and beside one process that computes without end
 at the same priority, started here. `spinning` threads wait as OpenMP does where nothing is said,
-the others yield (OMP_WAIT_POLICY=passive). Other work on the machine spoils all figures.
+the others as the program has them wait (facekit/compute/waiting.py). Other work on the machine
+spoils all figures.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from facedata.packs import storage
+from facekit.compute import waiting
 
 TRAIN = (
     *("--cfg", "cifar", "--batch", "16", "--gamma", "0.2", "--channel-base", "512"),
@@ -88,7 +90,8 @@ def seconds_per_kimg(way: Way, data: Path, seconds: float) -> float:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, **way.environment}
         if not way.environment:
-            environment.pop("OMP_WAIT_POLICY", None)
+            for name in waiting.VARIABLES:
+                environment.pop(name, None)
         words = ["stylegan2", "train", "--data", str(data), "--outdir", folder, *TRAIN]
         process = subprocess.Popen(
             [*words, *way.options], env=environment, stderr=subprocess.DEVNULL

@@ -3,7 +3,8 @@
     python benchmarks/rare_classes.py --work DIR --kimg 72
 
 Avatars of 32 px are painted as the demo's are, hair colours from 1000 images down to 20 (1:50).
-Each candidate trains the demo's GAN on them, on one thread, with the same number of images shown.
+Each candidate trains the demo's GAN on them, on one thread, with the same number of images shown;
+`cifar` is how it was trained before it had features and linear faces.
 Then, class by class: `accepted`, the share of 200 unfiltered samples that a classifier of other
 avatars (250 of each class) takes for their class; `copies`, the share that are a train image, maybe
 cropped, turned or relit, more surely than 1 % of held-out avatars are (small_gan_parts/copies.py);
@@ -44,11 +45,15 @@ NUM_SAMPLES = 200  # of each class
 STEPS = 1500  # of the judge's training
 NUM_RAREST = 3
 GAN = (  # the demo's, config/config.yaml
-    *("--cfg", "cifar", "--batch", "16", "--gamma", "0.2", "--channel-base", "512"),
-    *("--channel-max", "64", "--z-dim", "64", "--w-dim", "64", "--lr", "0.005"),
-    *("--ema-kimg", "2", "--ada-kimg", "100", "--mirror"),
+    *("--cfg", "cpu-32", "--gamma", "0.2", "--channel-base", "512", "--channel-max", "64"),
+    *("--z-dim", "64", "--w-dim", "64", "--mirror"),
+)
+BEFORE = (
+    *("--cfg", "cifar", "--batch", "16", "--lr", "0.005", "--ema-kimg", "2"),
+    *("--ada-kimg", "100"),
 )
 CANDIDATES = {
+    "cifar, natural": BEFORE,  # the demo's of version 0.1
     "natural": (),
     "sqrt": ("--class-draw", "sqrt"),
     "equal": ("--class-draw", "equal"),

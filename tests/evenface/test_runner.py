@@ -86,7 +86,7 @@ def test_settings_say_where_values_are_from(tmp_path):
 
 def test_one_setting_can_be_asked_for():
     done = CliRunner().invoke(main, ["settings", "gan.cfg"])
-    assert done.output == "gan.cfg  cifar  (config.yaml)\n"
+    assert done.output == "gan.cfg  cpu-32  (config.yaml)\n"
 
 
 def test_an_unknown_setting_is_one_line():
