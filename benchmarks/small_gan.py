@@ -36,8 +36,11 @@ CANDIDATES = {
     "today-32": Candidate(32, f"{TODAY} --channel-base 1024"),
     "today-64": Candidate(64, f"{TODAY} --channel-base 2048"),
     "today-32-processes": Candidate(32, f"{TODAY} --channel-base 1024", PROCESSES),
-    "cpu-32": Candidate(32, "--cfg cpu-32", PROCESSES),
-    "cpu-64": Candidate(64, "--cfg cpu-64", PROCESSES),
+    "cpu-32": Candidate(32, "--cfg cpu-32"),
+    "cpu-32-no-classes": Candidate(32, "--cfg cpu-32 --class-weight 0"),
+    "cpu-32-no-linear": Candidate(32, "--cfg cpu-32 --class-weight 0 --linear-kimg 0"),
+    "cpu-32-no-features": Candidate(32, "--cfg cpu-32 --feature-weight 0"),
+    "cpu-64": Candidate(64, "--cfg cpu-64"),
 }
 
 log = logging.getLogger(__name__)

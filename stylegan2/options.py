@@ -65,6 +65,10 @@ class TrainOptions(Options):
         " 32 px or more and brings faces in a fraction of the images.",
     )
     feature_lr: kinds.AutoPositive = option(AUTO, "Learning rate of its heads.")
+    class_weight: kinds.AutoNotNegative = option(
+        AUTO,
+        "Weight of its second task: to tell G how plainly an image shows its class; 0: none.",
+    )
     linear_kimg: kinds.AutoNotNegative = option(
         AUTO,
         "Thousands of images, the first of all, in which G imitates faces that principal"

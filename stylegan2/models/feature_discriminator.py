@@ -8,6 +8,8 @@ Source: arXiv:2111.01007 (projected GANs: frozen features, fixed random projecti
 a scale, hinge loss), arXiv:2006.10738 (what moves the images alike is shown to both kinds).
 """
 
+from typing import cast
+
 import timm
 import torch
 from torch import Tensor, nn
@@ -101,14 +103,19 @@ class Head(nn.Module):
         self.out = spectral_norm(nn.Conv2d(WIDTH, 1, 1))
         self.embed = spectral_norm(nn.Linear(c_dim, WIDTH, bias=False)) if c_dim else None
 
-    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
-        """Return a logit a place, [N, P], of maps [N, PROJECTED, R, R] and labels [N, c_dim]."""
+    def forward(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return a logit a place, [N, P], and what was looked at, pooled, [N, WIDTH].
+
+        Args:
+            x: maps, [N, PROJECTED, R, R].
+            c: labels, [N, c_dim], if conditional.
+        """
         x = self.body(x)
         y = self.out(x)
         if self.embed is not None:
             assert c is not None
             y = y + (x * self.embed(c)[:, :, None, None]).sum(dim=1, keepdim=True)
-        return y.flatten(1)
+        return y.flatten(1), x.mean(dim=[2, 3])
 
 
 def _conv(channels: int, size: int, stride: int = 1) -> nn.Module:
@@ -118,7 +125,8 @@ def _conv(channels: int, size: int, stride: int = 1) -> nn.Module:
 class FeatureDiscriminator(nn.Module):
     """From images and labels to logits of many places at three scales; larger means more real.
 
-    Only `heads` trains; `frozen` and `projections` never change and are in no saved file.
+    Only `trained` trains: heads, and where there are classes what tells them from what the heads
+    look at (arXiv:1610.09585). `frozen` and `projections` never change and are in no saved file.
     """
 
     def __init__(self, c_dim: int, img_resolution: int) -> None:
@@ -145,11 +153,17 @@ class FeatureDiscriminator(nn.Module):
         for projection in projections:
             nn.init.kaiming_normal_(projection.weight)
         self.projections = nn.ModuleList(projections).requires_grad_(False)
-        self.heads = nn.ModuleList(Head(x.shape[2], c_dim) for x in maps)
+        self.trained = nn.ModuleDict(
+            {"heads": nn.ModuleList(Head(x.shape[2], c_dim) for x in maps)}
+        )
+        if c_dim:
+            self.trained["classes"] = nn.Linear(WIDTH * len(maps), c_dim)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, img: Tensor, c: Tensor | None = None, draws: Draws = DRAWS) -> Tensor:
-        """Return the logits, [N, L].
+    def forward(
+        self, img: Tensor, c: Tensor | None = None, draws: Draws = DRAWS
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the logits, [N, L], and those of the class an image shows, [N, c_dim], if any.
 
         Args:
             img: [N, 3, R, R], about in [-1, 1]; moved and blanked in part before it is looked at.
@@ -159,13 +173,22 @@ class FeatureDiscriminator(nn.Module):
         side = self.img_resolution
         check_shape("img", img, [None, 3, side, side])
         maps = self.frozen(blank(shift(img, draws), draws))
-        return torch.cat(
-            [
+        judged, seen = zip(
+            *(
                 head(projection(x), c)
                 for head, projection, x in zip(self.heads, self.projections, maps, strict=True)
-            ],
-            dim=1,
+            ),
+            strict=True,
         )
+        classes = None
+        if "classes" in self.trained:
+            classes = self.trained["classes"](torch.cat(seen, dim=1))
+        return torch.cat(judged, dim=1), classes
+
+    @property
+    def heads(self) -> nn.ModuleList:
+        """The judges of each scale."""
+        return cast(nn.ModuleList, self.trained["heads"])
 
 
 def shift(img: Tensor, draws: Draws = DRAWS) -> Tensor:

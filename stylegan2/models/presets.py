@@ -33,6 +33,7 @@ class Preset:
         ada_kimg: thousands of images in which the strength of the augmentation can move by 1.
         feature_weight: of the discriminator on frozen features in the generator's loss; 0 = none.
         feature_lr: its learning rate.
+        class_weight: of the cross-entropy of the class that it sees in a generated image.
         linear_kimg: thousands of images, the first ones, in which the generator imitates linear
             faces instead of being judged.
     """
@@ -58,6 +59,7 @@ class Preset:
     ada_kimg: float = 500.0
     feature_weight: float = 0.0
     feature_lr: float = 0.002
+    class_weight: float = 0.0
     linear_kimg: float = 0.0
 
 
@@ -87,6 +89,7 @@ _CPU = dataclasses.replace(
     w_dim=128,
     ada_kimg=100.0,
     feature_weight=1.0,
+    class_weight=0.5,
     linear_kimg=20.0,
 )
 FIXED |= {

@@ -204,9 +204,10 @@ class Training:
             group=group,
             F=self.F,
             feature_weight=preset.feature_weight,
+            class_weight=preset.class_weight,
             linear=linear,
         )
-        heads = None if self.F is None else self.F.heads
+        heads = None if self.F is None else self.F.trained
         self.phases = [
             *phases("G", self.G, preset.lr),
             *phases("D", self.D, preset.lr, heads, preset.feature_lr),

@@ -48,6 +48,7 @@ class Loss:
         group: Group = ALONE,
         F: "FeatureDiscriminator | None" = None,
         feature_weight: float = 1,
+        class_weight: float = 0,
         linear: "LinearFaces | None" = None,
     ) -> None:
         """Hold the networks and the weights of their losses.
@@ -65,12 +66,14 @@ class Loss:
             group: processes that share a batch; pl_mean follows them in their order.
             F: a second discriminator, whose heads train with D, or None.
             feature_weight: of its logits in the generator's loss.
+            class_weight: of the cross-entropy of the class that it sees, in the same loss.
             linear: what the generator imitates in Glinear.
         """
         self.G = G
         self.D = D
         self.F = F
         self.feature_weight = feature_weight
+        self.class_weight = class_weight
         self.linear = linear
         self.augment = augment
         self.style_mixing_prob = style_mixing_prob
@@ -116,7 +119,7 @@ class Loss:
         self.G.requires_grad_(phase[0] == "G")
         self.D.requires_grad_(phase[0] == "D")
         if self.F is not None:
-            self.F.heads.requires_grad_(phase[0] == "D" and is_main)
+            self.F.trained.requires_grad_(phase[0] == "D" and is_main)
         stats: dict[str, Tensor] = {}
         if phase == "Glinear":
             with no_second_derivative():
@@ -174,8 +177,10 @@ class Loss:
         stats["Loss/G/loss"] = loss.detach()
         loss = loss.mean()
         if self.F is not None:
-            judged = self.F(img, c, draws.within("F0"))
+            judged, classes = self.F(img, c, draws.within("F0"))
             loss = loss - judged.mean() * self.feature_weight
+            if classes is not None and c is not None and self.class_weight:
+                loss = loss + functional.cross_entropy(classes, c) * self.class_weight
         (loss * gain).backward()
 
     def _step_G_linear(
@@ -245,12 +250,16 @@ class Loss:
         both_c = None
         if fake_c is not None and real_c is not None:
             both_c = torch.cat([fake_c, real_c])
-        logits = F(torch.cat([fake_img, real_img]), both_c, draws.within("F0"))
+        logits, classes = F(torch.cat([fake_img, real_img]), both_c, draws.within("F0"))
         fake, real = logits.split([len(fake_img), len(real_img)])
         stats["Loss/features/fake"] = fake.detach().mean(dim=1)
         stats["Loss/features/real"] = real.detach().mean(dim=1)
         loss = functional.relu(1 + fake).mean() + functional.relu(1 - real).mean()
         stats["Loss/features/loss"] = loss.detach()
+        if classes is not None and real_c is not None:  # generated ones may show another class
+            error = functional.cross_entropy(classes[len(fake_img) :], real_c)
+            stats["Loss/features/classes"] = error.detach()
+            loss = loss + error
         (loss * gain).backward()
 
     def _step_D_real(

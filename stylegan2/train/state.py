@@ -116,7 +116,7 @@ def _networks(run: "Training") -> dict[str, nn.Module]:
     """Return the modules whose tensors are saved, by name."""
     networks = {"G": run.G, "D": run.D, "G_ema": run.G_ema}
     if run.F is not None:  # what never changes is made anew: features, and projections by the seed
-        networks["F"] = run.F.heads
+        networks["F"] = run.F.trained
     return networks
 
 

@@ -31,14 +31,15 @@ def test_features_are_those_of_the_imagenet_network(network):
 
 def test_only_the_heads_train(network):
     names = {name.split(".")[0] for name, x in network.named_parameters() if x.requires_grad}
-    assert names == {"heads"}
+    assert names == {"trained"}
 
 
 def test_logits_follow_image_and_class_and_reach_the_image(network):
     img = (torch.rand(2, 3, 32, 32) * 2 - 1).requires_grad_()
     one, other = torch.eye(3)[[0, 1]], torch.eye(3)[[2, 1]]
-    logits = network(img, one, Draws(torch.Generator().manual_seed(0)))
-    changed = network(img, other, Draws(torch.Generator().manual_seed(0)))
+    logits, classes = network(img, one, Draws(torch.Generator().manual_seed(0)))
+    changed, _ = network(img, other, Draws(torch.Generator().manual_seed(0)))
+    assert classes.shape == (2, 3)
     assert logits.shape == (2, 8**2 // 4 + 4**2 + 2**2)
     assert not torch.allclose(logits[0], changed[0])
     torch.testing.assert_close(logits[1], changed[1], rtol=0.05, atol=0.05)  # same class
@@ -47,7 +48,8 @@ def test_logits_follow_image_and_class_and_reach_the_image(network):
 
 
 def test_unconditional_network_takes_no_labels():
-    assert features.FeatureDiscriminator(0, 64)(torch.zeros(1, 3, 64, 64)).shape[0] == 1
+    logits, classes = features.FeatureDiscriminator(0, 64)(torch.zeros(1, 3, 64, 64))
+    assert len(logits) == 1 and classes is None
 
 
 def test_images_too_small_for_the_features_are_refused():

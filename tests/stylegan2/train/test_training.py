@@ -634,10 +634,13 @@ def test_heads_on_features_train_beside_the_discriminator(caplog):
     assert rates == [pytest.approx(run.preset.lr * 16 / 17 / 2), run.preset.feature_lr / 2]
     moved = {name for name, x in run.F.state_dict().items() if not torch.equal(x, before[name])}
     assert any(name.endswith("original") for name in moved)
-    assert all(name.startswith("heads.") for name in moved)
+    assert all(name.startswith("trained.") for name in moved)
+    assert "trained.classes.weight" in moved
     assert any(not torch.equal(x, y) for x, y in zip(run.D.parameters(), d_before, strict=True))
     measured = run.statistics.take()
-    assert {f"Loss/features/{name}" for name in ("fake", "real", "loss")} <= measured.keys()
+    assert {
+        f"Loss/features/{name}" for name in ("fake", "real", "loss", "classes")
+    } <= measured.keys()
     assert measured["Loss/features/real"]["num"] == 8
 
 
