@@ -64,8 +64,13 @@ def make(
         given["ema_rampup"] = None  # trained weights are worth averaging at once
         if options.ada_kimg == AUTO:
             given["ada_kimg"] = ADA_KIMG_RESUMED
+        if options.linear_kimg == AUTO:
+            given["linear_kimg"] = 0.0  # trained weights would be lost
     preset, derived = presets.resolve(options.cfg, resolution, num_gpus, num_rounds, **given)
     if options.ada_kimg == AUTO:
         how = "without" if source is None else "with"
         derived.append(f"ada_kimg {preset.ada_kimg:g} {how} --resume")
+    if options.linear_kimg == AUTO and preset.linear_kimg > preset.kimg / 2:
+        preset = dataclasses.replace(preset, linear_kimg=preset.kimg / 2)
+        derived.append(f"linear_kimg {preset.linear_kimg:g}, half of kimg {preset.kimg:g}")
     return Plan(options, preset, seed), [*lines, *derived]

@@ -80,7 +80,10 @@ TABLE = {
         ({"seed": 10**30}, "config: seed: 1000000000000000000000000000000 is not integer >= 0"),
         ({"gan": {"lr": float("nan")}}, "config: gan.lr: nan is not 'auto' or number > 0"),
         ({"gan": {"kimg": float("inf")}}, "config: gan.kimg: inf is not 'auto' or number > 0"),
-        ({"gan": {"batch": 16, "batch_gpu": 5}}, "config: gan.batch_gpu: 5 does not divide batch 16"),
+        (
+            {"gan": {"batch": 16, "batch_gpu": 5}},
+            "config: gan.batch_gpu: 5 does not divide batch 16",
+        ),
         ({"gan": {"patience": 2, "metric": "none"}}, "config: gan.patience: 2 measurements, but"),
         ({"dataset": "a\n"}, "config: dataset: 'a\\n' is not text like"),
         ({"arms": ["real", "focal+ldam"]}, "config: arms[1]: arm 'focal+ldam': two parts change"),

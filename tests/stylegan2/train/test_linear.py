@@ -8,7 +8,9 @@ import torch
 from gan_runs import CPU, make_options, make_pack
 
 from stylegan2.models.layers import normalize
-from stylegan2.train import loop
+from stylegan2.options import TrainOptions
+from stylegan2.train import loop, session, transfer
+from stylegan2.train import plan as planning
 from stylegan2.train.data import TrainingSet
 from stylegan2.train.linear import LinearFaces
 from stylegan2.train.loop import Training
@@ -81,3 +83,20 @@ def test_the_generator_imitates_first_and_is_judged_afterwards():
     loop.iterate(run)
     measured = run.statistics.take()
     assert "Loss/D/loss" in measured and "Loss/G/linear" not in measured
+
+
+def test_a_short_run_imitates_for_half_of_it_at_most():
+    plan, lines = planning.make(TrainOptions(cfg="cpu-32", kimg=10), 32, seed=0)
+    assert plan.preset.linear_kimg == 5 and "linear_kimg 5, half of kimg 10" in lines
+    plan, lines = planning.make(TrainOptions(cfg="cpu-32", kimg=10, linear_kimg=8), 32, seed=0)
+    assert plan.preset.linear_kimg == 8 and not any("linear" in line for line in lines)
+    assert planning.make(TrainOptions(cfg="cifar"), 32, seed=0)[0].preset.linear_kimg == 0
+
+
+def test_trained_weights_are_not_lost_to_imitation(tmp_path):
+    network = session.train(make_pack(), make_options(kimg=0.016), tmp_path, CPU)
+    source = transfer.read(network)
+    for given, expected in (("auto", 0), (8, 8)):
+        options = TrainOptions(cfg="cpu-32", resume=str(network), linear_kimg=given)
+        plan, _ = planning.make(options, 32, seed=0, source=source)
+        assert plan.preset.linear_kimg == expected
