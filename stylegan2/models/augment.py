@@ -292,7 +292,7 @@ class AugmentPipe(nn.Module):
         if colors is not None:
             colors = channel_maps(colors, channels)
         is_fit = channels <= NATIVE_CHANNELS and images.dtype in NATIVE_DTYPES
-        if images.device.type == "cpu" and is_fit and native.is_used(images):
+        if is_fit and native.has_for_cpu(images, "augment"):
             none = torch.empty(0, dtype=torch.float64)
             return torch.ops.stylegan2.augment(
                 images,

@@ -49,13 +49,12 @@ def is_used(x: Tensor, act: str = "linear", gain: float = 1) -> bool:
     return (
         (_is_first_order or not torch.is_grad_enabled())
         and x.dtype == torch.float32
-        and x.device.type == "cpu"
         and act in SLOPES
         and gain > 0
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
-        and native.is_used(x)
+        and native.has_for_cpu(x, "conv_layer")
     )
 
 

@@ -65,6 +65,16 @@ def is_used(x: Tensor) -> bool:
     return _is_allowed and is_ready(x.device.type)
 
 
+def has_for_cpu(x: Tensor, name: str) -> bool:
+    """Tell whether an operator that a CPU's library alone has is used on this tensor.
+
+    A library of operators for GPUs that is compiled for a CPU, as tests do, has it not.
+    """
+    if x.device.type != "cpu" or not is_used(x):
+        return False
+    return torch._C._dispatch_has_kernel_for_dispatch_key(f"{NAMESPACE}::{name}", "CPU")
+
+
 def is_ready(device_type: str) -> bool:
     """Tell whether there are compiled operators for a kind of device; see `build.is_ready`."""
     return device_type in OPERATORS and build.is_ready(OPERATORS[device_type])

@@ -42,7 +42,8 @@ def test_options_that_change_results_and_those_that_do_not_are_apart(tmp_path, m
     assert options["--gamma"] == "0.2" and options["--batch-gpu"] == "auto"
     assert options["--resume"] == "my net.pkl" and "--no-mirror" in options
     assert "--keep" not in options
-    assert words(run.harmless("gan")(wildcards(), threads=1)) == {"--keep": "7"}
+    harmless = words(run.harmless("gan")(wildcards(), threads=1))
+    assert harmless == {"--keep": "7", "--processes": "auto"}
 
 
 @pytest.mark.parametrize("stage", ["faces", "gan_metrics", "synth", "filter", "evaluate"])

@@ -6,6 +6,8 @@ from stylegan2.models.draws import Draws
 from stylegan2.models.networks import Discriminator, Generator
 from stylegan2.train.loss import PHASES, Loss
 
+JUDGED = [name for name in PHASES if name != "Glinear"]  # which needs linear faces: test_linear.py
+
 CHANNELS = {"channel_base": 64, "channel_max": 8}
 STATISTICS = {
     "Gmain": {"Loss/scores/fake", "Loss/signs/fake", "Loss/G/loss"},
@@ -45,7 +47,7 @@ def gradients(module):
 
 @pytest.mark.parametrize("augpipe", ["bgc", None])
 @pytest.mark.parametrize("c_dim", [0, 2])
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", JUDGED)
 def test_phases_reach_every_parameter_of_their_network(phase, c_dim, augpipe):
     loss = make_loss(c_dim, augpipe)
     stats = run(loss, phase)
@@ -120,7 +122,7 @@ def test_style_mixing_takes_two_styles():
 
 def test_same_seed_same_gradients():
     first, second = make_loss(), make_loss()
-    for phase in PHASES:
+    for phase in JUDGED:
         run(first, phase)
         run(second, phase)
     for module in ("G", "D"):
