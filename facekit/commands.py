@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from facekit import runs
-from facekit.compute import waiting
+from facekit.compute import instructions, waiting
 from facekit.errors import DataError
 from facekit.options import Options
 
@@ -172,6 +172,7 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         waiting.yield_cores()  # no command has loaded torch yet
+        instructions.keep_from_amx()
         logging.basicConfig(
             level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
         )

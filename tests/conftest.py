@@ -19,9 +19,11 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.compute import build
+from facekit.compute import build, instructions
 from stylegan2.models.draws import Draws
 from stylegan2.ops import convolve, native
+
+instructions.keep_from_amx()  # as commands do, before the first convolution
 
 DEVICE_VARIABLE = "EVENFACE_TEST_DEVICE"
 LIBRARY_VARIABLE = "EVENFACE_TEST_LIBRARY"

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from facekit.compute import waiting
+from facekit.compute import instructions, waiting
 
 # A command group as each package has one, of one command that shows what torch was loaded with.
 PROGRAM = """
@@ -20,14 +20,16 @@ def main():
 @main.command()
 def show():
     assert "torch" not in sys.modules
-    print(*(os.environ.get(name, "-") for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")))
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "ONEDNN_MAX_CPU_ISA")
+    print(*(os.environ.get(name, "-") for name in names))
 
 main(["show"])
 """
 
 
 def policy(**environment):
-    kept = {key: x for key, x in os.environ.items() if key not in waiting.VARIABLES}
+    ours = {*waiting.VARIABLES, instructions.VARIABLE}
+    kept = {key: x for key, x in os.environ.items() if key not in ours}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env=kept | environment,
@@ -39,8 +41,12 @@ def policy(**environment):
 
 
 def test_a_command_has_threads_that_wait_leave_the_core_unless_it_is_said_otherwise():
-    assert policy() == f"- {waiting.SPINS}"
-    assert policy(OMP_WAIT_POLICY="active") == "active -"
+    assert policy() == f"- {waiting.SPINS} {instructions.BEST}"
+    assert policy(OMP_WAIT_POLICY="active") == f"active - {instructions.BEST}"
+
+
+def test_a_command_goes_without_amx_unless_it_is_said_otherwise():
+    assert policy(ONEDNN_MAX_CPU_ISA="DEFAULT").endswith("DEFAULT")
 
 
 @pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
