@@ -1,9 +1,12 @@
 """What the three command groups share: option types, one-line errors, logging, run records."""
 
+import contextlib
+import errno
 import functools
 import json
 import logging
 import math
+import os
 import sys
 from collections.abc import Callable
 from functools import reduce
@@ -12,15 +15,11 @@ from typing import Any
 
 import click
 
-from facekit import runs
+from facekit import paths, runs
 from facekit.compute import instructions, waiting
-from facekit.errors import DataError
-from facekit.options import Options
-
-IN_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
-IN_DIR = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
-OUT_FILE = click.Path(dir_okay=False, path_type=Path)
-OUT_DIR = click.Path(file_okay=False, path_type=Path)
+from facekit.errors import MAX_LENGTH, DataError
+from facekit.options import TOO_LARGE, Options
+from facekit.paths import IN_DIR, IN_FILE, OUT_DIR, OUT_FILE
 
 
 class Finite(click.FloatRange):
@@ -38,7 +37,10 @@ SHARE = Finite(0, 1, min_open=True, max_open=True)
 
 
 class AtLeast(click.IntRange):
-    """A whole number that is no smaller than another."""
+    """A whole number that is no smaller than another, and none that no machine can count to."""
+
+    def __init__(self, min: int, max: int = TOO_LARGE - 1) -> None:
+        super().__init__(min, max)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what stands behind the option in the help."""
@@ -48,10 +50,12 @@ class AtLeast(click.IntRange):
         return ""  # said already
 
 
+NO_MEMORY = ("out of memory", "can't allocate memory")  # as torch says it
+MAX_REASON = 300  # characters
 WORDS = "facekit.commands.words"  # of a command line, in its context
 
 SEED = AtLeast(min=0)
-NUM_WORKERS = AtLeast(min=1)
+NUM_WORKERS = AtLeast(min=1, max=10_000)
 
 
 def in_file(flag: str, help: str, *names: str, required: bool = True, **more: Any) -> Callable:
@@ -99,6 +103,14 @@ def seed(help: str, default: int | None = None) -> Callable:
     return value("--seed", SEED, help, default, show_default=default is not None)
 
 
+TO_HUB = click.option(
+    "--to-hub",
+    metavar="OWNER/NAME",
+    help="Repository of the Hugging Face Hub that all goes to, too; made where there is none.",
+)
+PUBLIC = switch("--public", "Let everybody read a repository that --to-hub makes.")
+
+
 def group(function: Callable) -> click.Group:
     """Make a function the group of a package's commands."""
     return click.version_option(package_name="evenface")(click.group(cls=Group)(function))
@@ -114,7 +126,7 @@ DEVICE = click.option(
 )
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     from facekit.compute.workers import num_cores
 
     return num_cores()
@@ -123,7 +135,7 @@ def _num_cores() -> int:
 ALL_THREADS = click.option(
     "--threads",
     type=NUM_WORKERS,
-    default=_num_cores,
+    default=num_cores,
     show_default="all cores",
     help="Threads on the CPU; the last bits of a result depend on them.",
 )
@@ -158,8 +170,29 @@ JSON = Json()
 NAMES = Names()
 
 
+class Command(click.Command):
+    """A command whose paths are looked at before it begins."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do it."""
+        paths.check(ctx)
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno in (None, errno.EPIPE):
+                raise
+            # What names no file was mostly written: the system does not say to which.
+            place = error.filename or ", ".join(paths.outputs(ctx)) or ctx.command_path
+            raise DataError(f"{place}: {os.strerror(error.errno)}") from error
+
+
 class Group(click.Group):
-    """A command group that logs to stderr and turns DataError into one line and exit code 1."""
+    """A command group that logs to stderr and turns what goes wrong into one line.
+
+    Exit codes: 1 for what a command met, 2 for a command line that is wrong, 130 for Ctrl-C.
+    """
+
+    command_class = Command
 
     def make_context(
         self, info_name: str | None, args: list[str], *rest: Any, **more: Any
@@ -176,14 +209,36 @@ class Group(click.Group):
         logging.basicConfig(
             level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
         )
+        logging.raiseExceptions = False  # a log that cannot be written stops nothing
         try:
             return super().invoke(ctx)
+        except click.BadParameter as error:
+            text = error.format_message()
+            if len(text) <= MAX_LENGTH:
+                raise
+            raise click.UsageError(str(DataError(text)), error.ctx) from None
         except DataError as error:
-            click.echo(f"error: {error}", err=True)
+            _tell(str(error))
+            sys.exit(1)
+        except (MemoryError, RuntimeError) as error:
+            reason = str(DataError(error))
+            if isinstance(error, RuntimeError) and not any(one in reason for one in NO_MEMORY):
+                raise
+            _tell(f"no memory is left: {reason[:MAX_REASON]}; hold less at a time")
             sys.exit(1)
         except KeyboardInterrupt:
-            click.echo("error: stopped by the user", err=True)
+            _tell("stopped by the user")
             sys.exit(130)
+
+
+def _tell(text: str) -> None:
+    """Say what went wrong on standard error, or, where that is a log on a full disk, on output."""
+    try:
+        click.echo(f"error: {text}", err=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  it would be flushed at the end
+        with contextlib.suppress(OSError):
+            click.echo(f"error: {text}")
 
 
 def again() -> list[str]:

@@ -1,5 +1,8 @@
 """The one exception that bad input raises."""
 
+MAX_LENGTH = 2000  # characters of a message: values and names of others may have any length
+SHOWN_OF_END = 300  # of one that is cut; what to do stands there
+
 
 class DataError(Exception):
     """Input that cannot be used; its text is one line: which file or option, found, expected, mend.
@@ -8,12 +11,18 @@ class DataError(Exception):
     """
 
     def __str__(self) -> str:
-        """Return the text, on one line whatever names and messages it is made of."""
+        """Return the text, on one line and not too long whatever it is made of."""
+        text = super().__str__()
+        if len(text) > MAX_LENGTH:
+            text = f"{text[: MAX_LENGTH - SHOWN_OF_END]} ... {text[-SHOWN_OF_END:]}"
         return "".join(
-            one if one.isprintable() else " " if one.isspace() else _escaped(one)
-            for one in super().__str__()
+            one if one.isprintable() else " " if one.isspace() else _escaped(one) for one in text
         )
 
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
+
+
+class WriteError(DataError):
+    """A file that the system does not let be written; a caller may know where else it could lie."""

@@ -237,6 +237,7 @@ Differ = AfterValidator(_differ)
 Number = Annotated[float, IsNumber, NotTooLarge]
 Share = Annotated[float, Field(ge=0, le=1), IsNumber]
 OpenShare = Annotated[float, Field(gt=0, lt=1), IsNumber]
+Percentile = Annotated[float, Field(ge=0, le=100), IsNumber]
 BelowOne = Annotated[float, Field(ge=0, lt=1), IsNumber]
 PositiveShare = Annotated[float, Field(gt=0, le=1), IsNumber]
 Positive = Annotated[float, Field(gt=0), IsNumber, NotTooLarge]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
@@ -20,6 +20,7 @@ from facekit.errors import DataError
 from facekit.storage import files
 
 KEY = "evenface"  # of the header; its text is JSON
+MAX_REASON = 300  # characters of what a library says
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,13 @@ class States:
             with safe_open(path, framework="pt") as file:
                 header = json.loads((file.metadata() or {}).get(KEY, "{}"))
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as error:
-            raise DataError(f"{path}: not a state of `{self.command}` ({error})") from None
-        if header.get("format") != self.form:
+            form = header.get("format")
+        except Exception as error:  # a damaged file is told in many ways
+            reason = str(error)[:MAX_REASON]
+            raise DataError(f"{path}: not a state of `{self.command}` ({reason})") from None
+        if form != self.form:
             raise DataError(
-                f"{path}: format {header.get('format')}, this version reads {self.form}; go on"
+                f"{path}: format {str(form)[:MAX_REASON]}, this version reads {self.form}; go on"
                 f" with the version that wrote it, or remove {self.pattern} to begin anew"
             )
         return header, tensors
@@ -86,8 +89,8 @@ class States:
         """Within, say of what is not there or of another shape that the state does not fit."""
         try:
             yield
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
+        except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:MAX_REASON]
             raise DataError(f"{path}: does not fit this {self.what} ({reason})") from None
 
 

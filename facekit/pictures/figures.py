@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.typing import RcKeyType
 
-# Names of clip paths follow from it; they would be drawn by chance.
-HASH_SALT: "dict[RcKeyType, Any]" = {"svg.hashsalt": "evenface"}
+OF_ALL: "dict[RcKeyType, Any]" = {
+    "svg.hashsalt": "evenface",  # names of clip paths follow from it; they would be drawn by chance
+    "text.parse_math": False,  # a class called `$a$` is no formula
+}
+DIGITS = 5  # of a position of axes, as a share of the figure
 
 
 def save_svg(
     figure: "Figure", path: Path, style: "Mapping[RcKeyType, Any]", **options: Any
 ) -> None:
-    """Write a figure as SVG, atomically, without a date in it.
+    """Write a figure as SVG, atomically, without a date in it; no text is read as a formula.
 
     Args:
         figure: to draw.
@@ -27,9 +30,24 @@ def save_svg(
         options: of `Figure.savefig`; `metadata` may leave out more than the date.
     """
     import matplotlib
+    from matplotlib.text import Text
 
     metadata = {"Date": None, **options.pop("metadata", {})}
     data = io.BytesIO()
-    with matplotlib.rc_context({**HASH_SALT, **style}):
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with matplotlib.rc_context({**OF_ALL, **style}):
+        _settle(figure)
         figure.savefig(data, format="svg", metadata=metadata, **options)
     files.write_bytes(data.getvalue(), path)
+
+
+def _settle(figure: "Figure") -> None:
+    """Lay a figure out, and round where its axes are: the solver's last digits vary."""
+    if figure.get_layout_engine() is None:
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        found = axes.get_position(original=True).bounds
+        axes.set_position((*(round(one, DIGITS) for one in found),))

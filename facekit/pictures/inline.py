@@ -1,16 +1,15 @@
-"""Pictures, figures and charts as text that stands inside one HTML page."""
+"""Pictures and figures as text that stands inside one HTML page."""
 
 import base64
 import io
-import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 import jinja2
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from PIL import Image
 
 from facekit.errors import DataError
@@ -21,8 +20,6 @@ WEBP_QUALITY = 82
 DROPPED_ELEMENTS = {"metadata", "script", "style", "title", "desc", "foreignObject"}
 # What matplotlib's <style> says; written on the figure, where it reaches no other.
 FIGURE_STYLE = "stroke-linejoin:round;stroke-linecap:butt"
-CHART_WIDTH, CHART_HEIGHT = 480, 220
-CHART_LEFT, CHART_RIGHT, CHART_TOP, CHART_BOTTOM = 52, 12, 12, 34
 
 
 def environment(package: str) -> jinja2.Environment:
@@ -128,67 +125,6 @@ def svg(path: Path, prefix: str, alt: str) -> Markup:
     return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=False))
 
 
-def line_chart(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    x_label: str,
-    alt: str,
-    y_range: tuple[float, float] | None = None,
-) -> Markup:
-    """Return a small line chart as inline SVG in the page's colours (classes `line-0`, `line-1` …).
-
-    Args:
-        series: name -> (x, y), not finite values left out.
-        x_label: below the axis.
-        alt: what it shows.
-        y_range: lowest and highest y; of the data if None.
-    """
-    lines = {}
-    for name, of_axes in series.items():
-        points = np.array(of_axes, dtype=float)
-        lines[name] = points[:, np.isfinite(points).all(axis=0)]  # [2, num_points]
-    lines = {name: points for name, points in lines.items() if points.size}
-    if not lines:
-        return Markup("")
-    x_ticks = _ticks(*_span([points[0] for points in lines.values()]))
-    y_ticks = _ticks(*(y_range or _span([points[1] for points in lines.values()])))
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        width = CHART_WIDTH - CHART_LEFT - CHART_RIGHT
-        height = CHART_HEIGHT - CHART_TOP - CHART_BOTTOM
-        across = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
-        up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return CHART_LEFT + across * width, CHART_TOP + (1 - up) * height
-
-    parts = [
-        f'<svg class="chart" viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" role="img"'
-        f' width="{CHART_WIDTH}" aria-label="{escape(alt)}">'
-    ]
-    bottom = CHART_HEIGHT - CHART_BOTTOM
-    for tick in y_ticks:
-        _, y = place(x_ticks[0], tick)
-        parts.append(
-            f'<line class="grid" x1="{CHART_LEFT}" x2="{CHART_WIDTH - CHART_RIGHT}"'
-            f' y1="{y:.1f}" y2="{y:.1f}"></line>'
-            f'<text x="{CHART_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:.4g}</text>'
-        )
-    for tick in x_ticks:
-        x, _ = place(tick, y_ticks[0])
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 15}" text-anchor="middle">{tick:.4g}</text>')
-    parts.append(
-        f'<text x="{CHART_WIDTH - CHART_RIGHT}" y="{CHART_HEIGHT - 4}"'
-        f' text-anchor="end">{escape(x_label)}</text>'
-    )
-    for i, points in enumerate(lines.values()):
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in itertools.starmap(place, points.T))
-        parts.append(f'<polyline class="line-{i}" points="{path}"></polyline>')
-    parts.append("</svg>")
-    legend = Markup("").join(
-        Markup('<span class="key line-{}">{}</span>').format(i, name)
-        for i, name in enumerate(lines)
-    )
-    return Markup('<div class="legend">{}</div>').format(legend) + Markup("".join(parts))
-
-
 def _clean(element: ElementTree.Element, prefix: str) -> None:
     """Strip namespaces, active and global parts; make ids and references to them the figure's."""
     element.tag = _local(element.tag)
@@ -223,20 +159,3 @@ def _number(length: str) -> float:
     found = re.match(r"[\d.]+", length)
     assert found is not None  # the figures are our own
     return float(found[0])
-
-
-def _span(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Return the least and the largest value."""
-    values = np.concatenate(arrays)
-    return float(values.min()), float(values.max())
-
-
-def _ticks(low: float, high: float) -> np.ndarray:
-    """Return about five round values from at most `low` to at least `high`."""
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    rough = (high - low) / 4
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
-    first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
-    return np.arange(first, last + 1) * step

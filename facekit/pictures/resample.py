@@ -38,6 +38,14 @@ class Pictures:
         """Return the number of pictures."""
         return len(self._pictures)
 
+    def pixels(self) -> np.ndarray:
+        """Return red, green, blue of all pixels, uint8 [N, height, width, 3]."""
+        found = np.empty((len(self), self.height, self.width, 3), dtype=np.uint8)
+        for picture, out in zip(self._pictures, found, strict=True):
+            for channel in range(3):
+                out[..., channel] = picture[..., channel]
+        return found
+
     def means(self, factor: int, mode: str) -> np.ndarray:
         """Return the means of squares of factor x factor pixels.
 
@@ -57,8 +65,9 @@ class Pictures:
                 flat = colors.reshape(*colors.shape[:2], -1)
                 found = (GRAY @ flat).reshape(len(self), 1, *colors.shape[2:])
             elif factor == 1:
-                found = np.stack([picture[..., :3] for picture in self._pictures])
-                found = found.transpose(0, 3, 1, 2).astype(np.float32)
+                found = np.empty((len(self), 3, self.height, self.width), dtype=np.float32)
+                for picture, out in zip(self._pictures, found, strict=True):
+                    out[...] = picture[..., :3].transpose(2, 0, 1)
             elif factor == 2:
                 shape = (len(self), 3, -(-self.height // 2), -(-self.width // 2))
                 found = np.empty(shape, dtype=np.float32)
@@ -134,6 +143,9 @@ def resize(
     Returns:
         uint8 [N, height, width, channels].
     """
+    whole = (0, pictures.width), (0, pictures.height), (pictures.width, pictures.height)
+    if mode == "RGB" and whole == (x_span, y_span, (width, height)):
+        return pictures.pixels()
     scale = min((x_span[1] - x_span[0]) / width, (y_span[1] - y_span[0]) / height)
     factor = halvings(scale / GAP)
     values = pictures.means(factor, mode)  # [N, channels, rows, columns]

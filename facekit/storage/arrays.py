@@ -9,8 +9,9 @@ from typing import BinaryIO
 import numpy as np
 
 from facekit.errors import DataError
-from facekit.storage import files
+from facekit.storage import files, kinds
 
+MAX_REASON = 200  # characters of what a library says
 THUMB_SHAPE = (32, 32)  # of the gray thumbnails, height and width in pixels
 
 
@@ -62,7 +63,7 @@ def write_rows(path: Path, first: int, pictures: np.ndarray) -> None:
         first: row of the first one.
         pictures: uint8 [n, *shape].
     """
-    with Path(path).open("rb+") as file:
+    with files.writing(path), Path(path).open("rb+") as file:
         np.lib.format.read_magic(file)
         shape, _, _ = np.lib.format.read_array_header_1_0(file)
         _check_rows(pictures, shape[1:], path)
@@ -133,8 +134,17 @@ def read_features(path: Path, size: int) -> np.ndarray:
 
 def _map_array(path: Path) -> np.ndarray:
     try:
+        kind = kinds.of_file(path)
+        if kind == kinds.ZIP:
+            made = f"`stylegan2 pack --source {path} --dest {Path(path).with_suffix('.npy')}`"
+            raise DataError(f"{path}: an archive, not a pack (.npy); make one of images by {made}")
+        if kind not in (None, kinds.ARRAY):
+            raise DataError(f"{path}: {kind}, expected an array (.npy)")
         return np.load(path, mmap_mode="r", allow_pickle=False)
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: not a readable array ({error})") from None
+    except Exception as error:  # a damaged header is told in many ways
+        reason = str(error)[:MAX_REASON]
+        raise DataError(f"{path}: not a readable array ({reason})") from None

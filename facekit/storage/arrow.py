@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from facekit.errors import DataError
 from facekit.storage.columns import NOTHING, Table
 
+MAX_REASON = 300  # characters of what a library says
 ARROW_TYPES = {"str": "large_string", "Int64": "int64", "UInt64": "uint64", "float64": "float64"}
 
 
@@ -67,7 +68,7 @@ def readable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except Exception as error:  # pyarrow and pandas raise many kinds for a broken file
-        raise DataError(f"{path}: not a readable table ({error})") from None
+        raise DataError(f"{path}: not a readable table ({str(error)[:MAX_REASON]})") from None
 
 
 def kind_of(arrow_type: pa.DataType) -> str:

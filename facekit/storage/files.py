@@ -1,14 +1,24 @@
-"""Atomic writes: a file is there whole or not at all."""
+"""Atomic writes: a file is there whole or not at all; what goes wrong is one line that names it."""
 
+import contextlib
+import errno
 import json
 import os
+import platform
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facekit.errors import DataError
+from facekit.errors import DataError, WriteError
+
+HOST = platform.node().partition(".")[0][:32] or "host"
+PART = re.compile(r"(.+)\.(?:(?P<host>[^.]+)-)?(?P<pid>[0-9]{1,10})\.part", re.ASCII | re.DOTALL)
+HIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)  # of writes
+LITTLE = 1 << 16  # bytes free on a disk that is full
+NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
 
 
 @contextmanager
@@ -16,23 +26,113 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a `.part` path to write to; on success flush it to disk and rename it to `path`.
 
     Folders are made as needed. If the block raises, the part is removed and `path` stays as it was.
-    Whatever writes the part, the file may be read by whom the umask lets: some libraries write for
-    the owner alone.
+    A link stays one: what it leads to is replaced. Whatever writes the part, the file may be read
+    by whom the umask lets: some libraries write for the owner alone.
+
+    Raises:
+        DataError: it cannot be written: a full disk, a folder that is read-only or none.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.touch()
-    mode = part.stat().st_mode
-    part.unlink()
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f"{target.name}.{HOST}-{os.getpid()}.part")
+    with writing(path, part):
+        if target.exists() and not target.is_file():
+            raise DataError(f"{path}: cannot be written: it is a folder, a device or a pipe")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        mode = part.stat().st_mode
+        part.unlink()
     try:
-        yield part
-        part.chmod(stat.S_IMODE(mode))
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with writing(path, part):
+            yield part
+            part.chmod(stat.S_IMODE(mode))
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, part: Path | None = None) -> Iterator[None]:
+    """Say of what the system does not let be written within that it is `path`.
+
+    Args:
+        path: the file that is written.
+        part: what is written in its place.
+
+    Raises:
+        WriteError: a full disk, a folder that is read-only or none, and the like; what goes wrong
+            with other files is left as it is.
+    """
+    names = {os.fspath(one) for one in (path, part) if one is not None}
+    names |= {os.fspath(folder) for one in names for folder in Path(one).parents}
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        reason = _reason(error, names, part)
+        if reason is None:
+            raise
+        raise WriteError(f"{path}: cannot be written: {reason}") from error
+
+
+def _reason(error: Exception, names: set[str], part: Path | None) -> str | None:
+    """Return why a file could not be written; None where it was something else that failed.
+
+    Args:
+        error: what was raised; some libraries tell the system's reason in their text alone, and
+            some nowhere.
+        names: of the file, its part and the folders above.
+        part: the part; None where nothing is looked up.
+    """
+    name, code = getattr(error, "filename", None), getattr(error, "errno", None)
+    if name is not None and code is not None:
+        if str(name) not in names:
+            return None
+        return f"{name} is no folder" if code in NO_FOLDER else os.strerror(code)
+    found = [one for one in HIDDEN if one == code or os.strerror(one) in str(error)]
+    if not found and part is not None and isinstance(error, OSError | RuntimeError):
+        with contextlib.suppress(OSError):
+            state = os.statvfs(part.parent)
+            found = [errno.ENOSPC] if state.f_bavail * state.f_frsize < LITTLE else []
+    return os.strerror(found[0]) if found else None
+
+
+def remove_left(folder: Path, stem: str = "") -> list[Path]:
+    """Remove parts that processes of this machine left in a folder when they were killed.
+
+    Args:
+        folder: to look into; need not be there.
+        stem: what their names begin with.
+
+    Returns:
+        What was removed.
+    """
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".part"))
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        match = PART.fullmatch(name)
+        if match is None or not name.startswith(stem) or match["host"] not in (None, HOST):
+            continue
+        if not is_alive(int(match["pid"])):
+            Path(folder, name).unlink(missing_ok=True)
+            found.append(Path(folder, name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine lives."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_text(text: str, path: Path) -> None:
@@ -62,8 +162,8 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON ({str(error)[:200]})") from None
 
 
 def _plain(value: Any) -> Any:

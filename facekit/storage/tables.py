@@ -1,6 +1,6 @@
 """Tables as parquet or CSV: read with the columns checked, written atomically."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,11 @@ from facekit.storage.columns import COMPLETE, Table
 from facekit.storage.files import replacing
 
 TRUTHS = {"True": True, "False": False}
+FOR_PEOPLE = 5  # significant digits of figures that are looked at
 TEXTS = ("str", "category")  # dtypes of columns that a CSV file holds as they are
+# Spreadsheets run cells that begin so. Source: owasp.org/www-community/attacks/CSV_Injection
+FORMULA = r"'*[=+\-@\t\r]"
+ARMED = f"'{FORMULA}"  # as they are written: a quote before, which is taken off on reading
 
 
 def read(
@@ -55,7 +59,8 @@ def read(
 
 def _read_csv(path: Path) -> pd.DataFrame:
     with arrow.readable(path):
-        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    return _respelled(table, ARMED, lambda text: text[1:])
 
 
 def _typed(table: pd.DataFrame, declared: Table, path: Path) -> pd.DataFrame:
@@ -102,13 +107,54 @@ def _cast(cells: pd.Series, dtype: str) -> pd.Series:
     return cells.astype(dtype)
 
 
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as parquet or CSV (by suffix), atomically, without its index."""
+def write(table: pd.DataFrame, path: Path, digits: int | None = None) -> None:
+    """Write a table as parquet or CSV (by suffix), atomically, without its index.
+
+    Args:
+        table: the table.
+        path: of the file.
+        digits: significant ones of fractions in CSV, such as FOR_PEOPLE; None for all. Parquet
+            always has all.
+    """
     with replacing(Path(path)) as part:
         if Path(path).suffix == ".csv":
-            table.to_csv(part, index=False, lineterminator="\n")
+            part.write_text(csv_text(table, digits), encoding="utf-8", newline="")
         else:
             table.to_parquet(part, index=False)
+
+
+def csv_text(table: pd.DataFrame, digits: int | None = None) -> str:
+    """Return a table as CSV, without its index; a spreadsheet runs none of its cells."""
+    armed = _respelled(table, FORMULA, lambda text: text if _is_number(text) else f"'{text}")
+    spelled = None if digits is None else lambda value: _rounded(value, digits)
+    return str(armed.to_csv(index=False, lineterminator="\n", float_format=spelled))
+
+
+def _rounded(value: float, digits: int) -> str:
+    """Return a number of so many significant digits; whole ones keep all that they have."""
+    return str(float(value)) if abs(value) >= 10**digits else f"{value:.{digits}g}"
+
+
+def _respelled(table: pd.DataFrame, pattern: str, change: Callable[[str], str]) -> pd.DataFrame:
+    """Return a table in which texts that match a pattern are changed."""
+    columns = {}
+    for name, column in table.items():
+        texts = column.astype("str") if isinstance(column.dtype, pd.CategoricalDtype) else column
+        if not (pd.api.types.is_string_dtype(texts) or pd.api.types.is_object_dtype(texts)):
+            continue
+        found = texts.astype("str").str.match(pattern, na=False) & texts.notna()
+        if found.any():
+            changed = texts.astype(object).mask(found, texts[found].map(str).map(change))
+            columns[name] = changed.astype(texts.dtype)
+    return table.assign(**columns) if columns else table
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def rows_of(table: pd.DataFrame, image_ids: Sequence[str], path: Path) -> pd.DataFrame:

