@@ -96,6 +96,7 @@ def train(
     from facedata.packs import storage
     from facekit import runs
     from facekit.compute import distributed, machine
+    from facekit.storage import locks
     from stylegan2.train import session
 
     the_device = machine.find_device(device)
@@ -103,7 +104,10 @@ def train(
     num = session.num_processes(pack, options, seed, outdir, the_device, threads)
     machine.tune(max(threads // num, 1))
     record = runs.record(outdir / "run.json", commands.flat({**ctx.params, "options": options}))
-    with distributed.joined(the_device, num, commands.again()) as (group, own_device):
+    with (
+        locks.alone(outdir),
+        distributed.joined(the_device, num, commands.again()) as (group, own_device),
+    ):
         how = session.How(own_device, group, allow_changes, cache=data.parent / data.stem)
         session.run(pack, options, seed, outdir, how, record)
 
@@ -391,17 +395,28 @@ def import_official(pickle: Path, network: Path, resolution: int | None) -> None
     "mapping network, z [N, z_dim], c [N, c_dim] if conditional, psi -> ws.",
     required=False,
 )
+@commands.TO_HUB
+@commands.PUBLIC
 def export(
-    network: Path, state_dict: Path | None, onnx: Path | None, onnx_mapping: Path | None
+    network: Path,
+    state_dict: Path | None,
+    onnx: Path | None,
+    onnx_mapping: Path | None,
+    to_hub: str | None,
+    public: bool,
 ) -> None:
     """Write a generator for other programs.
 
     ONNX files take any batch and are compared with the network by ONNX Runtime; one that differs by
     more than 1e-4 is not written. Noise is the constant one.
 
+    With --to-hub the network, what was written and a card go to a repository of the Hugging Face
+    Hub; `hf download OWNER/NAME --local-dir DIR` brings them back for `stylegan2 generate`.
+
     \b
     stylegan2 export --network network-final.safetensors --state-dict G.safetensors \\
         --onnx synthesis.onnx --onnx-mapping mapping.onnx
+    stylegan2 export --network network-final.safetensors --onnx synthesis.onnx --to-hub me/faces
     """
     from facekit import runs
     from facekit.errors import DataError
@@ -413,6 +428,8 @@ def export(
     values = {"network": network, "state_dict": state_dict, "onnx": onnx}
     with runs.record(runs.run_path(outputs[0]), values | {"onnx_mapping": onnx_mapping}):
         export.export(network, state_dict, onnx, onnx_mapping)
+    if to_hub is not None:
+        export.publish(network, outputs, to_hub, public)
 
 
 @main.command()

@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from facedata.columns import PACK
 from facekit import options as kinds
-from facekit.options import AUTO, Choice, Options, OrNone, option
+from facekit.options import AUTO, Choice, Options, OrNone, option, with_parts
+from facekit.trackers import TRACKERS
 from stylegan2.metrics.extractors import EXTRACTORS
 from stylegan2.models import presets
 from stylegan2.models.pipes import PIPES
@@ -26,6 +27,7 @@ Seeds = Annotated[str, Field(min_length=1), kinds.IsText]
 SeedsOrNone = Annotated[Seeds | None, OrNone]
 
 
+@with_parts(TRACKERS.items())
 class TrainOptions(Options):
     """How a generator is trained; `auto` is what the base configuration says."""
 
@@ -73,6 +75,16 @@ class TrainOptions(Options):
         AUTO,
         "Thousands of images, the first of all, in which G imitates faces that principal"
         " components draw, instead of being judged; an image costs a quarter.",
+    )
+    rebuild_weight: kinds.AutoNotNegative = option(
+        AUTO,
+        "Weight of a second task of G, by half of its images: to make real ones of their principal"
+        " components; 0: none. It keeps the variety of the real images.",
+    )
+    pixel_interval: kinds.AutoCount = option(
+        AUTO,
+        "Iterations from one in which the discriminator of pixels judges, too, to the next; between"
+        " them only the one on features does, in half of the time.",
     )
     ema_kimg: kinds.AutoNotNegative = option(
         AUTO, "Half-life of the averaged generator in kimg; auto follows the batch."

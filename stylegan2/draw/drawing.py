@@ -255,7 +255,8 @@ def write_candidates(
         deficits: class, name and deficit of each class.
         options: how many candidates, how to draw.
         seed: that each image's comes from.
-        path: output: uint8 [N, R, R, 3] (.npy), and beside it a .json with the content box.
+        path: output: uint8 [N, R, R, 3] (.npy), and beside it a .json with the content box and
+            the digests of the images that the network learned from.
 
     Raises:
         DataError: the table's classes are not the network's.
@@ -269,7 +270,8 @@ def write_candidates(
         for group in drawn:
             append(group)
             bar.advance(task, len(group))
-    files.write_json({"content_box": about.content_box}, path.with_suffix(".json"))
+    meta = {"content_box": about.content_box, "train_ids": about.train_ids}
+    files.write_json(meta, path.with_suffix(".json"))
     return table
 
 

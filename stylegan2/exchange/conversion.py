@@ -54,6 +54,8 @@ def convert(source: Path, dest: Path, options: PackOptions, *, dry_run: bool = F
         path = dest.with_name(f"{dest.stem}.left_out.csv")
         tables.write(left_out, path)
         log.info("%d left out, listed in %s", len(left_out), path)
+    num_packed = len(found.table) + len(found.left_out) + len(found.unusable) - len(left_out)
+    log.info("%s: %s", dest, folders.last_line(found, left_out, num_packed))
 
 
 def _archive(source: Path, dest: Path, options: PackOptions, dry_run: bool) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from facekit import hub
 from facekit.compute import onnx_files
 from facekit.compute.onnx_files import BATCHES
+from facekit.errors import DataError
 from facekit.storage import files
 from stylegan2.draw import sampling
 from stylegan2.exchange.onnx_graph import mapping_model, synthesis_model
@@ -36,6 +38,60 @@ def export(
         save_state_dict(generator, about, state_dict)
     for path, difference in save_onnx(generator, about, onnx, onnx_mapping).items():
         log.info("%s: differs from the network by %.1e", path, difference)
+
+
+def publish(network: Path, outputs: Sequence[Path], repository: str, public: bool) -> str:
+    """Put a generator and its exports into a repository of the Hugging Face Hub.
+
+    Args:
+        network: file of the generator; there it is network.safetensors.
+        outputs: of `export`, which keep their names.
+        repository: OWNER/NAME.
+        public: whether everybody may read a repository that is made.
+
+    Raises:
+        DataError: two files would have one name, or see `hub.publish`.
+    """
+    _, about = load_generator(network)
+    paths = {"network.safetensors": network}
+    arguments = [path.with_suffix(".json") for path in outputs if path.suffix == ".safetensors"]
+    for path in [*outputs, *arguments]:
+        if path.name in (*paths, hub.CARD):
+            raise DataError(f"{path}: the repository has another file of that name")
+        paths[path.name] = path
+    return hub.publish(repository, paths, generator_card(about), ["stylegan2", "onnx"], public)
+
+
+def generator_card(about: About) -> str:
+    """Return the card of a generator, Markdown: what it draws, from what it learned, its limits."""
+    side = about.arguments["img_resolution"]
+    classes = ", ".join(about.class_names) or "none: it is not told any"
+    sources = [f"- began with {one['file']}: {one['taken']}" for one in about.lineage]
+    return "\n".join(
+        [
+            f"# Generator of faces, {side}x{side} px",
+            "",
+            f"- attributes: {', '.join(about.attributes) or 'none'}",
+            f"- classes: {classes}",
+            f"- trained with {about.kimg:g} thousand real images shown (StyleGAN2-ADA)",
+            *sources,
+            "",
+            "`stylegan2 generate --network network.safetensors --seeds 0-7 --outdir faces`",
+            "",
+            "## Limits",
+            "",
+            "- It draws faces like those it learned from; who is rare there is drawn worst.",
+            "- A small training set is remembered in part: look at the nearest training faces"
+            " (`stylegan2 metrics --pairs`) before pictures are shown to others.",
+            "- Nobody in the pictures is asked: not for passing off a picture as a person's.",
+            "",
+            "## Licence",
+            "",
+            "The program is under Apache-2.0. For these weights the terms of the training images"
+            " hold, and those of the weights that they began with.",
+            "",
+        ]
+    )
 
 
 def save_state_dict(network: Generator, about: About, path: Path) -> None:

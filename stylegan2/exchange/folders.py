@@ -7,7 +7,7 @@ All is looked at before anything is written: `scan` finds images and labels and 
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from facedata.ingest.adapters import stylegan_zip
-from facedata.ingest.adapters.reading import Files
 from facedata.packs import storage
 from facekit.compute import workers
 from facekit.errors import DataError
@@ -26,6 +25,7 @@ from facekit.pictures.geometry import Box, content_box, fit_images
 from facekit.pictures.resample import Pictures
 from facekit.progress import track
 from facekit.storage import archives, arrays
+from facekit.storage.walking import HARMLESS, Files, also, told
 from stylegan2.options import MIN_SIDE
 
 CHUNK = 64  # images that a worker process gets at a time
@@ -61,6 +61,8 @@ class Found:
         left_out: images and labels that are not packed: image_id, reason, detail.
         unusable: files that are no pictures: image_id, reason.
         box: content box (left, top, right, bottom) that the source tells of; None if it does not.
+        passed_over: files and folders that are no part of it, or cannot be read, by why.
+        unread: files that may hold labels and were not read.
     """
 
     source: Path
@@ -70,6 +72,8 @@ class Found:
     left_out: pd.DataFrame
     unusable: pd.DataFrame
     box: Box | None
+    passed_over: Mapping[str, Sequence[str]]
+    unread: Sequence[str]
 
 
 def scan(source: Path, labels: str) -> Found:
@@ -90,7 +94,8 @@ def scan(source: Path, labels: str) -> Found:
     if not names:
         if top:
             archives.names(source)  # tells what is wrong with it
-        raise DataError(f"{source}: no images, expected a folder or a .zip archive of them")
+        expected = "expected a folder or a .zip archive of them"
+        raise DataError(f"{source}: no images, {expected}{also(files.passed_over)}")
     has_file = files.is_file(f"{prefix}{stylegan_zip.LABELS}")
     content = _read_json(files.path(f"{prefix}{stylegan_zip.LABELS}")) if has_file else {}
     left_out = pd.DataFrame({"image_id": [], "reason": [], "detail": []}, dtype="str")
@@ -138,7 +143,12 @@ def scan(source: Path, labels: str) -> Found:
         columns=["width", "height", "format", "mode"],
     )
     table = pd.concat([table[is_usable].reset_index(drop=True), facts], axis=1)
-    return Found(source, table, classes, origin, left_out, unusable, _box(content))
+    unread = [name for name in files.labels(top) if name != origin]
+    return Found(
+        *(source, table, classes, origin, left_out, unusable, _box(content)),
+        passed_over=files.passed_over,
+        unread=unread,
+    )
 
 
 def _read_json(path: str) -> dict:
@@ -219,7 +229,23 @@ def summary(found: Found, geometry: Canvas) -> list[str]:
             lines.append(f"left out, {REASONS.get(reason, reason)}: {_named(rows['image_id'])}")
     if len(found.unusable):
         lines.append(f"unusable: {_problems(found.unusable)}")
+    if found.passed_over:
+        lines.append(f"passed over: {told(found.passed_over)}")
+    if found.unread:
+        lines.append(f"not read: {', '.join(found.unread)}")
     return lines
+
+
+def last_line(found: Found, left_out: pd.DataFrame, num_packed: int) -> str:
+    """Return how many images were packed, and how many files and labels were not, by why."""
+    counts = {why: len(paths) for why, paths in found.passed_over.items()}
+    counts |= _counted(REASONS.get(reason, reason) for reason in left_out["reason"])
+    parts = [f"{num_packed} images packed"]
+    if counts:
+        parts.append(f"left out: {_list(counts, len(counts))}")
+    if found.unread:
+        parts.append(f"not read: {', '.join(found.unread)}")
+    return "; ".join(parts)
 
 
 def _counted(values) -> dict:
@@ -248,7 +274,10 @@ def _problems(unusable: pd.DataFrame) -> str:
 
 
 def check_usable(found: Found, skip: bool) -> None:
-    """Raise DataError naming the files that are no pictures, unless they are to be left out."""
+    """Raise DataError naming the files that are no pictures, unless they are to be left out.
+
+    Likewise where most labels have no image, or most files cannot be read.
+    """
     if len(found.unusable) and not skip:
         raise DataError(
             f"{found.source}: {_problems(found.unusable)} of"
@@ -257,6 +286,16 @@ def check_usable(found: Found, skip: bool) -> None:
         )
     if not len(found.table):
         raise DataError(f"{found.source}: no image is left to pack")
+    lost = {why: paths for why, paths in found.passed_over.items() if why not in HARMLESS}
+    gone = found.left_out.loc[found.left_out["reason"] != "file_without_row", "image_id"]
+    num_lost = len(gone) + sum(map(len, lost.values()))
+    if num_lost > len(found.table) and not skip:
+        reasons = [f"{REASONS['missing_file']}: {_named(gone)}"] if len(gone) else []
+        reasons += [told(lost)] if lost else []
+        raise DataError(
+            f"{found.source}: {num_lost} of {num_lost + len(found.table)} would be left out,"
+            f" {'; '.join(reasons)}; mend them, or leave them out by --skip"
+        )
 
 
 def write_pack(

@@ -11,7 +11,7 @@ import io
 import logging
 import pickletools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from facekit.errors import DataError
 from stylegan2.exchange import cut
+from stylegan2.models.assembly import assemble
 from stylegan2.models.checkpoint import About, save_generator
 from stylegan2.models.networks import Discriminator, Generator
 
@@ -39,10 +40,11 @@ SET = "builtins set"  # in files of protocol 3: of names, always empty
 ALLOWED = (RECONSTRUCT, *DICTS, PARAMETER, TENSOR, LOAD, STORAGE, DTYPE, *SCALARS, SET)
 
 VERSION = 6  # of the original's persistence
-MAX_MODULES = 10_000  # of one network; hostile files may nest without end
 MAX_DIMENSIONS = 8
-MAX_ARGUMENTS = 50  # of a network, or of one of its parts
-MAX_SIZE = 2**20  # of any whole number among a network's arguments
+BYTES = 4  # of a number of float32
+MAX_NAME = 500  # characters of a tensor's full name
+MAX_ENTRIES = 100_000  # parameters, buffers and submodules of one network
+MAX_OPCODES = 1_000_000  # networks of the original have tens of thousands
 MAGIC = 0x1950A86A20F9469CFC6C  # of the old torch.save format
 PROTOCOL = 1001
 MARK = object()
@@ -82,11 +84,17 @@ class Module:
 
 
 class Machine:
-    """Runs the opcodes that make data; refuses the others and every global not in ALLOWED."""
+    """Runs the opcodes that make data; refuses the others and every global not in `allowed`.
 
-    def __init__(self) -> None:
+    A few bytes can name again what was made before, and have it copied each time: what calls copy
+    comes to no more than the bytes of the file.
+    """
+
+    def __init__(self, allowed: Collection[str] = ALLOWED) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.allowed = allowed
+        self.left = 0  # of what calls may copy, bytes or things
 
     def run(self, data: bytes, start: int = 0) -> tuple[Any, int]:
         """Return the object that a pickle describes, and the position after it.
@@ -101,7 +109,10 @@ class Machine:
         """
         file = io.BytesIO(data)  # shares the bytes
         file.seek(start)
-        for opcode, value, position in pickletools.genops(file):
+        self.left = len(data)
+        for number, (opcode, value, position) in enumerate(pickletools.genops(file)):
+            if number > MAX_OPCODES:
+                raise ValueError(f"more than {MAX_OPCODES} opcodes")
             if opcode.name == "STOP":
                 assert position is not None  # a file tells it
                 return self.stack.pop(), position + 1
@@ -156,20 +167,34 @@ class Machine:
             items = self.to_mark()
             _expect(stack[-1], dict).update(_pairs(items))
         elif name == "GLOBAL":
-            stack.append(_name(value))
+            stack.append(self.name(value))
         elif name == "STACK_GLOBAL":
             attribute, module = _expect(stack.pop(), str), _expect(stack.pop(), str)
-            stack.append(_name(f"{module} {attribute}"))
+            stack.append(self.name(f"{module} {attribute}"))
         elif name == "BINPERSID":
             stack.append(Persistent(stack.pop()))
         elif name in ("REDUCE", "NEWOBJ"):
             arguments = _expect(stack.pop(), tuple)
+            self.spend(arguments)
             stack.append(_make(_expect(stack.pop(), Name).text, arguments))
         elif name == "BUILD":
             state = stack.pop()
             self.build(stack[-1], state)
         else:
             raise Refused(f"opcode {name}")
+
+    def name(self, text: str) -> Name:
+        """Return a global, if it is one that networks of the original name."""
+        if text not in self.allowed:
+            raise Refused(f"the name {_plain('.'.join(text.split(' ', 1)), 100)}")
+        return Name(text)
+
+    def spend(self, arguments: tuple) -> None:
+        """Count what a call copies of its arguments."""
+        sizes = (len(one) for one in arguments if isinstance(one, bytes | list | tuple))
+        self.left -= sum(sizes)
+        if self.left < 0:
+            raise ValueError("calls that copy more than the file holds")
 
     def to_mark(self) -> list[Any]:
         """Take off what lies above the last mark, and the mark."""
@@ -231,13 +256,6 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
     return {_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
 
 
-def _name(text: str) -> Name:
-    """Return a global, if it is one that networks of the original name."""
-    if text not in ALLOWED:
-        raise Refused(f"the name {_plain('.'.join(text.split(' ', 1)), 100)}")
-    return Name(text)
-
-
 def _make(name: str, arguments: tuple) -> Any:
     """Return what a call of an allowed global stands for."""
     if name in DICTS:
@@ -292,8 +310,10 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
     Raises:
         ValueError: it would reach beyond the storage.
     """
-    numbers = [_expect(x, int) for x in (offset, *_expect(size, tuple), *_expect(stride, tuple))]
-    if min(numbers) < 0 or len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
+    if max(len(_expect(size, tuple)), len(_expect(stride, tuple))) > MAX_DIMENSIONS:
+        raise ValueError("a tensor of too many dimensions")
+    numbers = [_expect(x, int) for x in (offset, *size, *stride)]
+    if min(numbers) < 0 or max(numbers) >= 2**63 or len(size) != len(stride):
         raise ValueError("a tensor of impossible shape")
     num = int(np.prod([1, *map(float, size)]))
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
@@ -307,43 +327,59 @@ def _load_storage(data: bytes) -> Tensor:
     position = 0
     values = []
     for _ in range(5):  # magic number, protocol, system, the storage, keys
-        value, position = Machine().run(data, position)
+        value, position = Machine([STORAGE]).run(data, position)
         values.append(value)
     magic, protocol, system, storage, keys = values
-    if (magic, protocol) != (MAGIC, PROTOCOL) or not _expect(system, dict).get("little_endian"):
+    system = _expect(system, dict)
+    if [_expect(magic, int), _expect(protocol, int)] != [MAGIC, PROTOCOL]:
+        raise ValueError("not a file of torch.save")
+    if not system.get("little_endian"):
         raise ValueError("not a storage of torch")
     kind, location_type, key, _, num = _expect(_expect(storage, Persistent).pid, tuple)[:5]
-    if kind != "storage" or location_type != Name(STORAGE) or keys != [key]:
+    # Types first: what holds itself many times over would be compared for ever.
+    texts = [_expect(one, str) for one in (kind, key, *_expect(keys, list)[:2])]
+    if texts != ["storage", key, key] or _expect(location_type, Name).text != STORAGE:
         raise ValueError("not a storage of float32")
     (found,) = struct.unpack_from("<q", data, position)
     numbers = np.frombuffer(data, "<f4", offset=position + 8)
-    if not found == num == len(numbers):
-        raise ValueError(f"{len(numbers)} numbers where {num} are due")
+    if not found == _expect(num, int) == len(numbers):
+        raise ValueError(f"{len(numbers)} numbers where {found} are due")
     return torch.from_numpy(numbers.astype(np.float32))
 
 
-def _tensors(module: Any, prefix: str, seen: list[str]) -> Iterator[tuple[str, Tensor]]:
-    """Yield parameters and buffers of a module and its submodules by their full names."""
-    seen.append(prefix)
-    if len(seen) > MAX_MODULES:
-        raise ValueError(f"more than {MAX_MODULES} modules")
-    state = _expect(module, _Object).state
-    for kind in ("_parameters", "_buffers"):
-        for name, tensor in _expect(state.get(kind, {}), dict).items():
-            if tensor is not None:
-                yield f"{prefix}{_expect(name, str)}", _expect(tensor, Tensor)
-    for name, child in _expect(state.get("_modules", {}), dict).items():
-        if child is not None:
-            yield from _tensors(child, f"{prefix}{_expect(name, str)}.", seen)
+def _tensors(module: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield parameters and buffers of a module and its submodules by their full names.
+
+    Raises:
+        ValueError: more of them than networks have, or names without an end.
+    """
+    waiting, num_entries = [("", module)], 0
+    while waiting:
+        prefix, here = waiting.pop()
+        state = _expect(here, _Object).state
+        for kind in ("_parameters", "_buffers", "_modules"):
+            for name, thing in _expect(state.get(kind, {}), dict).items():
+                num_entries += 1
+                if num_entries > MAX_ENTRIES or len(prefix) + len(_expect(name, str)) > MAX_NAME:
+                    raise ValueError(f"more than {MAX_ENTRIES} parts, or names without an end")
+                if thing is None:
+                    continue
+                if kind == "_modules":
+                    waiting.append((f"{prefix}{name}.", thing))
+                else:
+                    yield f"{prefix}{name}", _expect(thing, Tensor)
 
 
-def _module(thing: Any) -> Module:
-    """Return a network of a pickle with all its tensors."""
+def _module(thing: Any, num_bytes: int) -> Module:
+    """Return a network of a pickle of so many bytes with all its tensors."""
     state = _expect(thing, _Object).state
     if state.get("_init_args"):
         raise ValueError("a network with arguments that have no names")
     arguments = _expect(state["_init_kwargs"], dict)
-    return Module(thing.class_name, arguments, dict(_tensors(thing, "", [])))
+    tensors = dict(_tensors(thing))
+    if sum(x.numel() for x in tensors.values()) * BYTES > num_bytes:
+        raise ValueError("tensors that hold more than the file")
+    return Module(thing.class_name, arguments, tensors)
 
 
 def read(path: Path) -> dict[str, Module]:
@@ -359,7 +395,7 @@ def read(path: Path) -> dict[str, Module]:
     try:
         snapshot, _ = Machine().run(data)
         networks = {
-            name: _module(snapshot[name])
+            name: _module(snapshot[name], len(data))
             for name in ("G", "D", "G_ema")
             if _expect(snapshot, dict).get(name) is not None
         }
@@ -378,28 +414,6 @@ def read(path: Path) -> dict[str, Module]:
     return networks
 
 
-def _check_arguments(arguments: dict[str, Any], num_tensors: int, depth: int = 0) -> None:
-    """Refuse arguments of networks that would take for ever to build, or even to tell of.
-
-    Raises:
-        ValueError: a value that is no number, word, list of numbers or dict of such, a size
-            beyond reason, or more layers than there are tensors.
-    """
-    if depth > 2 or len(arguments) > MAX_ARGUMENTS:
-        raise ValueError("too many arguments")
-    for name, value in arguments.items():
-        name = str(name)[:50]
-        if type(value) is dict:
-            _check_arguments(value, num_tensors, depth + 1)
-        elif type(value) is list and all(type(x) in (int, float) for x in value):
-            continue
-        elif type(value) is int:
-            if value > (num_tensors if "layers" in name else MAX_SIZE):
-                raise ValueError(f"{name} = {value} is too large")
-        elif type(value) not in (str, float, bool, type(None)):
-            raise ValueError(f"{name} is a {type(value).__name__}")
-
-
 def build(module: Module, path: Path) -> Generator | Discriminator:
     """Return our network with a module's arguments and tensors.
 
@@ -413,22 +427,15 @@ def build(module: Module, path: Path) -> Generator | Discriminator:
     kinds = {"Generator": Generator, "Discriminator": Discriminator}
     if module.class_name not in kinds:
         raise DataError(f"{path}: a network of class {_plain(module.class_name, 100)}")
+    tensors = {
+        key: x.clone(memory_format=torch.contiguous_format) for key, x in module.tensors.items()
+    }
     try:
-        _check_arguments(module.arguments, len(module.tensors))
-        with torch.device("meta"):  # nothing is allocated before the tensors are known to fit
-            network = kinds[module.class_name](**module.arguments)
-        expected = {key: tuple(x.shape) for key, x in network.state_dict().items()}
-        found = {key: tuple(x.shape) for key, x in module.tensors.items()}
-        wrong = [key for key in sorted({*expected, *found}) if expected.get(key) != found.get(key)]
-        if wrong:
-            raise ValueError(f"tensors {', '.join(wrong[:5])} do not fit its arguments")
-        tensors = {
-            key: x.clone(memory_format=torch.contiguous_format) for key, x in module.tensors.items()
-        }
-        network.load_state_dict(tensors, assign=True)
-    except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as error:
-        reason = _plain(str(error), 300)
-        raise DataError(f"{path}: {module.class_name}: {reason}") from None
+        network: Generator | Discriminator = assemble(
+            kinds[module.class_name], module.arguments, tensors
+        )
+    except ValueError as error:
+        raise DataError(f"{path}: {module.class_name}: {_plain(str(error), 300)}") from None
     return network.eval().requires_grad_(False)
 
 

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from facekit import progress
 from facekit.compute.weights import packaged_state_dict
-from facekit.errors import DataError
+from facekit.errors import DataError, WriteError
 from facekit.storage import arrays
 from stylegan2.metrics.extractors import EXTRACTORS
 from stylegan2.train.data import hash_images
@@ -224,9 +224,9 @@ def of_real_images(
         with arrays.appending(path, [extractor.size], np.float32) as append:
             for group in extract(extractor, groups, len(images), f"{cache.name} images", device):
                 append(group)
-    except OSError as error:
+    except WriteError as error:
         raise DataError(
-            f"{path}: features of real images cannot be kept there ({error.strerror}); name a"
-            " folder for them with --cache"
+            f"{error}; features of real images cannot be kept there, name a folder for them with"
+            " --cache"
         ) from None
     return arrays.read_features(path, extractor.size)

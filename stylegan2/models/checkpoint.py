@@ -6,21 +6,24 @@ Nothing is unpickled: a file from a stranger can be opened without running its c
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import Field, TypeAdapter
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from facedata.packs.storage import class_name
 from facekit.errors import DataError
 from facekit.storage import files
+from stylegan2.models.assembly import assemble
 from stylegan2.models.networks import Generator
 
 KEY = "evenface"  # of the header; its text is JSON
 FORMAT = "stylegan2-generator-1"
 DISCRIMINATOR_FORMAT = "stylegan2-discriminator-1"
+MAX_REASON = 300  # characters of what a library says
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,17 @@ class About:
         kimg: thousands of real images it was trained with.
         lineage: files that its weights come from, the oldest first: `file`, its `blake2b`, `kimg`
             (None where the file does not tell) and `taken`, what became of it, in words.
+        train_ids: digests of the images of each pack that its weights learned from, the oldest
+            first; see `digest_of_ids`.
     """
 
     arguments: dict[str, Any]
     attributes: list[str]
     classes: list[list[str]]
     content_box: tuple[int, int, int, int]
-    kimg: float
+    kimg: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     lineage: list[dict[str, Any]] = field(default_factory=list)
+    train_ids: list[str] = field(default_factory=list)
 
     @property
     def class_names(self) -> list[str]:
@@ -50,11 +56,16 @@ class About:
         return [class_name(values) for values in self.classes]
 
 
+ABOUT = TypeAdapter(About)
+CLASSES = TypeAdapter(list[list[str]])
+
+
 def save_generator(network: Generator, about: About, path: Path) -> None:
     """Write a generator's tensors and what rebuilds it, atomically."""
     header = {"format": FORMAT, **asdict(about)}
-    if not about.lineage:
-        del header["lineage"]
+    for name in ("lineage", "train_ids"):
+        if not header[name]:
+            del header[name]
     _save(network, header, path)
 
 
@@ -83,8 +94,9 @@ def load_discriminator(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], l
     try:
         values = json.loads(header or "")
         if values["format"] == DISCRIMINATOR_FORMAT:
-            return values["arguments"], tensors, values["classes"]
-    except (ValueError, KeyError, TypeError):
+            classes = CLASSES.validate_python(values["classes"])
+            return dict(values["arguments"]), tensors, classes
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise DataError(f"{path}: safetensors, but not a discriminator of `stylegan2 train`")
 
@@ -109,24 +121,29 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> tuple[Gene
     header, tensors = _read(path, "generators come from `stylegan2 train`")
     about = _read_header(header, path)
     try:
-        network = Generator(**about.arguments)
-        network.load_state_dict(tensors, strict=True)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: its tensors do not fit its header ({reason})") from None
+        network = assemble(Generator, about.arguments, tensors)
+        if len(about.classes) != network.c_dim:
+            raise ValueError(f"names of {len(about.classes)} classes, it draws {network.c_dim}")
+        left, top, right, bottom = about.content_box
+        side = network.img_resolution
+        if not (0 <= left < right <= side and 0 <= top < bottom <= side):
+            raise ValueError(f"content_box {about.content_box} is not within {side} px")
+    except ValueError as error:
+        raise DataError(f"{path}: its tensors do not fit its header ({error})") from None
     return network.eval().requires_grad_(False).to(device), about
 
 
 def _read(path: Path, where_from: str) -> tuple[str | None, dict[str, Tensor]]:
     """Return the text and the tensors of a file; `where_from` ends an error's message."""
+    if not Path(path).exists():
+        raise DataError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(KEY)
             return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: not a safetensors file ({error}); {where_from}") from None
+    except Exception as error:  # a damaged one is told in many ways
+        reason = str(error)[:MAX_REASON]
+        raise DataError(f"{path}: not a safetensors file ({reason}); {where_from}") from None
 
 
 def _read_header(header: str | None, path: Path) -> About:
@@ -134,12 +151,12 @@ def _read_header(header: str | None, path: Path) -> About:
     try:
         values = json.loads(header or "")
         form = values.pop("format")
-        about = About(**{**values, "content_box": tuple(values["content_box"])})
-    except (ValueError, KeyError, TypeError, AttributeError):
+        about = ABOUT.validate_python(values)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DataError(
             f"{path}: safetensors, but not a generator of `stylegan2 train`"
             f" (no `{KEY}` in its header)"
         ) from None
     if form != FORMAT:
-        raise DataError(f"{path}: format {form}, this version reads {FORMAT}")
+        raise DataError(f"{path}: format {str(form)[:MAX_REASON]}, this version reads {FORMAT}")
     return about

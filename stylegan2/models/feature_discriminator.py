@@ -172,13 +172,21 @@ class FeatureDiscriminator(nn.Module):
         """
         side = self.img_resolution
         check_shape("img", img, [None, 3, side, side])
-        maps = self.frozen(blank(shift(img, draws), draws))
+        return self.judge(self.see(self.disturbed(img, draws)), c)
+
+    def disturbed(self, img: Tensor, draws: Draws) -> Tensor:
+        """Return images [N, C, R, R] moved, and blanked in part."""
+        return blank(shift(img, draws), draws)
+
+    def see(self, img: Tensor) -> list[Tensor]:
+        """Return what the heads look at, a map [N, PROJECTED, R', R'] each, of images as given."""
+        maps = self.frozen(img)
+        return [project(x) for project, x in zip(self.projections, maps, strict=True)]
+
+    def judge(self, maps: list[Tensor], c: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the logits of what `see` returned, as `forward` does."""
         judged, seen = zip(
-            *(
-                head(projection(x), c)
-                for head, projection, x in zip(self.heads, self.projections, maps, strict=True)
-            ),
-            strict=True,
+            *(head(x, c) for head, x in zip(self.heads, maps, strict=True)), strict=True
         )
         classes = None
         if "classes" in self.trained:

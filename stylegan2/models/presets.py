@@ -36,6 +36,10 @@ class Preset:
         class_weight: of the cross-entropy of the class that it sees in a generated image.
         linear_kimg: thousands of images, the first ones, in which the generator imitates linear
             faces instead of being judged.
+        rebuild_weight: of the distance of real images from what the generator makes of their
+            principal components; 0 = none.
+        pixel_interval: iterations from one in which the discriminator of pixels judges, too, to the
+            next.
     """
 
     kimg: float
@@ -61,6 +65,8 @@ class Preset:
     feature_lr: float = 0.002
     class_weight: float = 0.0
     linear_kimg: float = 0.0
+    rebuild_weight: float = 0.0
+    pixel_interval: int = 1
 
 
 # Tuned by the authors of the paper (arXiv:2006.06676) for a number of GPUs given by batch_gpu.
@@ -90,7 +96,9 @@ _CPU = dataclasses.replace(
     ada_kimg=100.0,
     feature_weight=1.0,
     class_weight=0.5,
-    linear_kimg=20.0,
+    linear_kimg=8.0,
+    rebuild_weight=2.0,
+    pixel_interval=8,
 )
 FIXED |= {
     "cpu-32": _CPU,
@@ -155,7 +163,8 @@ def resolve(
         overrides: fields of `Preset`; `auto` = as the configuration says.
 
     Raises:
-        DataError: no such configuration, or a batch that the GPUs cannot share.
+        DataError: no such configuration, a batch that the GPUs cannot share, or overrides that
+            need others.
     """
     given = {key: value for key, value in overrides.items() if value != AUTO}
     batch = given.get("batch")
@@ -175,6 +184,7 @@ def resolve(
     if not rest and size >= MIN_ROUND:
         batch_gpu = min(batch_gpu, size)
     preset = dataclasses.replace(preset, **{"batch_gpu": batch_gpu, **given})
+    preset = _fitting(preset, given)
     if preset.batch % (preset.batch_gpu * num_gpus):
         found = f"batch {preset.batch}, {num_gpus} GPUs, rounds of {preset.batch_gpu}"
         raise DataError(f"{found}: the batch is not a multiple of the rounds")
@@ -191,6 +201,23 @@ def resolve(
             f" the {preset.batch_gpu} images of a round"
         )
     return dataclasses.replace(preset, mbstd_group=group), derived
+
+
+def _fitting(preset: Preset, given: dict[str, Any]) -> Preset:
+    """Return a configuration without what others of its values rule out.
+
+    Raises:
+        DataError: that was asked for.
+    """
+    if not preset.feature_weight:
+        for name, least in (("rebuild_weight", 0.0), ("pixel_interval", 1)):
+            if given.get(name, least) > least:
+                flag = f"--{name.replace('_', '-')} {given[name]:g}"
+                raise DataError(f"{flag}: needs a --feature-weight above 0")
+        preset = dataclasses.replace(preset, rebuild_weight=0.0, pixel_interval=1)
+    if preset.rebuild_weight:  # the styles of a real image are all its own
+        preset = dataclasses.replace(preset, style_mixing_prob=0.0)
+    return preset
 
 
 def _largest_divisor(number: int, at_most: int) -> int:

@@ -11,6 +11,7 @@ import xxhash
 from torch import Tensor
 
 from facedata.packs.storage import Pack
+from facedata.splits.ids import digest_of_ids
 from facekit.errors import DataError
 
 HASHED_ROWS = 4096  # images hashed at a time
@@ -47,6 +48,11 @@ class TrainingSet:
 
     def __len__(self) -> int:
         return self.num_images * (2 if self.mirror else 1)
+
+    @functools.cached_property
+    def train_ids(self) -> str:
+        """Digest of the ids of the pack's images."""
+        return digest_of_ids(self.pack.table["image_id"])
 
     @functools.cached_property
     def digest(self) -> str:

@@ -12,11 +12,13 @@ Journal of Cognitive Neuroscience 3(1), 1991; drawn at random: Blanz and Vetter,
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from stylegan2.models.layers import normalize
 from stylegan2.train.data import TrainingSet
 
 MOST_IMAGES = 4096  # that components are found from: more say little of a hundred of them
+LEAST_DEVIATION = 1e-6  # along a component: a class of one image has none
 OVERSAMPLED = 16  # random directions beside the components wanted; arXiv:0909.4061
 
 
@@ -27,6 +29,7 @@ class LinearFaces:
     of a few images has as many as the others; how far it varies along each is its own.
 
     Attributes:
+        z_dim: length of a latent.
         mean: float32 [K, 3 * R * R], in [-1, 1].
         deviation: along the components, float32 [K, z_dim].
         components: float32 [3 * R * R, z_dim], of unit length.
@@ -53,6 +56,7 @@ class LinearFaces:
         counts = labels.sum(dim=0).clamp(min=1)
         self.mean = (labels.T @ pixels) / counts[:, None]
         offsets = pixels - labels @ self.mean
+        self.z_dim = num
         num = min(num, *offsets.shape)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -64,7 +68,23 @@ class LinearFaces:
 
     def __call__(self, z: Tensor, c: Tensor | None) -> Tensor:
         """Return the images, float32 [N, 3, R, R], of latents [N, z_dim] and labels [N, K]."""
+        mean, deviation = self._of_class(c, len(z))
+        places = normalize(z)[:, : self.components.shape[1]] * deviation
+        return (mean + places @ self.components.T).reshape(-1, *self.shape)
+
+    def latents(self, img: Tensor, c: Tensor | None) -> Tensor:
+        """Return the latents [N, z_dim] whose images are nearest to some, but for their length.
+
+        Args:
+            img: float32 [N, 3, R, R], in [-1, 1].
+            c: their labels, [N, K], if conditional.
+        """
+        mean, deviation = self._of_class(c, len(img))
+        z = (img.flatten(1) - mean) @ self.components / deviation.clamp(min=LEAST_DEVIATION)
+        return functional.pad(z, [0, self.z_dim - z.shape[1]])
+
+    def _of_class(self, c: Tensor | None, num: int) -> tuple[Tensor, Tensor]:
+        """Return means [N, 3 * R * R] and deviations of the classes of `num` images."""
         if c is None or not c.shape[1]:
-            c = torch.ones([len(z), 1], device=z.device)
-        places = normalize(z)[:, : self.components.shape[1]] * (c @ self.deviation)
-        return (c @ self.mean + places @ self.components.T).reshape(-1, *self.shape)
+            c = torch.ones([num, 1], device=self.mean.device)
+        return c @ self.mean, c @ self.deviation

@@ -179,6 +179,7 @@ class Training:
         self.measured: list[dict[str, float]] = []  # kimg and value of each measurement
         self.snapshots: list[str] = []  # file names of those kept, oldest first
         self.lineage: list[dict[str, Any]] = []  # of the weights it began with
+        self.learned_before: list[str] = []  # packs that they learned from, by digest
         self.statistics = Statistics()
 
         # Networks, augmentation, loss, phases.
@@ -192,7 +193,7 @@ class Training:
             )
         self.F = make_feature_discriminator(self.data, plan, device)
         linear = None
-        if preset.linear_kimg:
+        if preset.linear_kimg or preset.rebuild_weight:
             linear = LinearFaces(self.data, preset.z_dim, plan.seed, device)
         self.loss = Loss(
             self.G,
@@ -206,6 +207,7 @@ class Training:
             feature_weight=preset.feature_weight,
             class_weight=preset.class_weight,
             linear=linear,
+            rebuild_weight=preset.rebuild_weight,
         )
         heads = None if self.F is None else self.F.trained
         self.phases = [
@@ -226,6 +228,7 @@ class Training:
             content_box=pack.content_box,
             kimg=self.cur_nimg / 1000,
             lineage=self.lineage,
+            train_ids=[*self.learned_before, self.data.train_ids],
         )
 
     def draws(self, *what: int) -> Draws:
@@ -449,6 +452,7 @@ def step(run: Training, phase: Phase, batch: Batch, draws: Draws | None = None) 
             batch.gen_c[phase.name][rows],
             gain=phase.interval / len(starts),
             draws=own,
+            judges_pixels=run.iteration % run.preset.pixel_interval == 0,
         )
         share_w_avg(run, w_avg)
         run.statistics.add(stats)

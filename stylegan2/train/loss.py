@@ -1,7 +1,8 @@
 """Losses of the generator and the discriminator, with their regularisers.
 
 Sources: arXiv:1912.04958 (path length), arXiv:1801.04406 (R1), arXiv:2006.06676 (augmentation),
-arXiv:2111.01007 (hinge loss on frozen features).
+arXiv:2111.01007 (hinge loss on frozen features), arXiv:1707.05776 (a generator that rebuilds each
+image from a latent of its own), arXiv:1512.09300 (doing so beside a discriminator, in features).
 """
 
 import math
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from stylegan2.models.feature_discriminator import FeatureDiscriminator
     from stylegan2.train.linear import LinearFaces
 
+REBUILT = 1 / 2  # of the generator's images where it rebuilds real ones
+PIXELS = 4.0  # weight of squared errors of pixels beside the distance in features, both below 1
 PHASES = ("Gmain", "Greg", "Gboth", "Glinear", "Dmain", "Dreg", "Dboth")
 
 
@@ -50,6 +53,7 @@ class Loss:
         feature_weight: float = 1,
         class_weight: float = 0,
         linear: "LinearFaces | None" = None,
+        rebuild_weight: float = 0,
     ) -> None:
         """Hold the networks and the weights of their losses.
 
@@ -67,7 +71,9 @@ class Loss:
             F: a second discriminator, whose heads train with D, or None.
             feature_weight: of its logits in the generator's loss.
             class_weight: of the cross-entropy of the class that it sees, in the same loss.
-            linear: what the generator imitates in Glinear.
+            linear: what the generator imitates in Glinear, and what gives real images latents.
+            rebuild_weight: of the distance between real images and what the generator makes of
+                their latents, in Gmain and Glinear; it needs F and `linear`.
         """
         self.G = G
         self.D = D
@@ -75,6 +81,7 @@ class Loss:
         self.feature_weight = feature_weight
         self.class_weight = class_weight
         self.linear = linear
+        self.rebuild_weight = rebuild_weight
         self.augment = augment
         self.style_mixing_prob = style_mixing_prob
         self.r1_gamma = r1_gamma
@@ -95,11 +102,13 @@ class Loss:
         gen_c: Tensor | None,
         gain: float,
         draws: Draws = DRAWS,
+        judges_pixels: bool = True,
     ) -> dict[str, Tensor]:
         """Add the gradients of a phase to its network; return what it measured, by name.
 
         Gradients are taken in the phase's network only: the other one is switched off for them.
-        Every parameter that trains ends with a gradient, of zeros where the loss does not reach it.
+        Every parameter that trains ends with a gradient, of zeros where the loss does not reach it;
+        D's have none where it does not judge.
 
         Args:
             phase: Gmain, Greg, Dmain, Dreg, or Gboth, Dboth for main and regulariser at once;
@@ -110,6 +119,7 @@ class Loss:
             gen_c: labels of the generated images, [N, c_dim], or None.
             gain: factor on the loss, the interval of a regulariser that runs now and then.
             draws: where random numbers come from.
+            judges_pixels: D does, in main phases; else F alone.
 
         Returns:
             Detached tensors, one number a sample.
@@ -123,11 +133,13 @@ class Loss:
         stats: dict[str, Tensor] = {}
         if phase == "Glinear":
             with no_second_derivative():
-                self._step_G_linear(gen_z, gen_c, gain, draws, stats)
+                self._step_G_linear(real_img, real_c, gen_z, gen_c, gain, draws, stats)
         elif phase[0] == "G":
             if is_main:
                 with no_second_derivative():
-                    self._step_G_main(gen_z, gen_c, gain, draws, stats)
+                    self._step_G_main(
+                        real_img, real_c, gen_z, gen_c, gain, draws, stats, judges_pixels
+                    )
             if is_reg and self.pl_weight != 0:
                 run = draws.within("G1" if is_main else "G0")
                 self._step_G_reg(gen_z, gen_c, gain, draws, run, stats)
@@ -136,10 +148,12 @@ class Loss:
             loss_fake: Tensor | float = 0
             if is_main:
                 fake_img = self._draw_fakes(gen_z, gen_c, draws)
-                with no_second_derivative():
-                    loss_fake = self._step_D_fake(fake_img, gen_c, gain, draws, stats)
+                if judges_pixels:
+                    with no_second_derivative():
+                        loss_fake = self._step_D_fake(fake_img, gen_c, gain, draws, stats)
                 if self.F is not None:
                     self._step_F(self.F, real_img, real_c, fake_img, gen_c, gain, draws, stats)
+                is_main = judges_pixels
             if is_main or is_reg:
                 run = draws.within("D1" if is_main else "D0")
                 with nullcontext() if is_reg else no_second_derivative():
@@ -168,29 +182,72 @@ class Loss:
         return self.D(img, c)
 
     def _step_G_main(
-        self, z: Tensor, c: Tensor | None, gain: float, draws: Draws, stats: dict[str, Tensor]
+        self,
+        real_img: Tensor,
+        real_c: Tensor | None,
+        z: Tensor,
+        c: Tensor | None,
+        gain: float,
+        draws: Draws,
+        stats: dict[str, Tensor],
+        judges_pixels: bool,
     ) -> None:
+        z, c, num_rebuilt = self._rebuilding(real_img, real_c, z, c)
         img, _ = self.run_G(z, c, draws.within("G0"))
-        logits = self.run_D(img, c, draws.within("D0"))
-        loss = functional.softplus(-logits)
-        _report_logits(stats, "fake", logits)
-        stats["Loss/G/loss"] = loss.detach()
-        loss = loss.mean()
+        loss = img.new_zeros([])
+        if judges_pixels:
+            logits = self.run_D(img, c, draws.within("D0"))
+            each = functional.softplus(-logits)
+            _report_logits(stats, "fake", logits)
+            stats["Loss/G/loss"] = each.detach()
+            loss = each.mean()
         if self.F is not None:
-            judged, classes = self.F(img, c, draws.within("F0"))
+            target = real_img[:num_rebuilt]
+            maps, target_maps = _seen(self.F, img, target, draws.within("F0"))
+            judged, classes = self.F.judge(maps, c)
             loss = loss - judged.mean() * self.feature_weight
             if classes is not None and c is not None and self.class_weight:
                 loss = loss + functional.cross_entropy(classes, c) * self.class_weight
+            if num_rebuilt:
+                distance = _distance([x[:num_rebuilt] for x in maps], target_maps)
+                error = functional.mse_loss(img[:num_rebuilt], target)
+                stats["Loss/rebuild/features"] = distance.detach()
+                stats["Loss/rebuild/pixels"] = error.detach()
+                loss = loss + (distance + error * PIXELS) * self.rebuild_weight
         (loss * gain).backward()
 
     def _step_G_linear(
-        self, z: Tensor, c: Tensor | None, gain: float, draws: Draws, stats: dict[str, Tensor]
+        self,
+        real_img: Tensor,
+        real_c: Tensor | None,
+        z: Tensor,
+        c: Tensor | None,
+        gain: float,
+        draws: Draws,
+        stats: dict[str, Tensor],
     ) -> None:
         assert self.linear is not None
+        z, c, num_rebuilt = self._rebuilding(real_img, real_c, z, c)
         img = self.G.synthesis(self.G.mapping(z, c), self.noise_mode, draws=draws.within("G0"))
-        loss = (img - self.linear(z, c)).square().mean(dim=[1, 2, 3])
+        target = self.linear(z, c)
+        target[:num_rebuilt] = real_img[:num_rebuilt]
+        loss = (img - target).square().mean(dim=[1, 2, 3])
         stats["Loss/G/linear"] = loss.detach()
         (loss.mean() * gain).backward()
+
+    def _rebuilding(
+        self, real_img: Tensor, real_c: Tensor | None, z: Tensor, c: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, int]:
+        """Return latents and labels of which the first, so many, are those of the real images."""
+        if not self.rebuild_weight:
+            return z, c, 0
+        assert self.linear is not None
+        num = math.ceil(len(z) * REBUILT)
+        own = None if real_c is None else real_c[:num]
+        z = torch.cat([self.linear.latents(real_img[:num], own), z[num:]])
+        if c is not None and own is not None:
+            c = torch.cat([own, c[num:]])
+        return z, c, num
 
     def _step_G_reg(
         self,
@@ -290,6 +347,32 @@ class Loss:
             stats["Loss/D/reg"] = penalty.detach() * (self.r1_gamma / 2)
             loss = loss + (penalty * (self.r1_gamma / 2)).mean()
         (loss * gain).backward()
+
+
+def _seen(
+    F: "FeatureDiscriminator", img: Tensor, target: Tensor, draws: Draws
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return what F sees of images [N, ...], and of targets of the first of them, disturbed alike.
+
+    The targets, [M, ...], are seen without a gradient.
+    """
+    num = len(target)
+    if not num:
+        return F.see(F.disturbed(img, draws)), []
+    filled = torch.cat([target, img[num:].detach()])  # those that follow are not looked at
+    both = F.disturbed(torch.cat([img, filled], dim=1), draws)
+    maps = F.see(both[:, :3])
+    with torch.no_grad():
+        return maps, F.see(both[:num, 3:])
+
+
+def _distance(maps: list[Tensor], target_maps: list[Tensor]) -> Tensor:
+    """Return the mean squared distance of maps from others, as a share of these' own squares."""
+    shares = [
+        functional.mse_loss(x, target) / target.square().mean()
+        for x, target in zip(maps, target_maps, strict=True)
+    ]
+    return torch.stack(shares).mean()
 
 
 def _report_logits(stats: dict[str, Tensor], kind: str, logits: Tensor) -> None:

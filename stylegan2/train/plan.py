@@ -64,8 +64,9 @@ def make(
         given["ema_rampup"] = None  # trained weights are worth averaging at once
         if options.ada_kimg == AUTO:
             given["ada_kimg"] = ADA_KIMG_RESUMED
-        if options.linear_kimg == AUTO:
-            given["linear_kimg"] = 0.0  # trained weights would be lost
+        for name in ("linear_kimg", "rebuild_weight"):  # trained weights would be lost
+            if getattr(options, name) == AUTO:
+                given[name] = 0.0
     preset, derived = presets.resolve(options.cfg, resolution, num_gpus, num_rounds, **given)
     if options.ada_kimg == AUTO:
         how = "without" if source is None else "with"

@@ -1,21 +1,23 @@
-"""What a run tells: log, stats.jsonl, TensorBoard, training_options.json."""
+"""What a run tells: log, stats.jsonl, trackers, training_options.json."""
 
 import dataclasses
 import json
 import logging
+import os
 import resource
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from facekit.compute.shares import Share
 from facekit.showing import shown
 from facekit.storage import files
+from facekit.trackers import Tracked
 from stylegan2.train.loop import Training
 
 SHARED = 0.1  # of the time in which a training could run; told where others take more
@@ -24,25 +26,29 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Writes a line a tick to the log and to stats.jsonl, and the figures for TensorBoard."""
+    """Writes a line a tick to the log and to stats.jsonl, and gives the figures to trackers."""
 
     def __init__(
-        self, outdir: Path, clock: dict[str, float] | None = None, stats: bytes = b""
+        self,
+        outdir: Path,
+        tracked: Tracked,
+        clock: dict[str, float] | None = None,
+        stats: bytes = b"",
     ) -> None:
         """Begin to report, or go on.
 
         Args:
             outdir: where to write.
+            tracked: the trackers.
             clock: what `clock` said when the run was stopped; None at its beginning.
             stats: lines that stats.jsonl held then.
         """
-        first = {"seconds": 0.0, "tick_seconds": 0.0, "tick_nimg": 0, "nimg": -1}
+        first = {"seconds": 0.0, "tick_seconds": 0.0, "tick_nimg": 0}
         clock = first if clock is None else clock
         self.path = outdir / "stats.jsonl"
         files.write_bytes(stats, self.path)
-        self.lines = self.path.open("a", encoding="utf-8")
-        # Points that the stopped run wrote after its last state are written again.
-        self.writer = SummaryWriter(str(outdir), purge_step=clock["nimg"] + 1)
+        self.lines = self.path.open("a+", encoding="utf-8")
+        self.tracked = tracked
         now = time.monotonic()
         self.begin = now - clock["seconds"]
         self.tick_start = self.tick_end = now - clock["tick_seconds"]
@@ -53,7 +59,11 @@ class Reporter:
 
     def __exit__(self, *exception: object) -> None:
         self.lines.close()
-        self.writer.close()
+
+    def told(self) -> bytes:
+        """Return the lines of stats.jsonl, also where somebody has removed the file meanwhile."""
+        file = self.lines.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0)
 
     def report(self, run: Training) -> None:
         """Tell of the tick that ends now."""
@@ -77,17 +87,17 @@ class Reporter:
         }
         run.statistics.add(figures)
         taken = run.statistics.take()
-        self.lines.write(json.dumps({**taken, "timestamp": time.time()}, allow_nan=False) + "\n")
-        self.lines.flush()
+        with files.writing(self.path):
+            line = json.dumps({**taken, "timestamp": time.time()}, allow_nan=False)
+            self.lines.write(f"{line}\n")
+            self.lines.flush()
         self._draw(taken, run.cur_nimg)
         _log_tick(taken)
 
     @shown
     def _draw(self, figures: Mapping[str, Mapping[str, float]], nimg: int) -> None:
-        """Add the figures of a tick to TensorBoard."""
-        for name, value in figures.items():
-            self.writer.add_scalar(name, value["mean"], global_step=nimg)
-        self.writer.flush()
+        """Give the figures of a tick to the trackers."""
+        self.tracked.log({name: value["mean"] for name, value in figures.items()}, nimg)
 
     def clock(self, run: Training) -> dict[str, float]:
         """Return what another reporter goes on from."""
@@ -105,17 +115,14 @@ class Reporter:
         self.tick_start, self.tick_nimg = time.monotonic(), run.cur_nimg
 
 
-@shown
-def describe(run: Training, outdir: Path) -> None:
-    """Log what is trained on what, and write training_options.json."""
+def facts(run: Training) -> dict[str, Any]:
+    """Return what is trained on what, as JSON has it."""
     pack = run.data.pack
-    counts = np.bincount(pack.labels, minlength=len(pack.classes)).tolist()
-    classes = dict(zip(pack.class_names, counts, strict=True)) if pack.classes else {}
     sizes = {
         name: sum(x.numel() for x in network.parameters())
         for name, network in (("G", run.G), ("D", run.D))
     }
-    values = {
+    return {
         **run.options.plain(),
         "seed": run.seed,
         "preset": dataclasses.asdict(run.preset),
@@ -125,12 +132,26 @@ def describe(run: Training, outdir: Path) -> None:
             "images": run.data.num_images,
             "resolution": run.data.resolution,
             "attributes": pack.attributes,
-            "classes": classes,
+            "classes": _classes(run),
         },
         "device": str(run.device),
         "threads": torch.get_num_threads(),
         "processes": run.group.size,
     }
+
+
+def _classes(run: Training) -> dict[str, int]:
+    """Return the images of each class; nothing where there are no classes."""
+    pack = run.data.pack
+    counts = np.bincount(pack.labels, minlength=len(pack.classes)).tolist()
+    return dict(zip(pack.class_names, counts, strict=True)) if pack.classes else {}
+
+
+@shown
+def describe(run: Training, outdir: Path) -> None:
+    """Log what is trained on what, and write training_options.json."""
+    pack, values = run.data.pack, facts(run)
+    sizes = values["parameters"]
     files.write_json(values, outdir / "training_options.json")
     log.info(
         "%d images%s of %d px, %d classes %s; on %s with %s in %s",
@@ -138,7 +159,7 @@ def describe(run: Training, outdir: Path) -> None:
         " and their mirror images" if run.options.mirror else "",
         run.data.resolution,
         len(pack.classes),
-        classes or "",
+        _classes(run) or "",
         run.device,
         workers(run.group.size),
         precision_name(run),

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from facedata.packs.storage import Pack
-from facekit import progress
+from facekit import progress, trackers
 from facekit.compute import distributed
 from facekit.compute.distributed import ALONE, Group
 from facekit.compute.shares import Share
@@ -45,6 +45,7 @@ REPORTS = (  # of an earlier run, which a new one in the same folder begins by r
     "stats.jsonl",
     "training_options.json",
     "events.out.tfevents.*",
+    trackers.FILE,
 )
 OUTPUTS = (FINAL, CHOSEN, "fakes-final.png", "stats.jsonl")  # without which no run is finished
 
@@ -198,14 +199,14 @@ def train(
 
     Files in `outdir`: network-final.safetensors and network-snapshot-KIMG.safetensors (averaged
     generators), with `measure` network-best.safetensors and metric-NAME.json,
-    network-chosen.safetensors (the one of both that the options ask for), stats.jsonl and
-    TensorBoard events (a line a tick), reals.png, fakesKIMG.png (a sheet at the start and after
-    each tick), fakes-final.png, training_options.json, finished.json, log.txt. Until
-    it is finished also state-IMAGES.safetensors, the run after its last two ticks; where such a
-    file lies the run goes on from it, on the same number of processes and threads bit for bit as if
-    it had not been stopped, on another one up to rounding. Where none lies, reports of an earlier
-    run are removed first, but its networks stay until there are new ones. Ctrl-C ends the
-    iteration, then leaves a state and a snapshot.
+    network-chosen.safetensors (the one of both that the options ask for), stats.jsonl (a line a
+    tick) and what trackers leave there, such as TensorBoard's events, reals.png, fakesKIMG.png (a
+    sheet at the start and after each tick), fakes-final.png, training_options.json, finished.json,
+    log.txt. Until it is finished also state-IMAGES.safetensors, the run after its last two ticks;
+    where such a file lies the run goes on from it, on the same number of processes and threads bit
+    for bit as if it had not been stopped, on another one up to rounding. Where none lies, reports
+    of an earlier run are removed first, but its networks stay until there are new ones. Ctrl-C ends
+    the iteration, then leaves a state and a snapshot.
 
     Args:
         pack: the images.
@@ -228,6 +229,7 @@ def train(
     beginning = Beginning()
     if source is not None:
         run.lineage = transfer.lineage(source, run)
+        run.learned_before = source.train_ids
     if begun is None and source is not None:
         beginning = Beginning(taken=transfer.load(run, source))
     if begun is not None:
@@ -248,8 +250,11 @@ def train(
         begin(run, outdir, beginning)
         if measure is not None:
             measure.prepare(device)
+        step = None if beginning.clock is None else int(beginning.clock["nimg"])
+        about = trackers.Run("stylegan2 train", outdir, reporting.facts(run), step)
         with (
-            Reporter(outdir, beginning.clock, beginning.stats) as reporter,
+            trackers.opened(run.options, about) as tracked,
+            Reporter(outdir, tracked, beginning.clock, beginning.stats) as reporter,
             stop_signals() as stopped,
         ):
             try:
@@ -421,7 +426,7 @@ def save_state(run: Training, reporter: Reporter | None, outdir: Path) -> None:
     if run.ada is not None:
         run.ada.merge(run.group)
     if reporter is not None:
-        state.save(run, outdir, reporter.clock(run), reporter.path.read_bytes())
+        state.save(run, outdir, reporter.clock(run), reporter.told())
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from facekit.compute import states
 from facekit.compute.states import below
+from stylegan2.models.presets import Preset
 from stylegan2.options import TrainOptions
 from stylegan2.train.classes import ClassOrder
 from stylegan2.train.plan import Plan
@@ -107,9 +108,11 @@ def settings(plan: Plan, images: str) -> dict[str, Any]:
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return `name: value then, now value` for every setting that differs.
 
-    An option that came after a state was written was its default there.
+    What came after a state was written was its default there.
     """
-    return states.differences(before, now, TrainOptions().effective())
+    fields = dataclasses.fields(Preset)
+    later = {x.name: x.default for x in fields if x.default is not dataclasses.MISSING}
+    return states.differences(before, now, {**TrainOptions().effective(), **later})
 
 
 def _networks(run: "Training") -> dict[str, nn.Module]:

@@ -13,6 +13,7 @@ from facekit.errors import DataError
 from facekit.options import AUTO
 from stylegan2.exchange import classes, cut, official
 from stylegan2.models import checkpoint
+from stylegan2.models.assembly import assemble
 from stylegan2.models.networks import Discriminator, Generator
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Source:
         discriminator: arguments of D; None without D.
         classes: names of the classes; None where the file does not tell them.
         kimg: thousands of real images it was trained with; None where the file does not tell.
-        lineage: of the network, see `checkpoint.About`.
+        lineage, train_ids: of the network, see `checkpoint.About`.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Source:
     classes: list[str] | None = None
     kimg: float | None = None
     lineage: list[dict[str, Any]] = field(default_factory=list)
+    train_ids: list[str] = field(default_factory=list)
 
 
 def read(path: Path) -> Source:
@@ -71,12 +73,17 @@ def read(path: Path) -> Source:
     if beside.exists():
         found, D_tensors, D_classes = checkpoint.load_discriminator(beside)
         if D_classes == about.classes and found.get("img_resolution") == network.img_resolution:
+            try:
+                assemble(Discriminator, found, D_tensors)  # raises where its sizes make no sense
+            except ValueError as error:
+                raise DataError(f"{beside}: its tensors do not fit its header ({error})") from None
             arguments, tensors["D"] = found, D_tensors
         else:
             log.warning("%s: of another network than %s, not used", beside, path.name)
     return Source(
-        path, about.arguments, tensors, arguments, about.class_names, about.kimg, about.lineage
-    )
+        path, about.arguments, tensors, arguments, about.class_names, about.kimg, about.lineage,
+        about.train_ids,
+    )  # fmt: skip
 
 
 def sizes(source: Source, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -2,9 +2,11 @@
 
 import collections
 import io
+import math
 import os
 import pickle
 import random
+import resource
 import struct
 import time
 
@@ -218,7 +220,7 @@ def test_modules_that_hold_themselves_end():
     thing.state["_modules"]["a"] = thing
     thing.state["_modules"]["b"] = thing
     with pytest.raises((ValueError, RecursionError)):
-        official._module(thing)
+        official._module(thing, 1000)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +231,22 @@ def test_modules_that_hold_themselves_end():
         ({"mapping_kwargs": {"num_layers": 10**6}}, "num_layers = 1000000 is too large"),
         ({"synthesis_kwargs": {"colour": 1}}, "unexpected keyword argument 'colour'"),
         ({"img_resolution": 12}, "12"),
+        ({"img_resolution": 2**20}, "img_resolution = 1048576 is too large"),
+        ({"img_resolution": 2.0}, "img_resolution is a float, expected a number"),
+        ({"synthesis_kwargs": {"num_fp16_res": -(2**63)}}, "num_fp16_res = .* is too small"),
+        ({"synthesis_kwargs": {"num_fp16_res": -(10**5000)}}, "num_fp16_res is too small"),
+        ({"w_dim": 0}, "w_dim = 0 is too small"),
+        ({"z_dim": -1}, "z_dim = -1 is too small"),
+        ({"synthesis_kwargs": {"channel_max": 0}}, "channel_max = 0 is too small"),
+        ({"synthesis_kwargs": {"channel_base": 1}}, "leave a layer without channels"),
+        ({"synthesis_kwargs": {"conv_clamp": "256"}}, "conv_clamp is a str, expected a number"),
+        ({"synthesis_kwargs": {"conv_clamp": True}}, "conv_clamp is a bool, expected a number"),
+        ({"synthesis_kwargs": {"resample_filter": [math.inf]}}, "inf is no finite number"),
+        ({"mapping_kwargs": {"lr_multiplier": math.nan}}, "lr_multiplier = nan is no finite"),
+        ({"mapping_kwargs": {"lr_multiplier": math.inf}}, "lr_multiplier = inf is no finite"),
+        ({"mapping_kwargs": {"num_layers": 0}}, "num_layers = 0 is too small"),
+        ({"mapping_kwargs": {"activation": "x" * 10**6}}, "activation is a str"),
+        ({"mapping_kwargs": {"x" * 10**6: 1}}, "unexpected keyword argument"),
     ],
 )
 def test_arguments_that_do_not_fit_the_tensors_are_refused(tmp_path, changes, text):
@@ -238,6 +256,75 @@ def test_arguments_that_do_not_fit_the_tensors_are_refused(tmp_path, changes, te
     module.arguments = {**module.arguments, **changes}
     with pytest.raises(DataError, match=text):
         official.build(module, path)
+
+
+DOUBLED = b"N" + b"2\x86" * 60  # pairs of pairs, 2 ** 60 of them: for ever, if it were compared
+
+
+def storage(*parts, num=1):
+    """Return a storage in the old format, of pickles that are given."""
+    pid = b"(\x8c\x07storagectorch\nFloatStorage\n\x8c\x010\x8c\x03cpuK\x01tQ"
+    magic = b"\x8a\x0a" + official.MAGIC.to_bytes(10, "little")
+    usual = [magic, b"M\xe9\x03", b"}\x8c\x0dlittle_endian\x88s", pid, b"]\x8c\x010a"]
+    for number, part in parts:
+        usual[number] = part
+    return b"".join(part + b"." for part in usual) + struct.pack("<qf", 1, 0.0) * num
+
+
+def loaded(data):
+    return b"ctorch.storage\n_load_from_bytes\nB" + struct.pack("<I", len(data)) + data + b"\x85R"
+
+
+def test_a_storage_is_read():
+    assert official._load_storage(storage()).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        loaded(storage((4, DOUBLED))) + b".",
+        loaded(storage((4, b"]" + DOUBLED + b"a"))) + b".",
+        loaded(storage((0, DOUBLED))) + b".",
+        loaded(storage((4, loaded(storage())))) + b".",  # a storage within a storage
+        # A list of 50,000 pairs, that 100,000 calls make a dict or a set of.
+        b"](" + b"K\x01K\x02\x86" * 50_000 + b"eq\x000"
+        + b"ccollections\nOrderedDict\nh\x00\x85R" * 100_000 + b".",
+        b"](" + b"K\x01" * 50_000 + b"eq\x000" + b"cbuiltins\nset\nh\x00\x85R" * 100_000 + b".",
+        # A storage of 400 KB, read 100,000 times.
+        b"B" + struct.pack("<I", 400_000) + b"\0" * 400_000 + b"q\x000"
+        + b"ctorch.storage\n_load_from_bytes\nh\x00\x85R" * 100_000 + b".",
+        # Shapes of 100,000 dimensions.
+        b"(" + b"K\x01" * 100_000 + b"tq\x000"
+        + b"ctorch._utils\n_rebuild_tensor_v2\n(NK\x00h\x00h\x00tR0" * 10_000 + b".",
+        b"}" * 3_000_000 + b".",
+        b"\x8f" * 3_000_000 + b".",
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_a_small_file_takes_little_time_and_memory(tmp_path, data):
+    path = write(tmp_path, data)
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match=r"network\.pkl: (not a pickle of the original|refused)"):
+        official.read(path)
+    assert time.monotonic() - start < 20  # a hang, not a matter of speed
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # KiB
+
+
+def test_tensors_and_names_have_an_end():
+    def module(**state):
+        return official._Object("Generator", {"_init_kwargs": {}, **state})
+
+    shared = {f"x{i}": torch.zeros(1000) for i in range(100)}
+    good = module(_modules={"a": module(_parameters=shared)})
+    assert len(official._module(good, 400_000).tensors) == 100
+    with pytest.raises(ValueError, match="tensors that hold more than the file"):
+        official._module(good, 399_999)
+    long = module(_modules={"x" * 10_000: module(_parameters=shared)})
+    with pytest.raises(ValueError, match="names without an end"):
+        official._module(long, 10**9)
+    many = module(_parameters=dict.fromkeys(map(str, range(1000))))
+    with pytest.raises(ValueError, match="more than 100000 parts"):
+        official._module(module(_modules=dict.fromkeys(map(str, range(1000)), many)), 10**9)
 
 
 def nested(depth=200):

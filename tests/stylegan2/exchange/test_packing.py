@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import zipfile
 
 import numpy as np
@@ -12,6 +13,7 @@ from gan_runs import make_pack
 from PIL import Image
 
 from facedata.packs import storage
+from facekit.errors import DataError
 from facekit.pictures import decode
 from stylegan2 import cli
 from stylegan2.exchange import folders
@@ -328,3 +330,72 @@ def test_headers_are_what_decoding_finds(caplog):
     with pytest.raises(decode.Unusable, match="too_small"):
         decode.header(png(picture(8, 8)))
     assert decode.header(png(picture(8, 8)), 8)["width"] == 8
+
+
+# What is not packed, and is told.
+
+
+def test_the_last_line_counts_what_is_left_out(tmp_path):
+    members = {
+        "red/1.png": picture(),
+        "red/.ipynb_checkpoints/1.png": picture(),
+        "__MACOSX/red/._1.png": b"\0\5\x16\7",
+        "blond/2.png": b"no picture",
+    }
+    source = write(tmp_path / "faces", members, is_zip=True)
+    with zipfile.ZipFile(source, "a", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("black/3.png", png(picture()))
+        archive.writestr("labels.csv", "file,hair", zipfile.ZIP_STORED)
+    log = run("--source", source, "--labels", "folders", "--skip", "--dest", tmp_path / "x.npy")
+    assert log.splitlines()[-1].endswith(
+        "x.npy: 1 images packed; left out: 1 compressed by LZMA, expected Deflate, 2 hidden or"
+        " system, 1 not_an_image; not read: labels.csv"
+    )
+    assert storage.read_pack(tmp_path / "x.npy").class_names == ["blond", "red"]
+    assert (
+        "passed over: 1 compressed by LZMA, expected Deflate (faces.zip/black/3.png), 2 hid" in log
+    )
+
+
+def test_linked_classes_are_packed(tmp_path):
+    away = write(tmp_path / "away", {"black/1.png": picture(), "blond/2.png": picture()}, False)
+    source = write(tmp_path / "faces", {"red/3.png": picture()}, is_zip=False)
+    for name in ("black", "blond"):
+        (source / name).symlink_to(away / name)
+    run("--source", source, "--labels", "folders", "--dest", tmp_path / "x.npy")
+    pack = storage.read_pack(tmp_path / "x.npy")
+    assert pack.class_names == ["black", "blond", "red"] and pack.labels.tolist() == [0, 1, 2]
+
+
+def test_names_that_are_no_utf_8_are_packed_with_escapes(tmp_path):
+    source = write(tmp_path / "faces", {"red/1.png": picture(seed=1)}, is_zip=False)
+    (source / "red/1.png").rename(source / "red" / os.fsdecode(b"caf\xe9.png"))
+    run("--source", source, "--labels", "folders", "--dest", tmp_path / "x.npy")
+    pack = storage.read_pack(tmp_path / "x.npy")
+    assert pack.table["image_id"].tolist() == [r"red/caf\udce9.png"]
+    np.testing.assert_array_equal(pack.images[0], np.asarray(picture(seed=1)))
+
+
+@pytest.mark.parametrize("names", [["1.png", "2.png"], ["1.png", "2.png", "3.png"]])
+def test_an_archive_that_is_mostly_not_read_is_refused_with_why(tmp_path, names):
+    with zipfile.ZipFile(tmp_path / "faces.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        for name in names:
+            archive.writestr(name, png(picture()))
+        if len(names) > 2:
+            archive.writestr("4.png", png(picture()), zipfile.ZIP_STORED)
+    line = refused("--source", tmp_path / "faces.zip", "--dest", tmp_path / "x.npy")
+    assert f"{len(names)} compressed by bzip2, expected Deflate (faces.zip/1.png, " in line
+    assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".npz", ".npy"])
+def test_an_archive_is_no_pack(tmp_path, suffix):
+    path = tmp_path / f"d{suffix}"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1.png", png(picture()))
+    expected = rf"d\{suffix}: an archive, not a pack .*`stylegan2 pack --source .* --dest .*d\.npy`"
+    with pytest.raises(DataError, match=expected):
+        storage.read_pack(path)
+    path.write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="a Parquet table, expected an array"):
+        storage.read_pack(path)

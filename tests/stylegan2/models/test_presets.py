@@ -130,3 +130,13 @@ def test_layers_are_counted_as_the_discriminator_has_them(architecture, resoluti
 
     D = Discriminator(0, resolution, 3, architecture, channel_base=64, channel_max=4)
     assert presets.num_block_layers(architecture, resolution) == D.num_block_layers
+
+
+def test_what_needs_features_goes_with_them():
+    kept, _ = presets.resolve("cpu-32", 32)
+    assert kept.rebuild_weight > 0 and kept.pixel_interval > 1 and kept.style_mixing_prob == 0
+    without, _ = presets.resolve("cpu-32", 32, feature_weight=0.0)
+    assert without.rebuild_weight == 0 and without.pixel_interval == 1
+    for name, value in (("rebuild_weight", 0.5), ("pixel_interval", 2)):
+        with pytest.raises(DataError, match=f"--{name.replace('_', '-')} {value}: needs a --feat"):
+            presets.resolve("cifar", 32, **{name: value})

@@ -9,6 +9,7 @@ import torch
 from gan_runs import CPU, make_options, make_pack
 from official_files import official_pickle
 
+from facedata.splits.ids import digest_of_ids
 from facekit.errors import DataError
 from stylegan2.models import checkpoint
 from stylegan2.models.checkpoint import About
@@ -298,6 +299,8 @@ def test_a_run_begins_with_a_cut_network_and_says_so(tmp_path, caplog):
     assert "random" not in log
     _, about = checkpoint.load_generator(final)
     assert [entry["file"] for entry in about.lineage] == ["large.pkl", "network-final.safetensors"]
+    # What the first run learned from may be in the second one's faces.
+    assert about.train_ids == [digest_of_ids(one.table["image_id"]) for one in (pack, own)]
     before = found.tensors["D"]
     after = transfer.read(final).tensors["D"]
     assert torch.equal(after["b16.conv0.weight"], before["b16.conv0.weight"])
@@ -316,7 +319,7 @@ def test_a_discriminator_beside_another_network_is_not_used(tmp_path, caplog):
 
 
 def test_networks_without_lineage_are_written_as_before(tmp_path):
-    about = About({"z_dim": 8}, [], [], (0, 0, 16, 16), 5)
+    about = About({"z_dim": 8}, [], [], (0, 0, 8, 8), 5)
     with pytest.MonkeyPatch.context() as patch:
         headers = []
         patch.setattr(checkpoint, "_save", lambda network, header, path: headers.append(header))

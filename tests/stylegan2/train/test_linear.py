@@ -69,6 +69,16 @@ def test_components_are_orthonormal_and_the_latent_says_where(pack):
     torch.testing.assert_close(offsets @ linear.components, places, atol=1e-4, rtol=0)
 
 
+def test_images_have_the_latents_that_they_are_drawn_from():
+    linear = LinearFaces(TrainingSet(make_pack(num=24), mirror=False), 8, 0, CPU)
+    z = torch.randn(6, 8)
+    c = torch.eye(3).repeat(2, 1)
+    torch.testing.assert_close(linear.latents(linear(z, c), c), normalize(z), atol=1e-3, rtol=0)
+    no_spread = LinearFaces(TrainingSet(make_pack(num=3), mirror=False), 8, 0, CPU)
+    found = no_spread.latents(torch.randn(3, 3, 16, 16), torch.eye(3))  # an image a class
+    assert found.shape == (3, 8) and found.isfinite().all()
+
+
 def test_the_generator_imitates_first_and_is_judged_afterwards():
     run = Training(make_pack(), make_options(linear_kimg=0.4, lr=0.01), CPU)
     d_before = [x.clone() for x in run.D.parameters()]
@@ -97,6 +107,8 @@ def test_trained_weights_are_not_lost_to_imitation(tmp_path):
     network = session.train(make_pack(), make_options(kimg=0.016), tmp_path, CPU)
     source = transfer.read(network)
     for given, expected in (("auto", 0), (8, 8)):
-        options = TrainOptions(cfg="cpu-32", resume=str(network), linear_kimg=given)
+        options = TrainOptions(
+            cfg="cpu-32", resume=str(network), linear_kimg=given, rebuild_weight=given
+        )
         plan, _ = planning.make(options, 32, seed=0, source=source)
-        assert plan.preset.linear_kimg == expected
+        assert plan.preset.linear_kimg == plan.preset.rebuild_weight == expected

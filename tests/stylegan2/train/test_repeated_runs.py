@@ -155,7 +155,7 @@ def test_two_processes_train_without_path_length_penalty(tmp_path):
         ["torchrun", "--nproc-per-node", "2", "--no-python", "stylegan2", "train", *words],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -20,11 +20,13 @@ from safetensors.torch import save_file
 
 from facekit.compute import states
 from facekit.errors import DataError
+from facekit.trackers import TRACKERS, Tracked
 from stylegan2 import cli
 from stylegan2.models import presets
 from stylegan2.options import TrainOptions
 from stylegan2.train import loop, session, state
 from stylegan2.train.data import EndlessOrder
+from stylegan2.train.reporting import Reporter
 
 OPTIONS = {"kimg": 0.24, "tick_kimg": 0.04, "ada_kimg": 0.2}  # 30 iterations, 6 ticks
 
@@ -171,7 +173,7 @@ def test_an_order_goes_on():
 
 
 def test_settings_name_every_option():
-    names = {*TrainOptions.model_fields} - {"keep", "cfg", "network", "processes"}
+    names = {*TrainOptions.model_fields} - {"keep", "cfg", "network", "processes", *TRACKERS}
     names |= {field.name for field in dataclasses.fields(presets.Preset)}
     assert state.settings(make_options(), "digest").keys() == names | {"seed", "images"}
 
@@ -188,6 +190,10 @@ def test_an_option_that_a_state_does_not_know_had_its_default():
     assert state.differences(before, now) == []
     other = {**now, "patience": 2}
     assert state.differences(before, other) == ["patience was 0, is 2"]
+    rebuilding = {**before, "rebuild_weight": 2.0}
+    del before["rebuild_weight"]
+    assert state.differences(before, rebuilding) == ["rebuild_weight was 0.0, is 2.0"]
+    assert state.differences(before, {**rebuilding, "rebuild_weight": 0.0}) == []
 
 
 def test_a_state_of_an_older_version_is_refused_with_what_to_do(stopped):
@@ -267,3 +273,11 @@ def test_a_state_holds_no_alias_of_the_run(tmp_path):
     found, stats, changes = state.restore(run, path, allow_changes=False)
     assert (found, stats, changes) == (clock, b"{}\n", [])
     np.testing.assert_array_equal(run.G.mapping.w_avg, 0)
+
+
+def test_lines_of_a_run_are_kept_where_somebody_removes_their_file(tmp_path):
+    with Reporter(tmp_path, Tracked({}), stats=b'{"tick": 1}\n') as reporter:
+        reporter.lines.write("{}\n")
+        reporter.lines.flush()
+        reporter.path.unlink()
+        assert reporter.told() == b'{"tick": 1}\n{}\n'

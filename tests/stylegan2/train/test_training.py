@@ -12,13 +12,16 @@ from PIL import Image
 
 from facedata.columns import CANDIDATES
 from facedata.packs import storage
+from facedata.splits.ids import digest_of_ids
 from facekit.compute import states
 from facekit.errors import DataError
 from stylegan2 import cli
 from stylegan2.models import checkpoint
+from stylegan2.models.draws import Draws
 from stylegan2.train import loop, session, sheets
 from stylegan2.train.data import EndlessOrder, TrainingSet, one_hot
 from stylegan2.train.loop import Statistics, Training
+from stylegan2.train.loss import _seen
 
 
 @pytest.fixture
@@ -558,7 +561,9 @@ def test_synth_draws_what_generate_draws_again(trained, tmp_path):
     assert images.shape == (11, 16, 16, 3) and len(table) == 11
     assert table["class"].tolist() == [1] * 3 + [2] * 8
     assert table["hair"].tolist() == ["black"] * 3 + ["grey"] * 8
-    assert json.loads((tmp_path / "images.json").read_text()) == {"content_box": [2, 0, 14, 16]}
+    ids = storage.read_pack(trained / "train.npy").table["image_id"]
+    meta = {"content_box": [2, 0, 14, 16], "train_ids": [digest_of_ids(ids)]}
+    assert json.loads((tmp_path / "images.json").read_text()) == meta
     assert (tmp_path / "images.run.json").exists()
     result = invoke(
         "generate",
@@ -656,7 +661,8 @@ def test_generator_follows_the_features():
 
 
 def test_a_run_with_features_goes_on_exactly(tmp_path, monkeypatch):
-    whole = session.train(make_pack(size=32), make_options(**FEATURES), tmp_path / "a", CPU)
+    options = make_options(**FEATURES, rebuild_weight=1.0, pixel_interval=2)
+    whole = session.train(make_pack(size=32), options, tmp_path / "a", CPU)
     original = loop.iterate
 
     def iterate(run):
@@ -667,9 +673,47 @@ def test_a_run_with_features_goes_on_exactly(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "iterate", iterate)
     with pytest.raises(RuntimeError):
-        session.train(make_pack(size=32), make_options(**FEATURES), tmp_path / "b", CPU)
-    path = session.train(make_pack(size=32), make_options(**FEATURES), tmp_path / "b", CPU)
+        session.train(make_pack(size=32), options, tmp_path / "b", CPU)
+    path = session.train(make_pack(size=32), options, tmp_path / "b", CPU)
     assert path.read_bytes() == whole.read_bytes()
+
+
+def test_pixels_are_judged_now_and_then():
+    options = make_options(**FEATURES, pixel_interval=3)
+    run = Training(make_pack(size=32), options, CPU)
+    moved, judged = [], []
+    for _ in range(4):
+        before = [x.clone() for x in run.D.parameters()]
+        loop.iterate(run)
+        moved.append(
+            any(not torch.equal(x, y) for x, y in zip(run.D.parameters(), before, strict=True))
+        )
+        found = run.statistics.take()
+        judged.append("Loss/G/loss" in found)
+        assert ("Loss/D/loss" in found) == judged[-1] and "Loss/features/loss" in found
+    assert moved == judged == [True, False, False, True]
+
+
+def test_the_generator_rebuilds_real_images_from_their_latents():
+    options = make_options(**FEATURES, rebuild_weight=20.0, lr=0.02)
+    run = Training(make_pack(size=32), options, CPU)
+    assert run.preset.style_mixing_prob == 0
+    errors = []
+    for _ in range(30):
+        loop.iterate(run)
+        found = run.statistics.take()
+        errors.append(found["Loss/rebuild/pixels"]["mean"])
+        assert found["Loss/rebuild/features"]["mean"] > 0
+    assert np.mean(errors[-5:]) < 0.7 * np.mean(errors[:5])
+
+
+def test_a_rebuilt_image_is_seen_as_the_real_one_is():
+    run = Training(make_pack(size=32), make_options(**FEATURES, rebuild_weight=1.0), CPU)
+    real = run.data.images([0, 1])
+    draws = Draws(torch.Generator().manual_seed(0))
+    maps, target_maps = _seen(run.F, real, real, draws)
+    for x, target in zip(maps, target_maps, strict=True):
+        torch.testing.assert_close(x, target)
 
 
 def test_features_need_images_large_enough():
