@@ -21,6 +21,7 @@ from facekit.storage import tables
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results/aaf_dirty")
 TARGETS = ("curated.parquet", "label_issues.csv")
+LABELS = "labels={kimg: 18, passes: 2}"  # longer than a run for the review alone needs
 
 
 def run_pipeline(data: Path, cores: int) -> None:
@@ -28,7 +29,7 @@ def run_pipeline(data: Path, cores: int) -> None:
     targets = [str(RESULTS / name) for name in TARGETS]
     command = ["snakemake", *targets, "--cores", str(cores), "--resources", "gpu=1"]
     command += ["--configfile", "config/aaf.yaml"]
-    command += ["--config", f"dataset_root={data.resolve()}", f"dataset={RESULTS.name}"]
+    command += ["--config", f"dataset_root={data.resolve()}", f"dataset={RESULTS.name}", LABELS]
     subprocess.run(command, cwd=ROOT, check=True)
 
 

@@ -1,7 +1,8 @@
 """Command line of facedata."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,16 +12,22 @@ from facedata.options import (
     DedupOptions,
     DeficitsOptions,
     FacesOptions,
+    IngestOptions,
     InspectOptions,
+    MatchOptions,
     PackOptions,
     ReviewOptions,
     ScreenOptions,
-    SplitCheckOptions,
+    SplitCheckCommandOptions,
     SplitOptions,
 )
-from facekit import commands
+from facekit import commands, paths
 from facekit.command_options import options
-from facekit.splits import SPLITS as PARTS
+from facekit.errors import DataError
+from facekit.splits import SPLITS as PACKED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @commands.group
@@ -39,7 +46,15 @@ LABEL_ISSUES = commands.in_file(
     "--label-issues", "Labels that are probably wrong (CSV), if judged.", "issues", required=False
 )
 CURATED = commands.in_file("--curated", "Images that stayed.")
+DROPPED = commands.in_file("--dropped", "The others, and why.")
 SPLITS = commands.in_file("--splits", "Split of each image.")
+ROUND = click.option(
+    "--round",
+    "number",
+    type=commands.AtLeast(0),
+    default=0,
+    help="Number of the round; each has another test part, if no official one is kept.",
+)
 PACK = commands.in_file("--pack", "Pack of the train split (.npy).")
 Derived = list[dict[str, Any]]
 DERIVED = commands.value(
@@ -54,20 +69,37 @@ WORKERS = commands.value("--workers", commands.NUM_WORKERS, "Processes or thread
 
 @main.command()
 @commands.value("--adapter", click.Choice(list(adapters.ADAPTERS)), "Layout.")
-@commands.value("--root", commands.OUT_DIR, "Folder of the data set.")
+@commands.value("--root", paths.ANY_DIR, "Folder of the data set.")
 @commands.value(
     "--settings",
     commands.JSON,
     "Settings of the adapter, as an object; what it lacks has its default.",
     "{}",
 )
+@options(IngestOptions)
 @SEED
+@commands.value("--workers", commands.NUM_WORKERS, "Processes that cut faces.", 1)
 @commands.out_file("--index", "one row an image.")
 @commands.out_file("--rejected", "what is not in it.")
 @commands.out_file("--notes", "values repaired.")
+@commands.out_file(
+    "--cut", "archive of the faces (.zip), with `--faces cut`; beside the index.", required=False
+)
 @commands.recorded("index")
-def ingest(adapter: str, root: Path, settings: dict[str, Any], seed: int, **outputs: Path) -> None:
+def ingest(
+    adapter: str,
+    root: Path,
+    settings: dict[str, Any],
+    options: IngestOptions,
+    seed: int,
+    workers: int,
+    cut: Path | None,
+    **outputs: Path,
+) -> None:
     """Read a data set, or draw one, into a table with one row an image.
+
+    With `--faces cut` an image is a face of a photograph, and the next stages take the folder of
+    the index as `--root`.
 
     \b
     facedata ingest --adapter imagefolder --root photos \\
@@ -77,7 +109,14 @@ def ingest(adapter: str, root: Path, settings: dict[str, Any], seed: int, **outp
     from facedata.ingest import dataset
     from facekit.storage import tables
 
-    found = dataset.ingest(adapter, root, settings, seed)
+    cutter = None
+    if options.faces == "cut":
+        if cut is None or cut.suffix != ".zip" or cut.parent != outputs["index"].parent:
+            raise DataError("--cut: expected a .zip file beside --index, with --faces cut")
+        from facedata.ingest.cut import cut_faces
+
+        cutter = partial(cut_faces, root=root, options=options, archive=cut, num_workers=workers)
+    found = dataset.ingest(adapter, root, settings, seed, cutter)
     tables.write(found.rejected, outputs["rejected"])
     tables.write(found.notes, outputs["notes"])
     tables.write(found.index, outputs["index"])
@@ -212,6 +251,7 @@ def screen(
 @commands.out_file("--curated", "what stays.")
 @commands.out_file("--dropped", "the rest, and why.")
 @commands.out_file("--decisions", "each row of the data set, and what was decided.")
+@commands.out_file("--relabelled", "labels that were changed, if given.", required=False)
 @commands.recorded("curated")
 def curate(
     issues: Path | None,
@@ -221,6 +261,7 @@ def curate(
     curated: Path,
     dropped: Path,
     decisions: Path,
+    relabelled: Path | None,
     **findings: Path,
 ) -> None:
     """Decide which images stay; every row that does not is listed with its reason.
@@ -229,18 +270,23 @@ def curate(
     facedata curate --index index.parquet --rejected rejected.csv \\
         --inspection inspection.parquet --faces faces.parquet \\
         --duplicates duplicates.parquet --curation curation.csv \\
-        --curated curated.parquet --dropped dropped.csv --decisions decisions.parquet
+        --curated curated.parquet --dropped dropped.csv --decisions decisions.parquet \\
+        --relabelled relabelled.parquet
     """
-    from facedata.curation import curate
+    from facedata.curation import changes, curate
     from facekit.storage import tables
 
     found = curate.read_findings(**findings, label_issues=issues)
     known = (found.index, found.rejected, found.inspection, derived)
     listed = curate.read_review(curation, *known) if curation else curate.Review()
     kept, decided = curate.curate(found, listed, options, derived)
+    gone = curate.dropped(decided)
     tables.write(decided, decisions)
-    tables.write(curate.dropped(decided), dropped)
+    tables.write(gone, dropped)
+    if relabelled is not None:
+        tables.write(changes.relabelled(found.index, kept, decided), relabelled)
     tables.write(kept, curated)
+    changes.official_losses(found.index, kept, gone)
 
 
 @main.command()
@@ -248,57 +294,151 @@ def curate(
 @INSPECTION
 @options(SplitOptions)
 @SEED
+@ROUND
+@commands.in_file(
+    "--tested",
+    "Splits of the rounds before, whose test images are not tested again.",
+    "others",
+    required=False,
+    multiple=True,
+)
+@click.option(
+    "--kept",
+    type=commands.OUT_FILE,
+    help="File with the assignments of earlier deals, which images keep, and which is then brought"
+    " up to date; need not be there.",
+)
 @commands.out_file("--splits", "split and fold.")
+@commands.out_file("--deals", "what each deal changed, if given.", required=False)
 @commands.out_file("--check", "what `facedata split-check` says of it, if given.", required=False)
 @commands.recorded("splits")
 def split(
-    options: SplitOptions, seed: int, splits: Path, check: Path | None, **images: Path
+    options: SplitOptions,
+    seed: int,
+    number: int,
+    others: tuple[Path, ...],
+    kept: Path | None,
+    splits: Path,
+    deals: Path | None,
+    check: Path | None,
+    **images: Path,
 ) -> None:
     """Assign every image to train, val or test, class by class, and train to folds.
 
+    Rounds of one seed test every image at most once.
+
     \b
     facedata split --curated curated.parquet --inspection inspection.parquet \\
-        --seed 0 --splits splits.parquet
+        --seed 0 --kept splits-kept.parquet --splits splits.parquet
     """
+    import logging
+
     from facedata.splits import check as notes
+    from facedata.splits import kept as keeping
     from facedata.splits import split, units
-    from facekit.storage import tables
+    from facekit.storage import files, tables
 
     table = units.read_images(**images)
-    assigned = split.assign_splits(table, options, seed)
+    before = keeping.read(kept, options, seed, number)
+    tested = split.tested_in(others) if others else None
+    assigned = split.assign_splits(table, options, seed, number, before.splits, tested)
     units.check_whole(table, assigned)
+    found = keeping.record(before, assigned)
+    is_news = len(found) > len(before.deals)
+    told = keeping.told(found) if is_news else f"{len(assigned)} images stayed where they were"
+    logging.getLogger(__name__).info("%s", told)
     if check is not None:
         notes.write(table, assigned, options, check)
+    if deals is not None:
+        files.write_json({"deals": found}, deals)
     tables.write(assigned, splits)
+    if kept is not None:
+        keeping.write(before, assigned, found, kept)
 
 
 @main.command()
 @CURATED
 @INSPECTION
 @SPLITS
-@options(SplitCheckOptions)
+@INDEX
+@DUPLICATES
+@DROPPED
+@commands.in_file(
+    "--thumbs", "Gray thumbnails, by which copies are looked for, if given.", required=False
+)
+@commands.in_file("--deals", "What each deal changed, if told.", required=False)
+@options(SplitCheckCommandOptions)
+@commands.value("--workers", commands.NUM_WORKERS, "Threads of this search.", 1)
 @commands.out_file("--check", "shares and tests.")
 @commands.out_file("--summary", "images and units by split, fold and class.")
 @commands.recorded("check")
 def split_check(
-    splits: Path, options: SplitCheckOptions, check: Path, summary: Path, **images: Path
+    splits: Path,
+    thumbs: Path | None,
+    deals: Path | None,
+    options: SplitCheckCommandOptions,
+    workers: int,
+    check: Path,
+    summary: Path,
+    **images: Path,
 ) -> None:
     """Say how equal the shares of classes are in splits and folds, and what could not be shared.
 
+    With thumbnails, no part may hold a copy of another part's picture, also cropped, turned,
+    captioned or mirrored.
+
     \b
     facedata split-check --curated curated.parquet --inspection inspection.parquet \\
-        --splits splits.parquet --check split_check.json --summary splits_summary.csv
+        --splits splits.parquet --index index.parquet --duplicates duplicates.parquet \\
+        --dropped dropped.csv --thumbs images/thumbs.npy --workers 2 \\
+        --check split_check.json --summary splits_summary.csv
     """
     from facedata import columns
     from facedata.splits import check as checks
-    from facedata.splits import units
-    from facekit.storage import files, tables
+    from facedata.splits import copies, kept
+    from facekit.storage import arrays, files, tables
 
-    table = units.read_images(**images)
+    table, lost = checks.read_checked(**images)
     assigned = tables.read(splits, columns.SPLITS)
     assigned = tables.rows_of(assigned, table["image_id"], splits)
-    files.write_json(checks.check(table, assigned, options), check)
+    found = None
+    if thumbs is not None and options.max_altered_difference > 0:
+        pixels, most = arrays.read_thumbs(thumbs), options.max_altered_difference
+        found = copies.check_copies(table, assigned["split"], pixels, most, workers)
+    told = () if deals is None else kept.read_deals(deals)
+    files.write_json(checks.check(table, assigned, options, lost, found, told), check)
     tables.write(checks.summary(table, assigned), summary)
+
+
+@main.command()
+@INDEX
+@INSPECTION
+@commands.in_file("--thumbs", "Gray thumbnails.")
+@commands.in_file("--own-curated", "Images of the data set.")
+@commands.in_file("--own-inspection", "What was seen of them.")
+@commands.in_file("--own-thumbs", "Their gray thumbnails.")
+@commands.value("--name", str, "Of the set, for messages.")
+@options(MatchOptions)
+@WORKERS
+@commands.out_file("--matched", "images to measure on, with the data set's classes.")
+@commands.recorded("matched")
+def match(name: str, options: MatchOptions, workers: int, matched: Path, **files: Path) -> None:
+    """Bring a labelled set from elsewhere to the data set's classes, to measure classifiers on it.
+
+    Pictures that the data set has, too, also cropped, turned or mirrored, are left out and counted;
+    where there are many, the set is refused.
+
+    \b
+    facedata match --index web/index.parquet --inspection web/inspection.parquet \
+        --thumbs web/images/thumbs.npy --own-curated curated.parquet \
+        --own-inspection inspection.parquet --own-thumbs images/thumbs.npy \
+        --name web --workers 2 --matched web/matched.parquet
+    """
+    from facedata.external import match as matching
+    from facekit.storage import tables
+
+    found = matching.match_files(matching.Paths(**files), name, options, workers)
+    tables.write(found, matched)
 
 
 @main.command()
@@ -308,7 +448,7 @@ def split_check(
 @DUPLICATES
 @CURATED
 @SPLITS
-@commands.in_file("--dropped", "The others, and why.")
+@DROPPED
 @DERIVED
 @IMAGES
 @commands.out_dir("--outdir", "a folder.")
@@ -332,7 +472,7 @@ def eda(derived: Derived, outdir: Path, **files: Path) -> None:
 @SPLITS
 @INSPECTION
 @IMAGES
-@commands.value("--split", click.Choice(PARTS), "What to pack.")
+@commands.value("--split", click.Choice(PACKED), "What to pack.")
 @options(PackOptions)
 @commands.out_file("--pack", "the pack (.npy).")
 @commands.recorded("pack")
@@ -404,6 +544,73 @@ def labels(screened: Path, predictions: Path, derived: Derived, label_issues: Pa
     tables.write(labels.find_label_issues(table, found, derived), label_issues)
 
 
+def _show(found: "pd.DataFrame", csv: Path | None) -> None:
+    """Write a table, or print it where no file is given."""
+    from facekit.storage import tables
+
+    if csv is None:
+        click.echo(tables.csv_text(found, tables.FOR_PEOPLE), nl=False)
+    else:
+        tables.write(found, csv, tables.FOR_PEOPLE)
+
+
+@main.command()
+@click.argument("folder", type=paths.IN_DIR)
+@options(DedupOptions)
+@click.option(
+    "--workers",
+    type=commands.NUM_WORKERS,
+    default=commands.num_cores,
+    show_default="all cores",
+    help="Processes or threads.",
+)
+@commands.out_file("--csv", "the pairs; printed where it is not given.", required=False)
+def duplicates(folder: Path, options: DedupOptions, workers: int, csv: Path | None) -> None:
+    """Find the pictures of a folder that are there more than once, without the pipeline.
+
+    FOLDER is read alone, with all folders below it. Each pair has a kind: exact, near, mirror or
+    altered (cropped, turned, captioned); pairs that touch are of one cluster.
+
+    \b
+    facedata duplicates photos
+    facedata duplicates photos --csv duplicates.csv
+    """
+    from facedata.duplicates import of_folder
+
+    found = of_folder.find_in_folder(folder, options, workers)
+    _show(found, csv)
+
+
+@main.command()
+@commands.in_file("--labels", "Table with a row an image (CSV, Excel, Parquet), named first.")
+@commands.in_file(
+    "--probabilities",
+    "Array (.npy) [rows, classes] of models that did not learn from a row, in the table's order.",
+)
+@click.option("--column", help="Of the labels; `label` by default, or the only one.")
+@commands.value(
+    "--classes",
+    commands.JSON,
+    "Classes in the order of the probabilities; by the alphabet where none are given.",
+    "[]",
+)
+@commands.out_file("--csv", "doubtful labels; printed where it is not given.", required=False)
+def doubts(
+    labels: Path, probabilities: Path, column: str | None, classes: list[str], csv: Path | None
+) -> None:
+    """List the labels that out-of-fold probabilities of any program contradict, worst first.
+
+    \b
+    facedata doubts --labels labels.csv --probabilities out_of_fold.npy
+    facedata doubts --labels labels.csv --probabilities out_of_fold.npy --column hair \\
+        --classes '["red", "black"]' --csv doubts.csv
+    """
+    from facedata.curation import doubts as judging
+
+    found = judging.find_doubts(labels, probabilities, column, classes)
+    _show(found, csv)
+
+
 @main.command()
 @INDEX
 @INSPECTION
@@ -416,6 +623,7 @@ def labels(screened: Path, predictions: Path, derived: Derived, label_issues: Pa
 @DERIVED
 @commands.value("--dataset", str, "Name of the data set, for the title.")
 @commands.value("--saved-as", str, "Where the saved list belongs, for the page to say.")
+@commands.value("--again", str, "What is typed to run again, for the page to say.", "evenface run")
 @options(ReviewOptions)
 @commands.out_file("--page", "the page (HTML).")
 @commands.recorded("page")
@@ -425,6 +633,7 @@ def review(
     derived: Derived,
     dataset: str,
     saved_as: str,
+    again: str,
     options: ReviewOptions,
     page: Path,
     **findings: Path,
@@ -441,4 +650,4 @@ def review(
     from facekit.storage import files
 
     data = review.read_data(**findings, label_issues=issues, curation=curation, derived=derived)
-    files.write_text(review.make_page(data, dataset, saved_as, options), page)
+    files.write_text(review.make_page(data, dataset, saved_as, options, again), page)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from facekit.splits import SPLITS as PARTS
+from facekit.splits import PARTS
 from facekit.storage.columns import Column, Table, names_of
 
 if TYPE_CHECKING:
@@ -19,12 +19,38 @@ PREDICTIONS_OF_HEADS = (
     "for each head with classes `head` (category) and `head:class` (float64, probabilities that sum"
     " to 1), for a numeric head `head` (float64)"
 )
+KINDS_OF_PAIRS = ("exact", "near", "mirror", "altered")  # of duplicates, the surest first
+BOX = ("x0", "y0", "x1", "y1")
 LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-IMAGE_ID = Column("image_id", "str", "one image; the file column as it was given")
+IMAGE_ID = Column(
+    "image_id",
+    "str",
+    "one image; the file column as it was given, and of a face that was cut out `#` and its number"
+    " in the photograph, the largest first",
+)
 TABLE_ROW = Column("table_row", "Int64", "row of the published table, from 1; NA: none names it")
 
 # --- Ingest and inspection
 
+CUT_COLUMNS = (
+    Column(
+        "cut_from",
+        "str",
+        "where faces are cut out: the photograph, below the data set's folder; its faces stay"
+        " together",
+        optional=True,
+    ),
+    *(
+        Column(
+            f"cut_{end}",
+            "float64",
+            f"likewise: {side} of the face's box, pixels of the upright photograph; it may reach"
+            " beyond",
+            optional=True,
+        )
+        for end, side in zip(BOX, ("left", "top", "right", "bottom"), strict=True)
+    ),
+)
 INDEX = Table(
     "index.parquet",
     "facedata ingest",
@@ -35,6 +61,7 @@ INDEX = Table(
         Column("path", "str", "below the root, also into a ZIP archive: `faces.zip/1.png`"),
         Column("group", "str", "what must stay together, such as a person's pictures; NA: alone"),
         Column("official_split", "str", "of the published data set: train, val, test; NA: none"),
+        *CUT_COLUMNS,
     ),
     ATTRIBUTES,
 )
@@ -132,7 +159,12 @@ DUPLICATES = Table(
         Column("image_id_a", "str", "the one"),
         Column("image_id_b", "str", "the other"),
         Column("distance", "int64", "differing bits of their perceptual hashes, 0..64"),
-        Column("kind", "str", "exact, near or mirror", ("exact", "near", "mirror")),
+        Column(
+            "kind",
+            "str",
+            "exact, near, mirror, or altered: cropped, turned, captioned, mirrored and cropped",
+            KINDS_OF_PAIRS,
+        ),
         Column("cluster", "int64", "pairs that touch are of one cluster"),
         Column("conflict", "str", "attributes whose labels disagree, joined by `;`, or empty"),
         Column("difference", "float64", "share of the fine structure that is left unexplained"),
@@ -149,7 +181,18 @@ CURATED = Table(
         *INDEX.columns,
         Column("row", "int64", "row in the packed arrays"),
         Column("cluster", "int64", "of duplicates; of an image without any its own"),
-        Column("weight", "float64", "1, or the smallest score of its label issues"),
+        Column(
+            "unit",
+            "int64",
+            "what stays together: linked by groups, clusters and equal pixels, also through images"
+            " that were dropped",
+        ),
+        Column(
+            "weight",
+            "float64",
+            "of its labels where it is learned from: 1, the smallest score of its label issues, or"
+            " 0: left out. Val and test take no notice",
+        ),
         Column("flags", "str", "what was found, joined by `;`, or empty"),
     ),
     ATTRIBUTES,
@@ -196,6 +239,23 @@ DROPPED = Table(
         Column("detail", "str", "more about it; NA: nothing"),
     ),
 )
+RELABELLED = Table(
+    "relabelled.parquet",
+    "facedata curate",
+    "A label of an image that stays which is not that of the data set, derived ones included.",
+    (
+        IMAGE_ID,
+        Column("attribute", "str", "its name"),
+        Column("old", "str", "the label as it came; NA: missing"),
+        Column("new", "str", "the label that counts; NA: missing"),
+        Column(
+            "who",
+            "str",
+            "reviewer: the reviewer's list; copies: most of the images that show the same picture",
+            ("reviewer", "copies"),
+        ),
+    ),
+)
 DECISIONS = Table(
     "decisions.parquet",
     "facedata curate",
@@ -204,31 +264,37 @@ DECISIONS = Table(
         *REJECTED.columns[:2],
         Column("kept", "bool", "whether it stays"),
         Column("reason", "str", "why not; NA: it stays"),
-        Column("detail", "str", "more about it, or empty"),
+        Column("detail", "str", "more about it, or about its weight, or empty"),
         Column("cluster", "Int64", "as in `curated.parquet`; NA: not in the index"),
+        Column("unit", "Int64", "as in `curated.parquet`; NA: not in the index"),
         Column("weight", "float64", "as in `curated.parquet`; NA: not in the index"),
         Column("flags", "str", "as in `curated.parquet`"),
         Column("review", "str", "the reviewer's actions, joined by `;`, or empty"),
     ),
 )
 SPLITS = Table(
-    "splits.parquet",
+    "round<n>/splits.parquet",
     "facedata split",
     "An image of `curated.parquet`, in its order.",
     (
         IMAGE_ID,
-        Column("split", "category", "train, val or test", PARTS),
+        Column(
+            "split",
+            "category",
+            "train, val or test; reserve: held back from all of them (`split.reserve`)",
+            PARTS,
+        ),
         Column("fold", "Int64", "part of train in cross-validation, from 0; NA: not of train"),
     ),
 )
 SPLITS_SUMMARY = Table(
-    "splits_summary.csv",
+    "round<n>/splits_summary.csv",
     "facedata split-check",
     "A class in a split, or in a fold of train; the first rows are of all images.",
     (
         Column("attribute", "str", "its name; NA: all images"),
         Column("class", "str", "of the attribute, of a number its quarter; NA: all images"),
-        Column("split", "str", "train, val or test", PARTS),
+        Column("split", "str", "train, val, test or reserve", PARTS),
         Column("fold", "Int64", "of train, from 0; NA: the whole split"),
         Column("images", "int64", "images of the class there"),
         Column("units", "int64", "persons, clusters or single images that these are of"),
@@ -238,7 +304,7 @@ SPLITS_SUMMARY = Table(
 # --- From train to synthetic faces
 
 PACK = Table(
-    "packs/train.parquet",
+    "round<n>/packs/train.parquet",
     "facedata pack",
     "An image of the pack.",
     (
@@ -249,7 +315,7 @@ PACK = Table(
     "the attributes that make the classes (category)",
 )
 DEFICITS = Table(
-    "deficits.csv",
+    "round<n>/deficits.csv",
     "facedata deficits",
     "A class of train.",
     (
@@ -261,7 +327,7 @@ DEFICITS = Table(
     "after `name`, the attributes that make the classes (text)",
 )
 CANDIDATES = Table(
-    "synth/<run>/candidates.parquet",
+    "round<n>/synth/<run>/candidates.parquet",
     "stylegan2 synth",
     "An image that was drawn.",
     (
@@ -272,8 +338,16 @@ CANDIDATES = Table(
     ),
     "after `class`, the attributes that make the classes (category)",
 )
+# Why a candidate is refused; the first that applies.
+WHY_REFUSED = {
+    "memorized": "nearer to one image of train than new faces are",
+    "low_probability": "the teacher does not take it for its class",
+    "duplicate": "like another one that may stay",
+    "surplus": "more than the class lacks",
+}
+REASONS = tuple(WHY_REFUSED)
 SAMPLES = Table(
-    "synth/<run>/samples.parquet",
+    "round<n>/synth/<run>/samples.parquet",
     "classifiers filter",
     "An image that was drawn, and what the filter said.",
     (
@@ -282,13 +356,39 @@ SAMPLES = Table(
         Column(
             "reason",
             "str",
-            "why not: low_probability, memorized, surplus; NA: accepted",
-            ("low_probability", "memorized", "surplus"),
+            f"why not: {', '.join(REASONS)}; NA: accepted",
+            REASONS,
         ),
-        Column("teacher_probability", "float64", "the teacher's, of the classes wanted, 0..1"),
-        Column("nearest_distance", "float64", "to the nearest image of train"),
+        Column(
+            "rank",
+            "Int64",
+            "place, by chance, among those of its class that nothing speaks against; NA: refused",
+        ),
+        Column("fold", "int64", "of the teacher's model that judged it"),
+        Column("teacher_probability", "float64", "the teacher's, of the class wanted, 0..1"),
+        Column(
+            "nearest_distance",
+            "float64",
+            "to the nearest image of train, as a share of the mean distance to the next nine: 0 is"
+            " a copy, new faces have about 0.9",
+        ),
     ),
     CANDIDATES.more,
+)
+DOSES = Table(
+    "round<n>/synth/<run>/doses.csv",
+    "classifiers filter",
+    "A class that lacks images, and how much of that synthetic ones fill.",
+    (
+        *DEFICITS.columns[:2],
+        DEFICITS.columns[3],
+        Column("candidates", "int64", "images drawn"),
+        Column("accepted", "int64", "of them"),
+        *(Column(name, "int64", f"refused: {why}") for name, why in WHY_REFUSED.items()),
+        Column("real", "int64", "images of train that the threshold follows from"),
+        Column("threshold", "float64", "the teacher's probability below which images are refused"),
+        Column("reached", "float64", "accepted, as a share of the deficit; 1: all that lacks"),
+    ),
 )
 
 # --- Predictions, which several packages read
@@ -301,7 +401,7 @@ OUT_OF_FOLD = Table(
     PREDICTIONS_OF_HEADS,
 )
 PREDICTIONS = Table(
-    "classifiers/<task>/<arm>/seed<n>/test_predictions.parquet",
+    "round<n>/classifiers/<task>/<arm>/seed<n>/test_predictions.parquet",
     "classifiers evaluate",
     "An image of a split. So are the tables of val (`predictions.parquet`), of each image of train"
     " by a model of another fold (`oof_predictions.parquet`, with `fold`), and of ensembles.",
@@ -309,16 +409,28 @@ PREDICTIONS = Table(
         IMAGE_ID,
         Column("arm", "str", "of the model"),
         Column("seed", "Int64", "of the model; NA: several"),
+        Column("round", "int64", "of the model: whose split it learned from"),
+        Column("train_ids", "str", "digest of the images of train of that split"),
+        Column("val_ids", "str", "digest of those of val"),
+        Column("test_ids", "str", "digest of those of test"),
+        Column(
+            "real_shown",
+            "int64",
+            "real images that the training was to show (one that stops early shows fewer); of"
+            " several models the sum",
+        ),
+        Column("images_shown", "int64", "images of any kind, likewise"),
     ),
     PREDICTIONS_OF_HEADS,
 )
 
 TABLES = (
     *(INDEX, REJECTED, NOTES, INSPECTION, FACES, DUPLICATES, SCREENED, OUT_OF_FOLD, LABEL_ISSUES),
-    *(CURATED, DROPPED, DECISIONS, SPLITS, SPLITS_SUMMARY, PACK, DEFICITS, CANDIDATES, SAMPLES),
-    PREDICTIONS,
+    *(CURATED, DROPPED, RELABELLED, DECISIONS, SPLITS, SPLITS_SUMMARY),
+    *(PACK, DEFICITS, CANDIDATES, SAMPLES, DOSES, PREDICTIONS),
 )
-UNIT_COLUMNS = ("group", "cluster", "pixel_hash")  # images with an equal value stay together
+# Images with an equal value of one of these stay together.
+UNIT_COLUMNS = ("group", "cut_from", "cluster", "pixel_hash", "unit")
 # What a table of images has beside attributes, also where tables were joined.
 FIXED = names_of([CURATED, SCREENED, SPLITS]) | {*UNIT_COLUMNS}
 # What no attribute can be called.

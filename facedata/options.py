@@ -5,15 +5,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from facekit.options import (
+    Attribute,
     Attributes,
+    BelowOne,
     Count,
     IsNumber,
     NotNegative,
     NotNegativeCount,
     OpenShare,
     Options,
+    OrNone,
     PositiveShare,
     Share,
+    Text,
     TwoOrMore,
     option,
 )
@@ -32,19 +36,49 @@ class InspectOptions(Options):
     )
 
 
-class FacesOptions(Options):
-    """What counts as a face."""
+class CountedFaces(Options):
+    """Which of the faces that are found count."""
 
     min_probability: Share = option(0.9, "A face found with less counts as none.")
+    several_share: PositiveShare = option(
+        0.4, "Smallest size of what shows of a second face, as a share of the main face's."
+    )
+
+
+class CutOptions(Options):
+    """What an image is: a picture as it is, or a face that is cut out of a photograph."""
+
+    faces: Literal["keep", "cut"] = option(
+        "keep",
+        "Take pictures as they are (thumbnails), or make an image of each face of whole"
+        " photographs: found, turned upright and cut out, all in one framing.",
+    )
+    several: Literal["list", "largest"] = option(
+        "list",
+        "Whose the labels of a photograph with several faces are, where a table does not name the"
+        " face: nobody's (it is left out and listed), or the largest face's.",
+    )
+    margin: Annotated[NotNegative, Field(le=2)] = option(
+        0.25, "What is cut on each side of a face, as a share of its width; the chin is inside."
+    )
+    side: Annotated[Count, Field(ge=32, le=1024)] = option(
+        256, "Of the square pictures that are cut; no smaller than any geometry.", unit="px"
+    )
+
+
+class IngestOptions(CutOptions, CountedFaces):
+    """All that faces are cut by."""
+
+
+class FacesOptions(CountedFaces):
+    """What counts as a face."""
+
     min_face_share: FaceShare = option(
         0.2,
         "Smallest face looked for, as a share of the picture's height; smaller ones take longer.",
     )
     several_probability: Share = option(
         0.95, "A second face found with this probability makes several."
-    )
-    several_share: PositiveShare = option(
-        0.4, "Smallest size of what shows of a second face, as a share of the main face's."
     )
     batch: Count = option(64, "Pictures at a time.", changes_result=False)
 
@@ -59,7 +93,17 @@ class Tolerance(Options):
     )
 
 
-class DedupOptions(Tolerance):
+class Altered(Options):
+    """Which pictures are copies that no hash tells."""
+
+    max_altered_difference: Share = option(
+        0.18,
+        "Likewise of copies that were cropped by more, turned, captioned, or mirrored and cropped;"
+        " less where all pictures look alike. 0: none are looked for.",
+    )
+
+
+class DedupOptions(Tolerance, Altered):
     """Which pictures are duplicates, and when their labels agree."""
 
     max_distance: Annotated[NotNegativeCount, Field(le=32)] = option(
@@ -80,7 +124,9 @@ class Policy(Options):
     )
     several_faces: Keep = option("keep", "Pictures with more than one face; kept ones are flagged.")
     duplicate_policy: Literal["keep_best", "keep_all"] = option(
-        "keep_best", "Keep one image of each cluster, or all of them (in one split)."
+        "keep_best",
+        "Keep one image of each cluster, of an official test part first, or all of them (in one"
+        " split).",
     )
     conflicts: Literal["drop", "majority", "keep"] = option(
         "drop",
@@ -94,8 +140,8 @@ class CurateOptions(Policy):
 
     label_issues: Literal["report", "drop", "weight"] = option(
         "report",
-        "Images with a label that is probably wrong: keep them, drop them, or weigh them by its"
-        " score.",
+        "Images of train with a label that is probably wrong: learn from them, leave them out, or"
+        " weigh them by its score; val and test keep theirs.",
         flag="--label-policy",
     )
     max_score: Share = option(0.1, "A label issue with a smaller score counts.")
@@ -143,6 +189,18 @@ class SplitCheckOptions(Stratify):
     )
 
 
+class SplitCheckCommandOptions(SplitCheckOptions, Altered):
+    """What a split was to keep, and what it was to keep together."""
+
+
+class ScarceOptions(Options):
+    """A class of which all but some images of train are held back."""
+
+    attribute: Attribute = option(help="With classes.")
+    value: Text = option(help="The class.")
+    images: Count = option(100, "Of it that stay in train; whole persons, so that some more may.")
+
+
 class SplitOptions(SplitCheckOptions):
     """How images are dealt to train, val and test, and train to folds."""
 
@@ -150,6 +208,37 @@ class SplitOptions(SplitCheckOptions):
     folds: Annotated[TwoOrMore, Field(le=100)] = option(
         5, "Parts of train for out-of-fold predictions."
     )
+    reserve: BelowOne = option(
+        0.0,
+        "Share of what would be train that is held back from every training but that of the arm"
+        " `withheld`, which gets it in place of synthetic images.",
+    )
+
+    anew: bool = option(
+        False,
+        "Deal all images anew, each time; else those that were dealt before stay where they are,"
+        " unless another of these settings or the seed has changed.",
+    )
+    scarce: Annotated[ScarceOptions | None, OrNone] = option(
+        None,
+        "A class that is made rare: all but some of its images of train go to the reserve, so that"
+        " `withheld` tells what they are worth and what other arms win back of that.",
+    )
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether there is a reserve."""
+        return bool(self.reserve or self.scarce)
+
+    @property
+    def test(self) -> float:
+        """Share of each class in test, and in val."""
+        return (1 - self.train) / 2
+
+    @property
+    def max_rounds(self) -> int:
+        """Rounds whose test parts have nothing in common, as many as there are images for."""
+        return int(1 / self.test + 1e-9)
 
 
 class PackOptions(Options):
@@ -169,9 +258,23 @@ class DeficitsOptions(Options):
     )
 
 
+class MatchOptions(Altered):
+    """How a set from elsewhere is brought to the classes of the data set."""
+
+    map: dict[Attribute, dict[str, str]] = option(
+        {}, "Classes of the set that are called otherwise: {attribute: {theirs: ours}}."
+    )
+    max_copies: Share = option(
+        0.01,
+        "Share of its pictures that may be copies of the data set's; these are left out, of more"
+        " the set is refused.",
+    )
+
+
 class ReviewOptions(Options):
     """What the page of flagged images holds."""
 
     max_images: Count = option(
         2000, "Pictures on the page, shared out among its sections; about 4 KB each."
     )
+    sample: NotNegativeCount = option(60, "Unflagged images drawn by chance, to be looked at too.")

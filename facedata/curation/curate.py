@@ -1,7 +1,5 @@
 """Curation: which images stay, under which labels, and why the others do not."""
 
-import csv
-import io
 import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,10 +12,15 @@ import pandas as pd
 from facedata import columns
 from facedata.columns import attributes_of
 from facedata.duplicates.conflicts import disagreements
+from facedata.ingest import ranges
 from facedata.ingest.derived import derive
+from facedata.ingest.numbers import has_decimal_commas, read_number
 from facedata.options import CheckOptions, CurateCommandOptions
+from facedata.splits.units import clusters, units
 from facekit.errors import DataError
-from facekit.storage import tables
+from facekit.splits import SPLITS
+from facekit.storage import delimited, tables
+from facekit.storage.walking import respelled
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,8 @@ class Findings:
     Attributes:
         index: all images with their attributes.
         rejected: image_id, table_row, reason, detail of what is not in the index.
-        inspection: the index's images in its order: row, problem, width, height, sharpness.
+        inspection: the index's images in its order: row, problem, width, height, sharpness,
+            pixel_hash.
         faces: image_id, probability, non_face, several_faces of the images that decoded.
         duplicates: image_id_a, image_id_b, cluster.
         label_issues: image_id, attribute, suggested, score (float, 0..1) of the labels that are
@@ -78,7 +82,7 @@ def read_findings(
         DataError: a file is broken, or they do not belong together.
     """
     table = tables.read(index, columns.INDEX, ["image_id", "table_row"])
-    facts = ["image_id", "row", "problem", "width", "height", "sharpness"]
+    facts = ["image_id", "row", "problem", "width", "height", "sharpness", "pixel_hash"]
     facts = tables.read(inspection, columns.INSPECTION, facts)
     facts = tables.rows_of(facts, table["image_id"], inspection)
     decoded = facts.loc[facts["row"].notna(), "image_id"]
@@ -145,10 +149,12 @@ def read_review(
     problems |= dict(unreadable.itertuples(index=False))
     attributes = attributes_of(index)
     sources = {item["name"]: " and ".join(sources_of(item)) for item in derived}
+    spelled = {respelled(one): one for one in problems} | {one: one for one in problems}
 
     for line, row in review_rows(path):
         where = f"{path}, line {line}"
         image_id = as_named(row["image_id"], problems)
+        image_id = spelled.get(respelled(image_id), image_id)
         action, attribute, value = (row[name].strip() for name in ("action", "attribute", "value"))
         if image_id not in problems:
             raise DataError(f"{where}: no image {image_id!r} in the data set")
@@ -163,7 +169,8 @@ def read_review(
                 raise DataError(f"{where}: {attribute} follows {source}; set {source}")
             if (image_id, attribute) in review.labels:
                 raise DataError(f"{where}: {attribute} of {image_id!r} is set twice")
-            review.labels[image_id, attribute] = _label(where, index[attribute], row["value"])
+            ends = ranges.read(index, attribute)
+            review.labels[image_id, attribute] = _label(where, index[attribute], row["value"], ends)
             continue
         if attribute or value:
             raise DataError(f"{where}: {action} takes no attribute and no value")
@@ -182,24 +189,19 @@ def review_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Return line number and cells, as they stand, of each row of a reviewer's list.
 
     Raises:
-        DataError: not a CSV file in UTF-8 with the columns of REVIEW_COLUMNS.
+        DataError: not a CSV file with the columns of REVIEW_COLUMNS; as in `delimited.read`.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error})") from None
-    reader = csv.reader(io.StringIO(text, newline=""))
-    heading = [name.strip() for name in next(reader, [])]
+    heading, found = delimited.read(path, REVIEW_COLUMNS)
     if sorted(heading) != sorted(REVIEW_COLUMNS):
         raise DataError(f"{path}: columns {heading}, expected {', '.join(REVIEW_COLUMNS)}")
     rows = []
-    for cells in reader:
+    for line, cells in found:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(heading):
             expected = f"expected {len(heading)} (quote a cell that holds a comma)"
-            raise DataError(f"{path}, line {reader.line_num}: {len(cells)} cells, {expected}")
-        rows.append((reader.line_num, dict(zip(heading, cells, strict=True))))
+            raise DataError(f"{path}, line {line}: {len(cells)} cells, {expected}")
+        rows.append((line, dict(zip(heading, cells, strict=True))))
     return rows
 
 
@@ -213,8 +215,8 @@ def sources_of(item: Mapping[str, Any]) -> list[str]:
     return list(item.get("sources") or [item["source"]])
 
 
-def _label(where: str, values: pd.Series, text: str) -> str | float | None:
-    """Return a reviewer's value for an attribute's column."""
+def _label(where: str, values: pd.Series, text: str, ends: ranges.Range) -> str | float | None:
+    """Return a reviewer's value for an attribute's column, a number within its range."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         classes = values.cat.categories
         text = as_named(text, classes)
@@ -224,12 +226,11 @@ def _label(where: str, values: pd.Series, text: str) -> str | float | None:
         return text if text in classes else None
     if text.strip() == MISSING:
         return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
+    number = read_number(text.replace(",", ".") if has_decimal_commas([text]) else text)
+    if number is None or not np.isfinite(number):
         raise DataError(f"{where}: {text!r} is no number for {values.name} ({MISSING}: missing)")
+    if (problem := ranges.outside(number, ends)) is not None:
+        raise DataError(f"{where}: {values.name}: {text.strip()} is {problem}")
     return number
 
 
@@ -277,10 +278,13 @@ def curate(
     """Return the images that stay, and the decision on every row of the data set.
 
     An image has the first reason that applies: its problem when it cannot be decoded, non_face,
-    several_faces, no_label, label_conflict, duplicate, label_issue. The reviewer wins: what the
-    list drops goes (`reviewer`) and takes no part in its cluster; what it keeps or relabels stays,
-    and the others of its cluster are its duplicates. Only a picture that cannot be decoded, and one
-    whose last label the reviewer took away, cannot stay.
+    several_faces, no_label, label_conflict, duplicate. The reviewer wins: what the list drops goes
+    (`reviewer`) and takes no part in its cluster; what it keeps or relabels stays, and the others
+    of its cluster are its duplicates. Only a picture that cannot be decoded, and one whose last
+    label the reviewer took away, cannot stay.
+
+    A doubtful label drops no image, since it would choose the images of test by what a classifier
+    can tell: it has a smaller weight, which counts where images are learned from.
 
     Args:
         findings: what the stages before found out.
@@ -290,11 +294,12 @@ def curate(
 
     Returns:
         curated: the index's columns, relabelled; row, cluster (int64; an image without duplicates
-        has one of its own), weight (float64, 0..1), flags (str: names of FLAGS joined by `;`, ''
-        if none), in the index's order.
+        has one of its own), unit (int64: what is linked by groups, clusters and equal pixels,
+        also through images that do not stay), weight (float64, 0..1), flags (str: names of FLAGS
+        joined by `;`, '' if none), in the index's order.
         decisions: one row each of rejected and index: image_id, table_row (Int64), kept (bool),
-        reason (NA if kept), detail, cluster (Int64, NA if rejected), weight, flags, review (the
-        reviewer's actions joined by `;`).
+        reason (NA if kept), detail, cluster and unit (Int64, NA if rejected), weight, flags, review
+        (the reviewer's actions joined by `;`).
 
     Raises:
         DataError: the tables do not belong together, or no image is left.
@@ -313,11 +318,11 @@ def curate(
     _drop_alone(drops, found, flags, labels, exempt, options)
 
     # What its cluster tells.
-    cluster = _clusters(ids, findings.duplicates)
+    cluster = clusters(ids, findings.duplicates)
     settled = _settle(
         labels.assign(image_id=ids)[drops.reason.isna()],
         cluster[drops.reason.isna()],
-        _best_first(labels, findings.inspection),
+        _best_first(labels, findings.inspection, index["official_split"]),
         exempt,
         options,
         derived,
@@ -332,11 +337,10 @@ def curate(
     score, told = _issues(ids, findings.label_issues, options.max_score, review, derived)
     flags["label_issue"] = score.notna()
     doubted = flags["label_issue"] & ~exempt
-    if options.label_issues == "drop":
-        drops.add(doubted, "label_issue", told)
     weight = pd.Series(1.0, index=index.index)
-    if options.label_issues == "weight":
-        weight = weight.where(~doubted, score)
+    if options.label_issues != "report":
+        weight = weight.where(~doubted, score if options.label_issues == "weight" else 0.0)
+        drops.tell(doubted & drops.reason.isna(), told)
 
     flags["reviewed"] = ids.isin(review.kept) | out | relabelled
     decisions = pd.DataFrame(
@@ -347,6 +351,9 @@ def curate(
             "reason": drops.reason,
             "detail": drops.detail,
             "cluster": cluster,
+            "unit": units(
+                index.assign(cluster=cluster, pixel_hash=findings.inspection["pixel_hash"])
+            ),
             "weight": weight,
             "flags": _joined(flags, FLAGS),
         }
@@ -357,7 +364,7 @@ def curate(
     if not kept.any():
         raise DataError(f"curation leaves no image of {len(index)}: {counts}")
     curated = index.assign(row=findings.inspection["row"].astype("Int64"))
-    curated = curated.assign(**decisions[["cluster", "weight", "flags"]])[kept]
+    curated = curated.assign(**decisions[["cluster", "unit", "weight", "flags"]])[kept]
     curated = curated.reset_index(drop=True).astype({"row": "int64"})
     return curated, _every_row(findings.rejected, decisions, review)
 
@@ -367,7 +374,7 @@ class _Drops:
 
     Attributes:
         reason: of each image; None while it stays.
-        detail: on what the reason is based.
+        detail: on what the reason, or the weight, is based.
     """
 
     def __init__(self, inspection: pd.DataFrame) -> None:
@@ -380,6 +387,10 @@ class _Drops:
         """Drop images but for those that are dropped already."""
         which = which & self.reason.isna()
         self.reason[which] = why
+        self.tell(which, details)
+
+    def tell(self, which: pd.Series, details: str | pd.Series) -> None:
+        """Say more of images, whether they are dropped or not."""
         self.detail[which] = details if isinstance(details, str) else details[which]
 
 
@@ -450,7 +461,7 @@ def _settle(
     order = np.argsort(cluster.to_numpy(), kind="stable")
     ends = np.flatnonzero(np.diff(cluster.to_numpy()[order])) + 1
     for number, rows in enumerate(np.split(order, ends)):
-        if len(rows) == 1:
+        if len(rows) < 2:  # none at all where nothing is left
             continue
         members = labels.index[rows]
         chosen = members[exempt[members]]
@@ -475,18 +486,6 @@ def _settle(
     return settled
 
 
-def _clusters(ids: pd.Series, duplicates: pd.DataFrame) -> pd.Series:
-    """Return the cluster of each image: those of the pairs, then one of its own for every other."""
-    of_image: dict[str, int] = {}
-    for column in ("image_id_a", "image_id_b"):
-        of_image |= dict(zip(duplicates[column], duplicates["cluster"], strict=True))
-    cluster = ids.map(of_image)
-    alone = cluster.isna()
-    first = int(duplicates["cluster"].max()) + 1 if len(duplicates) else 0
-    cluster[alone] = np.arange(first, first + alone.sum())
-    return cluster.astype("int64")
-
-
 def _codes(labels: pd.DataFrame) -> tuple[np.ndarray, list[pd.Index]]:
     """Return each label's number among its attribute's, int64 [N, attributes], and what it means.
 
@@ -506,10 +505,15 @@ def _majority(votes: np.ndarray) -> int | None:
     return int(winners[0]) if len(winners) == 1 else None
 
 
-def _best_first(labels: pd.DataFrame, inspection: pd.DataFrame) -> pd.Series:
-    """Return the place of each image by quality: most labels, most pixels, sharpest, first."""
+def _best_first(labels: pd.DataFrame, inspection: pd.DataFrame, official: pd.Series) -> pd.Series:
+    """Return the place of each image by what it is worth.
+
+    Those of an official test part come first, then those of val: a copy in train is no loss. Then
+    most labels, most pixels, sharpest.
+    """
     quality = pd.DataFrame(
         {
+            "held_out": official.map({name: i for i, name in enumerate(SPLITS)}).fillna(0),
             "labels": labels.notna().sum(axis=1),
             "pixels": (inspection["width"] * inspection["height"]).astype("Float64"),
             "sharpness": inspection["sharpness"],
@@ -550,7 +554,8 @@ def _every_row(rejected: pd.DataFrame, decisions: pd.DataFrame, review: Review) 
     """Return the decisions on what was rejected and on the index, with the reviewer's actions."""
     rejected = rejected[columns.DROPPED.names].assign(kept=False, flags="")
     rejected = rejected.fillna({"detail": ""}).reindex(columns=decisions.columns)
-    types = {"table_row": "Int64", "cluster": "Int64", "kept": bool, "detail": "str"}
+    types = dict.fromkeys(("table_row", "cluster", "unit"), "Int64")
+    types |= {"kept": "bool", "detail": "str"}
     decisions = pd.concat(
         [rejected.astype(types), decisions.astype(types)], ignore_index=True
     ).astype({"reason": "str", "flags": "str"})

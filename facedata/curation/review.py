@@ -19,6 +19,7 @@ from markupsafe import Markup
 from facedata import columns
 from facedata.columns import attributes_of
 from facedata.curation import curate
+from facedata.ingest import ranges
 from facedata.options import ReviewOptions
 from facedata.packs import storage
 from facekit.errors import DataError
@@ -28,7 +29,7 @@ from facekit.storage import tables
 
 PAIR = ("image_id_a", "image_id_b", "kind", "distance", "cluster", "conflict")
 MAX_HEIGHT = 160  # px of a picture on the page; larger thumbnails are scaled down
-KINDS = ("near", "mirror", "exact")  # how sure a pair is, the least sure first
+KINDS = ("altered", "near", "mirror", "exact")  # how sure a pair is, the least sure first
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ def read_data(
     )
 
 
-def make_page(data: Data, dataset: str, saved_as: str, options: ReviewOptions) -> str:
+def make_page(
+    data: Data, dataset: str, saved_as: str, options: ReviewOptions, again: str = "evenface run"
+) -> str:
     """Return the page as HTML text.
 
     Args:
@@ -115,6 +118,7 @@ def make_page(data: Data, dataset: str, saved_as: str, options: ReviewOptions) -
         dataset: its name, for the title and for what the browser remembers.
         saved_as: where the saved list belongs, for the page to say.
         options: how many pictures it holds; what is left out is counted.
+        again: the command line that makes the run again, for the page to say.
     """
     content = {"dataset": dataset, "saved_as": saved_as, **gallery(data, options)}
     # Inside <script> only `<` could end the text; as an escape it is the same JSON.
@@ -126,6 +130,7 @@ def make_page(data: Data, dataset: str, saved_as: str, options: ReviewOptions) -
         dataset=dataset,
         saved_as=saved_as,
         folder=PurePosixPath(saved_as).parent,
+        again=again,
         data=Markup(text),
         script=Markup(script),
         script_digest=digest,
@@ -136,11 +141,12 @@ def gallery(data: Data, options: ReviewOptions) -> dict[str, Any]:
     """Return the page's content as plain values.
 
     Returns:
-        attributes: name, classes (None: a number), sources (of a derived one).
+        attributes: name, classes (None: a number), sources (of a derived one), range (of a number).
         images: id, labels (in the order of attributes, None if missing), kept, reason, detail,
             faces (their number), probability, picture (WebP in base64).
         sections: items of duplicates, label_issues, non_faces and several_faces, the most telling
-            first, each with `images` (numbers in images, above) and what was found.
+            first, and a sample of unflagged images, each with `images` (numbers in images, above)
+            and what was found.
         hidden: how many items of each section are left out for `max_images`.
         rejected: id, reason, detail of what has no picture.
         rows: of the reviewer's list, image_id, action, attribute, value, note.
@@ -151,6 +157,7 @@ def gallery(data: Data, options: ReviewOptions) -> dict[str, Any]:
         "non_faces": _flagged(data, "non_face"),
         "several_faces": _flagged(data, "several_faces"),
     }
+    found["unflagged"] = _unflagged(data, found, options.sample)
     sections, number = _share_out(found, options.max_images)
     undecodable = data.decisions[data.row.isna().to_numpy()]
     made_of = {item["name"]: curate.sources_of(item) for item in data.derived}
@@ -160,6 +167,7 @@ def gallery(data: Data, options: ReviewOptions) -> dict[str, Any]:
                 "name": name,
                 "classes": _classes(data.index[name]),
                 "sources": made_of.get(name, []),
+                "range": ranges.read(data.index, name),
             }
             for name in attributes_of(data.index)
         ],
@@ -226,22 +234,38 @@ def _clusters(data: Data) -> list[dict[str, Any]]:
 
 
 def _issues(data: Data) -> list[dict[str, Any]]:
-    """Return each doubtful label, the worst first."""
+    """Return each doubtful label, the worst first.
+
+    What an attribute and one that is derived from it tell is one doubt: it stands where the worse
+    of them would, and asks about what can be set.
+    """
     if data.label_issues is None:
         return []
+    made_of = {item["name"]: curate.sources_of(item) for item in data.derived}
     columns = ["image_id", "attribute", "given", "suggested", "score"]
-    return [
-        {
-            "images": [image_id],
-            "attribute": attribute,
-            "given": given,
-            "suggested": suggested,
-            "score": round(score, 4),
-        }
-        for image_id, attribute, given, suggested, score in data.label_issues[columns].itertuples(
-            index=False
-        )
-    ]
+    doubts: dict[tuple[str, frozenset[str]], dict[str, Any]] = {}
+    for image_id, attribute, given, suggested, score in data.label_issues[columns].itertuples(
+        index=False
+    ):
+        asked = image_id, frozenset(_set_to_change(attribute, made_of))
+        if asked not in doubts or (
+            attribute not in made_of and doubts[asked]["attribute"] in made_of
+        ):
+            doubts[asked] = {
+                "images": [image_id],
+                "attribute": attribute,
+                "given": given,
+                "suggested": suggested,
+                "score": round(min(score, doubts.get(asked, {}).get("score", score)), 4),
+            }
+    return list(doubts.values())
+
+
+def _set_to_change(attribute: str, made_of: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the attributes that are set to change one: itself, or those that it is made of."""
+    if attribute not in made_of:
+        return [attribute]
+    return [name for source in made_of[attribute] for name in _set_to_change(source, made_of)]
 
 
 def _flagged(data: Data, flag: str) -> list[dict[str, Any]]:
@@ -249,6 +273,23 @@ def _flagged(data: Data, flag: str) -> list[dict[str, Any]]:
     flagged = data.faces[data.faces[flag].astype(bool)]
     flagged = flagged.sort_values("probability", ascending=False, kind="stable")
     return [{"images": [image_id]} for image_id in flagged["image_id"]]
+
+
+def _unflagged(
+    data: Data, found: Mapping[str, Sequence[dict[str, Any]]], num: int
+) -> list[dict[str, Any]]:
+    """Return some images of those that are in no section; the same ones whenever they are there.
+
+    They are drawn by a digest of their names, which knows nothing of what they show.
+    """
+    flagged = {one for items in found.values() for item in items for one in item["images"]}
+    ids = data.index["image_id"][data.row.notna().to_numpy()]
+    rest = sorted((_digest(one), one) for one in ids if one not in flagged)
+    return [{"images": [image_id]} for _, image_id in rest[:num]]
+
+
+def _digest(name: str) -> str:
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _images(data: Data, ids: list[str]) -> list[dict[str, Any]]:

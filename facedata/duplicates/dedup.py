@@ -1,7 +1,8 @@
 """Duplicates: the same picture again, re-encoded, resized, recoloured, cropped or mirrored.
 
 Perceptual hashes propose pairs, pixels decide: a pair counts when the fine structure of one
-picture, shifted and scaled a little, explains that of the other.
+picture, shifted and scaled a little, explains that of the other. Copies that no hash tells are
+looked for in `neighbours`.
 """
 
 import logging
@@ -14,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from facedata.columns import attributes_of
-from facedata.duplicates import hamming
+from facedata.duplicates import hamming, neighbours
 from facedata.duplicates.conflicts import disagreements
+from facedata.duplicates.smoothing import blur_matrix, interpolation
 from facedata.inspection.inspect import phash
 from facedata.options import DedupOptions
 from facekit import progress
@@ -48,27 +50,9 @@ POSITIONS = np.linspace(-1, 1, SIDE, dtype=np.float32)
 INNER = slice(MARGIN, SIDE - MARGIN)
 
 
-def blur_matrix(size: int, sigma: float) -> np.ndarray:
-    """Return a Gaussian blur that leaves ramps as they are, also at the ends; float32 [size, size].
-
-    Each row is the weighted least-squares line through the values around it, read at its place.
-    """
-    offsets = np.arange(size) - np.arange(size)[:, None]
-    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
-    zeroth, first, second = (np.sum(weights * offsets**k, axis=1, keepdims=True) for k in range(3))
-    rows = weights * (second - first * offsets) / (zeroth * second - first**2)
-    return rows.astype(np.float32)
-
-
-def _interpolation(positions: np.ndarray) -> np.ndarray:
-    """Return the weights that read a line of SIDE values at positions -1..1, [N, SIDE, SIDE]."""
-    pixels = np.clip((positions + 1) * (SIDE - 1) / 2, 0, SIDE - 1)[..., None]
-    return np.maximum(1 - np.abs(pixels - np.arange(SIDE, dtype=np.float32)), 0)
-
-
 SMOOTH = blur_matrix(SIDE, 1.0)  # takes away what compression and resampling change
 LOCAL_MEAN = blur_matrix(SIDE - 2 * MARGIN, 3.0)  # the rest is structure: features, not background
-CROPPED = _interpolation((1 - 2 * CROP) * POSITIONS[None])[0]  # the middle at the size of the whole
+CROPPED = interpolation((1 - 2 * CROP) * POSITIONS, SIDE)  # the middle at the size of the whole
 HALF_SIZE = np.kron(np.eye(SIDE // 2 - MARGIN), [0.5, 0.5]).astype(np.float32)
 DETAIL_LENGTH = 254.0  # of vectors of 169 values in 8 bits; hardly one exceeds half of it
 
@@ -212,8 +196,8 @@ def _step(warp: np.ndarray, moved: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _warp(pictures: np.ndarray, warp: np.ndarray) -> np.ndarray:
     """Return pictures read at shift + scale * position along each axis, linearly interpolated."""
-    along_x = _interpolation(warp[:, 0:1] + warp[:, 1:2] * POSITIONS)
-    along_y = _interpolation(warp[:, 2:3] + warp[:, 3:4] * POSITIONS)
+    along_x = interpolation(warp[:, 0:1] + warp[:, 1:2] * POSITIONS, SIDE)
+    along_y = interpolation(warp[:, 2:3] + warp[:, 3:4] * POSITIONS, SIDE)
     return along_y @ pictures @ along_x.transpose(0, 2, 1)
 
 
@@ -222,6 +206,7 @@ def find_pairs(
     thumbs: np.ndarray,
     max_distance: int,
     max_difference: float,
+    max_altered_difference: float,
     num_threads: int,
 ) -> pd.DataFrame:
     """Return the pairs of images that show the same picture.
@@ -234,10 +219,11 @@ def find_pairs(
         thumbs: uint8 [M, SIDE, SIDE], gray thumbnails of whole pictures; may be a memory map.
         max_distance: largest number of differing bits of two perceptual hashes to look closer.
         max_difference: largest `difference` of two duplicates, 0..1.
+        max_altered_difference: likewise of altered ones, as for `neighbours.near_pairs`; 0: none.
         num_threads: the result does not depend on it.
 
     Returns:
-        a, b (positions, a < b), distance, difference, kind (exact, near, mirror) and cluster
+        a, b (positions, a < b), distance, difference, kind (KINDS_OF_PAIRS) and cluster
         (numbered by first member); sorted by a, b.
     """
     first = pd.factorize(inspection["pixel_hash"])[0]
@@ -253,10 +239,34 @@ def find_pairs(
             distance = np.bitwise_count(left[i] ^ pictures.hashes[j])
             a, b = pictures.positions[np.minimum(i, j)], pictures.positions[np.maximum(i, j)]
             found.append(_table(a, b, distance, differences, kind))
+        if max_altered_difference > 0:
+            found.append(
+                _altered(
+                    inspection, thumbs, np.sort(originals), max_altered_difference, num_threads
+                )
+            )
     pairs = pd.concat(found, ignore_index=True)
-    # A picture that is nearly its own mirror image is paired once, as it lies.
+    # A pair found in several ways counts in the first: as it lies, mirrored, altered.
     pairs = pairs.drop_duplicates(["a", "b"]).sort_values(["a", "b"], ignore_index=True)
     return pairs.assign(cluster=_clusters(pairs["a"], pairs["b"]))
+
+
+def _altered(
+    inspection: pd.DataFrame,
+    thumbs: np.ndarray,
+    positions: np.ndarray,
+    max_difference: float,
+    num_threads: int,
+) -> pd.DataFrame:
+    """Return the pairs that show one photograph though it was altered, of the pictures given."""
+    rows = inspection["row"].to_numpy(dtype=np.int64)[positions]
+    pairs = neighbours.near_pairs(thumbs[rows], None, max_difference, num_threads)
+    a, b = positions[pairs.a], positions[pairs.b]
+    hashes, mirrored = (
+        inspection[name].to_numpy(dtype=np.uint64) for name in ("phash", "phash_mirror")
+    )
+    distance = np.bitwise_count(np.where(pairs.is_mirrored, mirrored[a], hashes[a]) ^ hashes[b])
+    return _table(a, b, distance, pairs.distance, "altered")
 
 
 def _search(
@@ -447,7 +457,12 @@ def find_duplicates(
         )
     inspection, labels = inspection[decodable], index.loc[decodable, attributes_of(index)]
     pairs = find_pairs(
-        inspection, thumbs, options.max_distance, options.max_difference, num_threads
+        inspection,
+        thumbs,
+        options.max_distance,
+        options.max_difference,
+        options.max_altered_difference,
+        num_threads,
     )
     _report(pairs)
     ids = inspection["image_id"].to_numpy()

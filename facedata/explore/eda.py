@@ -196,6 +196,8 @@ def _edges(values: pd.Series) -> np.ndarray:
     if values.empty:
         return np.array([0.0, 1.0])
     low, high = values.min(), values.max()
+    if high - low <= 2 * NUM_BINS * np.spacing(max(abs(low), abs(high))):  # one number, or nearly
+        return np.array([low - 0.5, high + 0.5])
     if high - low < 2 * NUM_BINS and (values == values.round()).all():
         return np.arange(low - 0.5, high + 1)
     return np.histogram_bin_edges(values, bins=NUM_BINS)

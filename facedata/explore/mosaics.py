@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
+from facedata.columns import KINDS_OF_PAIRS
 from facekit.pictures.tiles import DARK, Sheet
 
 COLUMNS = 12  # pictures in a row
@@ -22,6 +23,8 @@ def by_class(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield a file name and a picture for each attribute: a line a class, drawn at random.
 
+    Attributes without any label have none.
+
     Args:
         images: packed images, uint8 [M, H, W, 3].
         curated: row and attributes of each image.
@@ -34,7 +37,8 @@ def by_class(
             of_class = curated.loc[curated[name] == value, "row"].to_numpy()
             shown = np.sort(rng.choice(of_class, min(COLUMNS, len(of_class)), replace=False))
             lines.append((f"{value}\n{len(of_class):,}", shown))
-        yield f"mosaic_{name}.png", mosaic(images, lines)
+        if lines:
+            yield f"mosaic_{name}.png", mosaic(images, lines)
 
 
 def duplicates(images: np.ndarray, rows: pd.Series, pairs: pd.DataFrame) -> np.ndarray | None:
@@ -156,7 +160,7 @@ def _largest(values: pd.Series) -> list[str]:
 def _sample_pairs(duplicates: pd.DataFrame) -> pd.DataFrame:
     """Return pairs to show: of each kind those that agree least, as they are the doubtful ones."""
     ranked = duplicates.sort_values("difference", ascending=False, kind="stable")
-    kinds = [ranked[ranked["kind"] == kind] for kind in ("near", "mirror", "exact")]
+    kinds = [ranked[ranked["kind"] == kind] for kind in reversed(KINDS_OF_PAIRS)]
     share = NUM_PAIRS // len(kinds)
     rest = NUM_PAIRS - sum(min(len(pairs), share) for pairs in kinds)
     shown = []

@@ -345,14 +345,17 @@ def plot_association(pairs: pd.DataFrame) -> Figure | None:
 
 
 def plot_shift(shift: pd.DataFrame) -> Figure | None:
-    """Return by how much attributes differ between splits, largest first; None without attributes.
+    """Return by how much attributes differ between splits, largest first; None if none can differ.
+
+    Attributes that show one class, or none, are left out.
 
     Args:
         shift: attribute, between, p, cramers_v.
     """
-    effect = shift.pivot_table("cramers_v", "attribute", "between").fillna(0)
-    if effect.empty:
+    shift = shift.dropna(subset="cramers_v")
+    if shift.empty:
         return None
+    effect = shift.pivot_table("cramers_v", "attribute", "between").fillna(0)
     kinds = [kind for kind in ("official splits", "splits") if kind in effect]
     effect = effect.loc[shift["attribute"].unique()]
     effect = effect.sort_values(kinds[0], kind="stable", ascending=False)

@@ -26,6 +26,9 @@ from python_avatars import (
     MouthType,
     NoseType,
 )
+from scipy import ndimage
+
+from facedata.ingest.adapters.avatars import Style
 
 Choice = TypeVar("Choice")
 
@@ -87,15 +90,23 @@ SKIN = ["#FFDBB4", "#F5CBA0", "#EDB98A", "#D9A06F", "#D08B5B", "#AE6B3C", "#8D52
 CENTER = (132.0, 112.0)
 VIEW_HEIGHT = 208.0
 
+TINT = 0.3  # at full difficulty a light gives a channel up to this share more or less
+
 NON_PORTRAITS = ("uniform", "gradient", "noise", "text", "shapes")
 
 
 def paint_portrait(
-    labels: Mapping[str, str | None], height: int, width: int, rng: np.random.Generator
+    labels: Mapping[str, str | None],
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+    difficulty: float = 0.0,
+    style: Style = "plain",
 ) -> Image.Image:
     """Return a portrait that shows the labels; everything else about it is drawn from `rng`.
 
-    Another class of one attribute changes nothing else.
+    Another class of one attribute changes nothing else, nor does another difficulty or style change
+    parts, colours of parts, or background.
 
     Args:
         labels: class of hair_color (None under headwear), glasses, facial_hair, headwear, mouth
@@ -103,18 +114,28 @@ def paint_portrait(
         height: pixels.
         width: pixels.
         rng: of parts, colours, pose, light and noise.
+        difficulty: 0 to 1: how far pose, light, lens and sensor go; the light's colour and shadows
+            then make a hair colour look like another, which skin and background give away.
+        style: `plain` as the artwork is; `sketch` as crayons on paper would draw it.
 
     Returns:
         PIL image of mode RGB.
     """
-    svg = _portrait_svg(labels, height, width, rng)
+    extra = rng.spawn(1)[0]  # leaves what is drawn from `rng` as it is without difficulty
+    svg = _portrait_svg(labels, height, width, rng, difficulty)
     data = resvg_py.svg_to_bytes(svg_string=svg, skip_system_fonts=True)
     pixels = np.asarray(Image.open(io.BytesIO(bytes(data))).convert("RGB"), dtype=np.float64)
-    return _photograph(pixels, rng)
+    if style == "sketch":
+        pixels = _sketch(pixels, extra)
+    return _photograph(pixels, rng, difficulty, extra)
 
 
 def _portrait_svg(
-    labels: Mapping[str, str | None], height: int, width: int, rng: np.random.Generator
+    labels: Mapping[str, str | None],
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+    difficulty: float,
 ) -> str:
     # Choose parts and colours.
     headwear = _class(labels, "headwear")
@@ -143,11 +164,12 @@ def _portrait_svg(
     drawing = drawing[drawing.index("<svg") :].replace("<svg", '<svg overflow="visible"', 1)
 
     # Place the view: scale, shift and turn a little.
-    view_height = VIEW_HEIGHT / rng.uniform(0.92, 1.12)
+    far = 1 + difficulty  # a plain pose goes so far
+    view_height = VIEW_HEIGHT / rng.uniform(0.92 - 0.2 * difficulty, 1.12 + 0.1 * difficulty)
     view_width = view_height * width / height
-    x = CENTER[0] + rng.uniform(-0.05, 0.05) * view_height - view_width / 2
-    y = CENTER[1] + rng.uniform(-0.04, 0.04) * view_height - view_height / 2
-    angle = rng.uniform(-8, 8)
+    x = CENTER[0] + rng.uniform(-0.05 * far, 0.05 * far) * view_height - view_width / 2
+    y = CENTER[1] + rng.uniform(-0.04 * far, 0.04 * far) * view_height - view_height / 2
+    angle = rng.uniform(-8 * far, 8 * far)
 
     # A background of two colours, one fading into the other.
     x2, y2 = rng.uniform(0, 1, 2)
@@ -172,26 +194,81 @@ def _class(labels: Mapping[str, str | None], attribute: str) -> str:
     return value
 
 
-def _photograph(pixels: np.ndarray, rng: np.random.Generator) -> Image.Image:
-    """Return clean pixels [h, w, 3] in 0..255 as a camera might: light, blur, noise, JPEG."""
+def _sketch(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return clean pixels [h, w, 3] in 0..255 as crayons on paper: outlines, strokes, pale colours.
+
+    Another width of lines, direction of strokes and paper in every picture.
+    """
+    height, width = pixels.shape[:2]
+    unit = height / 108
+    # Colours that do not keep to the outlines, laid thinly on paper.
+    paper = rng.uniform(225, 250) * rng.uniform(0.96, 1.0, 3)
+    flat = ndimage.gaussian_filter(pixels, (1.2 * unit, 1.2 * unit, 0))
+    cover = np.full((height, width), rng.uniform(0.75, 0.95))
+    # Strokes in one direction leave stripes of paper.
+    y, x = np.mgrid[:height, :width]
+    angle, spacing = rng.uniform(0, np.pi), rng.uniform(3, 5) * unit
+    across = np.cos(angle) * x + np.sin(angle) * y
+    wobble = ndimage.gaussian_filter(rng.normal(0, 1, (height, width)), 4 * unit) * 12 * unit
+    cover = cover * (0.8 + 0.2 * np.cos(2 * np.pi * (across + wobble) / spacing))
+    drawn = paper + (flat - paper) * cover[:, :, None]
+    # Outlines, in one dark pencil.
+    gray = pixels.mean(axis=2)
+    thin = rng.uniform(0.4, 0.7) * unit
+    edges = ndimage.gaussian_gradient_magnitude(gray, thin) * unit  # [h, w], per 1/108 of h
+    line = np.clip(edges / rng.uniform(30, 50), 0, 0.8)[:, :, None]
+    pencil = rng.uniform(20, 70) * rng.uniform(0.9, 1.1, 3)
+    return drawn + (pencil - drawn) * line
+
+
+def _photograph(
+    pixels: np.ndarray, rng: np.random.Generator, difficulty: float, extra: np.random.Generator
+) -> Image.Image:
+    """Return clean pixels [h, w, 3] in 0..255 as a camera might: light, blur, noise, JPEG.
+
+    `rng` gives as many numbers whatever the difficulty; `extra` is for what difficulty adds.
+    """
     height, width = pixels.shape[:2]
     # Light: from one side, tinted, more or less of it, more or less contrast.
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     direction = rng.uniform(0, 2 * np.pi)
-    light = 1 + rng.uniform(0, 0.2) * (np.cos(direction) * x + np.sin(direction) * y)
-    light = light[:, :, None] * rng.uniform(0.82, 1.12) * rng.uniform(0.94, 1.06, 3)
-    contrast = rng.uniform(0.8, 1.05)
+    side = rng.uniform(0, 0.2 + 0.3 * difficulty)
+    light = 1 + side * (np.cos(direction) * x + np.sin(direction) * y)
+    dark, cast = 0.82 - 0.3 * difficulty, 0.06 + TINT * difficulty
+    light = light[:, :, None] * rng.uniform(dark, 1.12) * rng.uniform(1 - cast, 1 + cast, 3)
+    if difficulty:
+        light = light * _lights(x, y, difficulty, extra)
+    contrast = rng.uniform(0.8 - 0.3 * difficulty, 1.05)
     pixels = (pixels * light - 128) * contrast + 128
     # Lens.
     image = Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.9) * height / 108))
+    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.9 + difficulty) * height / 108))
     # Sensor.
-    noise = rng.normal(0, rng.uniform(0, 6), pixels.shape)
+    noise = rng.normal(0, rng.uniform(0, 6 + 10 * difficulty), pixels.shape)
     pixels = np.asarray(image, dtype=np.float64) + noise
     image = Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
     # Half of them were JPEG files once.
     is_jpeg, jpeg_quality = rng.random() < 0.5, int(rng.integers(60, 96))
     return jpeg(image, jpeg_quality) if is_jpeg else image
+
+
+def _lights(
+    x: np.ndarray, y: np.ndarray, difficulty: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Return what two more lights of other colours, and a shadow, make of the light, [h, w, 3]."""
+    # Lamps of two colours on opposite sides.
+    direction = rng.uniform(0, 2 * np.pi)
+    cast = TINT * difficulty
+    first, second = rng.uniform(1 - cast, 1 + cast, (2, 3))
+    share = ((1 + (np.cos(direction) * x + np.sin(direction) * y) / np.sqrt(2)) / 2)[:, :, None]
+    lights = first + (second - first) * share
+    # A soft shadow over the part beyond a line, in one picture of two at most.
+    direction, place = rng.uniform(0, 2 * np.pi), rng.uniform(-0.6, 0.6)
+    depth, width = rng.uniform(0.2, 0.7), rng.uniform(0.05, 0.4)
+    if rng.random() < difficulty / 2:
+        beyond = (np.cos(direction) * x + np.sin(direction) * y - place) / width
+        lights = lights * (1 - depth / (1 + np.exp(-4 * beyond)))[:, :, None]
+    return lights
 
 
 def jpeg(image: Image.Image, jpeg_quality: int) -> Image.Image:

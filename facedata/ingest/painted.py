@@ -16,10 +16,17 @@ from PIL import Image, ImageOps
 
 from facedata.ingest import avatars
 from facedata.ingest.adapters import Ingested
-from facedata.ingest.adapters.avatars import SHARES, Avatars
+from facedata.ingest.adapters.avatars import (
+    IMAGES,
+    MARKER,
+    PART,
+    SHARES,
+    TRUTH,
+    Avatars,
+    check_own,
+)
 from facedata.ingest.adapters.reading import Log, make_index
 from facekit.compute.workers import num_cores, ordered_map
-from facekit.errors import DataError
 from facekit.progress import track
 from facekit.storage import files, tables
 
@@ -33,7 +40,6 @@ FAULTS = {
 }
 CONFLICT_EVERY = 3  # every third copy is given another label than its original
 TRUTH_COLUMNS = ["fault", "kind", "file", "pair_file", "attribute", "true", "given"]
-MARKER = "avatars.json"  # lies beside images that were painted here: they may be painted again
 CHUNK = 16  # pictures a task of a worker
 
 Labels = dict[str, str | None]
@@ -72,23 +78,24 @@ def paint(adapter: Avatars, root: Path, seed: int) -> Ingested:
     attribute, true, given.
 
     Args:
-        adapter: how many pictures of which size.
+        adapter: how many pictures, of which size, classes, difficulty and style.
         root: folder to paint into; what was painted there before is replaced.
         seed: of everything.
 
     Raises:
-        DataError: a folder of images that were not painted here.
+        DataError: a folder that holds anything that was not painted here.
     """
-    images_dir, part_dir = root / "images", root / "images.part"
-    if images_dir.exists() and not (root / MARKER).is_file():
-        raise DataError(f"{images_dir}: not painted by this adapter; choose another root")
-    pictures, truth = plan(adapter.num_images, np.random.default_rng([seed, 0]))
+    check_own(root)
+    for name in (MARKER, TRUTH):
+        files.remove_left(root, name)
+    images_dir, part_dir = root / IMAGES, root / PART
+    rng = np.random.default_rng([seed, 0])
+    pictures, truth = plan(adapter.num_images, adapter.shares(), rng)
 
     files.write_json({**adapter.plain(), "seed": seed}, root / MARKER)
     shutil.rmtree(part_dir, ignore_errors=True)  # of a run that was stopped
     part_dir.mkdir()
-    size = adapter.height, adapter.width
-    write = partial(_write, folder=part_dir, size=size, seed=seed)
+    write = partial(_write, folder=part_dir, adapter=adapter, seed=seed)
     originals = [picture for picture in pictures if picture.original is None]
     copies = [picture for picture in pictures if picture.original is not None]
     for batch in (originals, copies):  # copies are made of finished files
@@ -96,20 +103,23 @@ def paint(adapter: Avatars, root: Path, seed: int) -> Ingested:
             pass
     shutil.rmtree(images_dir, ignore_errors=True)
     part_dir.rename(images_dir)
-    tables.write(truth, root / "truth.csv")
+    tables.write(truth, root / TRUTH)
     log = Log()
     return Ingested(
         _index(pictures, adapter.class_lists()), log.rejected_table(), log.notes_table()
     )
 
 
-def plan(num_images: int, rng: np.random.Generator) -> tuple[list[Picture], pd.DataFrame]:
+def plan(
+    num_images: int, shares: Mapping[str, Mapping[str, float]], rng: np.random.Generator
+) -> tuple[list[Picture], pd.DataFrame]:
     """Decide what every picture shows and which fault it has.
 
     No picture has two faults, but for copies that are also given another label than their original.
 
     Args:
         num_images: pictures, those with faults included.
+        shares: of each attribute's classes, as `Avatars.shares` has them.
         rng: of all decisions.
 
     Returns:
@@ -117,8 +127,8 @@ def plan(num_images: int, rng: np.random.Generator) -> tuple[list[Picture], pd.D
     """
     # Classes in exact shares, each attribute shuffled on its own.
     columns = {
-        name: rng.permutation(_in_shares(shares, num_images)).tolist()
-        for name, shares in SHARES.items()
+        name: rng.permutation(_in_shares(of_classes, num_images)).tolist()
+        for name, of_classes in shares.items()
     }
     pictures = [
         Picture(number, {name: column[number] for name, column in columns.items()})
@@ -140,7 +150,7 @@ def plan(num_images: int, rng: np.random.Generator) -> tuple[list[Picture], pd.D
             picture.original = next(drawn)
             picture.true = picture.original.true
             if place % CONFLICT_EVERY == 1:
-                attribute = rng.choice(list(SHARES)).item()
+                attribute = rng.choice(list(shares)).item()
         faults.append((fault, kind, picture, attribute))
 
     # Labels as given: true but for the mislabelled attribute.
@@ -154,7 +164,7 @@ def plan(num_images: int, rng: np.random.Generator) -> tuple[list[Picture], pd.D
         if attribute is not None:
             if picture.true[attribute] is None:
                 attribute = "glasses"  # what cannot be seen has no wrong class
-            others = [name for name in SHARES[attribute] if name != picture.true[attribute]]
+            others = [name for name in shares[attribute] if name != picture.true[attribute]]
             picture.given[attribute] = rng.choice(others).item()
             row |= {"attribute": attribute, "true": picture.true[attribute]}
             row["given"] = picture.given[attribute]
@@ -193,8 +203,9 @@ def _in_shares(shares: Mapping[str, float], num_images: int) -> list[str]:
     return [name for name, count in counts.items() for _ in range(count)]
 
 
-def _write(picture: Picture, folder: Path, size: tuple[int, int], seed: int) -> None:
-    """Write the file of a picture into a folder; `size` is (height, width) in pixels."""
+def _write(picture: Picture, folder: Path, adapter: Avatars, seed: int) -> None:
+    """Write the file of a picture, of the size and kind that the adapter says, into a folder."""
+    size = adapter.height, adapter.width
     rng = np.random.default_rng([seed, 1, picture.number])
     path = folder / Path(picture.path).name
     if picture.original is not None:
@@ -206,7 +217,10 @@ def _write(picture: Picture, folder: Path, size: tuple[int, int], seed: int) -> 
     elif picture.kind in avatars.NON_PORTRAITS:
         avatars.paint_non_portrait(picture.kind, *size, rng).save(path)
     else:
-        avatars.paint_portrait(picture.true, *size, rng).save(path)
+        portrait = avatars.paint_portrait(
+            picture.true, *size, rng, adapter.difficulty, adapter.style
+        )
+        portrait.save(path)
     if picture.kind == "truncated_png":
         data = path.read_bytes()
         path.write_bytes(data[: int(len(data) * rng.uniform(0.1, 0.9))])

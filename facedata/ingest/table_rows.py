@@ -1,42 +1,46 @@
-"""Reading a table with one row an image, CSV or Parquet, for the adapter `table`.
+"""Reading a table with one row an image (CSV, Excel, Parquet) for the adapter `table`.
 
 Strict about what is there (every row and every stray image file is accounted for), kind about how
-it is written (separator, byte order mark, case and spaces of labels).
+it is written (separator, encoding, case and spaces of labels, decimal commas).
 """
 
-import codecs
-import csv
 import itertools
-import re
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from facedata.ingest.adapters import Ingested
 from facedata.ingest.adapters.declared import normal
-from facedata.ingest.adapters.reading import MISSING, Files, Log, make_index
-from facedata.ingest.adapters.table import Table
+from facedata.ingest.adapters.reading import MISSING, Log, make_index
+from facedata.ingest.adapters.table import Labelled, Table
 from facedata.ingest.derived import derive
+from facedata.ingest.finding import Finder
+from facedata.ingest.numbers import has_decimal_commas, read_number
+from facedata.ingest.ranges import outside
 from facekit.errors import DataError
-from facekit.storage import tables
+from facekit.spelling import plain
+from facekit.storage import arrow, delimited, kinds, workbooks
+from facekit.storage.walking import Files, also
 
-SEPARATORS = ",;\t|"
-SPLITS = {"train": "train", "val": "val", "test": "test", "0": "train", "1": "val", "2": "test"}
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-# What makes a path need a closer look: separators of Windows, `.` and `..`, empty parts, homes.
-UNUSUAL = re.compile(r"\\|\0|:|^[/~.]|/[/.]|/$")
+SPLITS = {
+    **{"train": "train", "training": "train", "0": "train"},
+    **{"val": "val", "valid": "val", "validation": "val", "dev": "val", "1": "val"},
+    **{"test": "test", "testing": "test", "2": "test"},
+}
 CHUNK = 4096  # rows sorted into columns at a time
 
 Parsed = tuple[Any, str]  # value (None: missing), and a note on what was changed ('': nothing)
 Parser = Callable[[str], Parsed]
+Rejected = tuple[str, int | None, str, str]  # as `Log.rejected` has it
 
 
 @dataclass
@@ -60,19 +64,20 @@ class _Rows:
     files: list[str] = field(default_factory=list)  # cells of the file column, stripped
     paths: list[str] = field(default_factory=list)  # relative to the root, posix
     columns: dict[str, _Column] = field(default_factory=dict)
-    by_path: dict[str, list[int]] = field(default_factory=dict)  # positions of each file's rows
+    # Positions of the rows of each file: by its path, and the cells that name a face, if any do.
+    by_image: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
 
     @cached_property
     def firsts(self) -> np.ndarray:
         """Position of the first row of each file, int64 [num_files]."""
-        return np.array([positions[0] for positions in self.by_path.values()], dtype=np.int64)
+        return np.array([positions[0] for positions in self.by_image.values()], dtype=np.int64)
 
     @cached_property
     def repeated(self) -> dict[int, list[int]]:
         """Positions of the rows of each file that has several, by the file's place."""
         return {
             place: positions
-            for place, positions in enumerate(self.by_path.values())
+            for place, positions in enumerate(self.by_image.values())
             if len(positions) > 1
         }
 
@@ -91,36 +96,82 @@ def read_table(adapter: Table, root: Path) -> Ingested:
         DataError: the table cannot be read, a column is missing or named twice, no row is usable,
             or an official split has a value that is none.
     """
-    table_path = root / adapter.file
-    named_columns = [adapter.file_column, adapter.group_column, adapter.split_column]
-    named_columns += [item.column for item in adapter.attributes]
-    wanted = list(dict.fromkeys(name for name in named_columns if name is not None))
-    heading, records = _read_cells(table_path, wanted)
+    path, place = root / adapter.file, adapter.file_column
+    heading, records = read_cells(path, [place, *adapter.columns()])
+    find = Finder(Files(root), adapter.file_pattern)
+    return read_records(adapter, path, heading, records, place, find, Log(), set())
 
-    log, files = Log(), Files(root)
-    named: set[str | None] = set()
-    rows = _usable_rows(heading, records, adapter.file_column, wanted, files, named, log)
+
+def read_records(
+    adapter: Labelled,
+    source: Path,
+    heading: Sequence[str],
+    records: Iterator[list[str]],
+    file_column: str,
+    find: Finder,
+    log: Log,
+    named: set[str | None],
+) -> Ingested:
+    """Make the index of records, and check them against the files, as `read_table`.
+
+    Args:
+        adapter: which columns are attributes.
+        source: what the records are from, for messages.
+        heading: names of all columns.
+        records: cells of all rows.
+        file_column: column of the files.
+        find: finds them.
+        log: gets what is rejected and noted, and has what was.
+        named: paths that were dealt with; gets those of all records.
+
+    Raises:
+        DataError: no record is usable, or an official split has a value that is none.
+    """
+    files, rejected = find.files, len(log.rejected)
+    rows = _usable_rows(heading, records, file_column, adapter, find, named, log)
     if not rows.numbers:
-        raise DataError(_nothing_usable(table_path, root, log))
-    index = _read_columns(rows, adapter, table_path, log)
+        raise DataError(
+            _nothing_usable(source, files, log.rejected[rejected:]) + also(files.passed_over)
+        )
+    index = _read_columns(rows, adapter, source, log)
+    of_faces = _named_faces(rows, adapter, log)
     index = derive(index, adapter.derivations())
     index = index[
         ["image_id", "table_row", "path", "group", "official_split", *adapter.class_lists()]
     ]
 
-    log.rejected.sort(key=_row_number)
+    log.rejected[rejected:] = sorted(log.rejected[rejected:], key=_row_number)
     for path in _image_files(files, rows.paths):
         if path not in named:
             log.reject(path, None, "file_without_row", "no row names it")
-    return Ingested(index, log.rejected_table(), log.notes_table())
+    tables = log.rejected_table(), log.notes_table()
+    return Ingested(index, *tables, files.passed_over, of_faces)
 
 
-def _read_cells(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[list[str]]]:
-    """Return the heading of the table and its rows as text; all columns wanted are there."""
-    if path.suffix.lower() == ".parquet":
-        heading, records = _read_parquet(path)
-    else:
-        heading, records = _read_csv(path, wanted)
+def read_cells(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[list[str]]]:
+    """Return the heading of a table and its rows as text; all columns wanted are there.
+
+    Cells of other columns of a Parquet table are empty.
+
+    Raises:
+        DataError: the table cannot be read, a column is missing or named twice.
+    """
+    try:
+        kind = kinds.of_file(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    if kind == kinds.PARQUET or path.suffix.lower() == ".parquet":
+        return _read_parquet(path, wanted)
+    if kind is not None and path.suffix.lower() in workbooks.SUFFIXES:
+        heading, cells = workbooks.read(path)
+        _check_heading(path, heading, wanted)
+        return heading, ([_text(cell, path, "") for cell in row] for row in cells)
+    heading, rows = delimited.read(path, wanted)
+    _check_heading(path, heading, wanted)
+    return heading, (cells for _, cells in rows)
+
+
+def _check_heading(path: Path, heading: list[str], wanted: Sequence[str]) -> None:
     twice = sorted({name for name in heading if name and heading.count(name) > 1})
     if twice:
         raise DataError(f"{path}: column {twice[0]!r} is there twice, found {heading}")
@@ -129,60 +180,37 @@ def _read_cells(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[
             near = get_close_matches(name, heading, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise DataError(f"{path}: no column {name!r}, found {heading}{hint}")
-    return heading, records
 
 
-def _read_csv(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[list[str]]]:
-    """Return heading and records of a CSV file: UTF-8 (or UTF-16 with its mark), any separator.
-
-    Blank lines are no records.
-    """
-    try:
-        with path.open("rb") as file:
-            is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    encoding = "utf-16" if is_utf16 else "utf-8-sig"
-
-    def parse(separator: str, strict: bool) -> Iterator[list[str]]:
-        with path.open(encoding=encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=separator, strict=strict)
-            try:
-                yield from (cells for cells in reader if len(cells) > 1 or "".join(cells).strip())
-            except csv.Error as error:
-                raise DataError(f"{path}: line {reader.line_num}: {error}") from None
-            except UnicodeDecodeError as error:
-                where = f"after line {reader.line_num}"
-                raise DataError(f"{path}: not UTF-8 ({error.reason} {where})") from None
-
-    # The separator is the one under which the heading shows most of the columns wanted.
-    headings = {
-        separator: [name.strip() for name in next(parse(separator, strict=False), [])]
-        for separator in SEPARATORS
-    }
-    separator = max(
-        SEPARATORS, key=lambda it: (len(set(wanted) & set(headings[it])), len(headings[it]))
-    )
-    heading = headings[separator]
-    while heading and not heading[-1]:
-        heading.pop()  # separators at the end of the line
-    if not heading:
-        raise DataError(f"{path}: empty, expected a heading and rows")
-    return heading, itertools.islice(parse(separator, strict=True), 1, None)
-
-
-def _read_parquet(path: Path) -> tuple[list[str], Iterator[list[str]]]:
-    table = tables.read(path)
-    heading = [str(name).strip() for name in table.columns]
-    columns = [[_text(value) for value in table.iloc[:, i]] for i in range(len(heading))]
+def _read_parquet(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[list[str]]]:
+    """Return heading and rows; what pandas keeps as its index is a column, too."""
+    with arrow.readable(path), pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        heading = [plain(name).strip() for name in names]
+    _check_heading(path, heading, wanted)
+    chosen = {name: names[heading.index(name)] for name in wanted}
+    with arrow.readable(path), pq.ParquetFile(path) as file:
+        table = file.read(columns=list(chosen.values()), use_threads=False)
+        values = {name: table[given].to_pylist() for name, given in chosen.items()}
+    columns = [
+        [_text(value, path, name) for value in values[name]]
+        if name in values
+        else itertools.repeat("", table.num_rows)
+        for name in heading
+    ]
     return heading, (list(record) for record in zip(*columns, strict=True))
 
 
-def _text(value: Any) -> str:
-    """Return a cell of a typed table as text: missing is empty, 1.0 is 1."""
-    if pd.api.types.is_scalar(value) and pd.isna(value):
+def _text(value: Any, path: Path, column: str) -> str:
+    """Return a cell of a typed table as text: missing is empty, 1.0 is 1, bytes are UTF-8."""
+    if value is None or value != value:  # NaN
         return ""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: column {column}: bytes that are no UTF-8 text") from None
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
 
@@ -191,8 +219,8 @@ def _usable_rows(
     heading: Sequence[str],
     records: Iterator[list[str]],
     file_column: str,
-    wanted: Sequence[str],
-    files: Files,
+    adapter: Labelled,
+    find: Finder,
     named: set[str | None],
     log: Log,
 ) -> _Rows:
@@ -202,44 +230,52 @@ def _usable_rows(
         heading: names of all columns.
         records: cells of all rows.
         file_column: column of the files.
-        wanted: columns to keep.
-        files: of the data set.
+        adapter: tells which columns to keep.
+        find: finds the files.
         named: gets the paths of all rows, those rejected too; None for one out of the root.
         log: gets what is rejected.
     """
+    wanted, files = adapter.columns(), find.files
     rows = _Rows(columns={name: _Column() for name in wanted})
     places = [heading.index(name) for name in wanted]
+    of_face = [heading.index(name) for name in adapter.face_columns().values()]
     place, width = heading.index(file_column), len(heading)
     chunk: list[list[str]] = []
 
     def sort_into_columns() -> None:
-        cells = list(zip(*chunk, strict=True))
-        for column, of_column in zip(rows.columns.values(), places, strict=True):
-            column.extend(cells[of_column])
+        for column, cells in zip(rows.columns.values(), zip(*chunk, strict=True), strict=True):
+            column.extend(cells)
         chunk.clear()
 
     for number, record in enumerate(records, start=1):
         while len(record) > width and not record[-1].strip():
             record.pop()  # separators at the end of the line
-        file = record[place].strip() if place < len(record) else ""
-        path = _relative_path(file)
+        file = plain(record[place]).strip() if place < len(record) else ""
+        path, several = find.path(file) if file else ("", "")
+        found = files.find(path) if path else None
+        path = path if found is None else found
         named.add(path)
         if len(record) != width:
             detail = f"{len(record)} cells, the heading has {width}"
             log.reject(file, number, "ragged_row", detail)
         elif not file:
             log.reject(file, number, "no_file_name")
+        elif several:
+            log.reject(file, number, "ambiguous_file", several)
         elif path is None:
             detail = "expected a path below the data set's folder"
             log.reject(file, number, "path_outside_root", detail)
-        elif not files.is_file(path):
+        elif found is None:
             if files.is_folder(path):
                 log.reject(file, number, "not_a_file", "a folder")
             else:
                 detail = "no such file below the data set's folder"
                 log.reject(file, number, "missing_file", detail)
+        elif (why := files.problem(path)) is not None:
+            log.reject(file, number, "unreadable_file", why)
         else:
-            positions = rows.by_path.setdefault(path, [])
+            face = (record[one].strip() for one in of_face)
+            positions = rows.by_image.setdefault((path, *face), [])
             positions.append(len(rows.numbers))
             if len(positions) > 1:
                 first = rows.numbers[positions[0]]
@@ -247,7 +283,7 @@ def _usable_rows(
             rows.numbers.append(number)
             rows.files.append(file)
             rows.paths.append(path)
-            chunk.append(record)
+            chunk.append([record[place] for place in places])
             if len(chunk) == CHUNK:
                 sort_into_columns()
     if chunk:
@@ -255,38 +291,26 @@ def _usable_rows(
     return rows
 
 
-def _relative_path(file: str) -> str | None:
-    """Return a file's path in one spelling; None if it could lead out of the root."""
-    if not UNUSUAL.search(file):
-        return file
-    file = file.replace("\\", "/")
-    is_outside = (
-        "\0" in file
-        or file.startswith(("/", "~"))
-        or re.match(r"[A-Za-z]:", file)
-        or ".." in file.split("/")
-    )
-    return None if is_outside else str(PurePosixPath(file))
-
-
-def _row_number(rejected: tuple[str, int | None, str, str]) -> int:
+def _row_number(rejected: Rejected) -> int:
     """Return the number of a row that was rejected."""
     number = rejected[1]
     assert number is not None  # files without a row are rejected later
     return number
 
 
-def _nothing_usable(path: Path, root: Path, log: Log) -> str:
-    if not log.rejected:
+def _nothing_usable(path: Path, files: Files, rejected: Sequence[Rejected]) -> str:
+    if not rejected:
         return f"{path}: no rows below the heading"
-    file, number, reason, _ = min(log.rejected, key=_row_number)
+    file, number, reason, _ = min(rejected, key=_row_number)
+    there = next(iter(files.images("")), None)
+    pictures = "no picture is there" if there is None else f"a picture there is {there!r}"
     return (
-        f"{path}: none of {len(log.rejected)} rows names a usable file below {root}"
-        f" (row {number}: {reason} {file!r}); check root and file_column"
+        f"{path}: none of {len(rejected)} rows names a usable file below {files.root}"
+        f" (row {number}: {reason} {file!r}; {pictures}); check root and file_column"
     )
 
 
-def _read_columns(rows: _Rows, adapter: Table, path: Path, log: Log) -> pd.DataFrame:
+def _read_columns(rows: _Rows, adapter: Labelled, path: Path, log: Log) -> pd.DataFrame:
     """Return the index but for derived attributes: one row a file, values repaired and checked."""
 
     def parse_split(text: str) -> Parsed:
@@ -305,19 +329,36 @@ def _read_columns(rows: _Rows, adapter: Table, path: Path, log: Log) -> pd.DataF
     attributes = {}
     for item in adapter.attributes:
         if item.classes is None:
-            parse = _number_parser(item.min, item.max)
+            parse = _number_parser(item.min, item.max, rows.columns[item.column].texts)
             attributes[item.name] = read(item.name, item.column, parse, np.nan)
         else:
-            codes = read(item.name, item.column, _class_parser(item.classes), -1)
+            codes = read(item.name, item.column, _class_parser(item.classes, item.map or {}), -1)
             attributes[item.name] = pd.Categorical.from_codes(codes, list(item.classes))
     return make_index(
         [rows.files[position] for position in rows.firsts],
         [rows.numbers[position] for position in rows.firsts],
-        list(rows.by_path),
+        [path for path, *_ in rows.by_image],
         groups,
         splits,
         attributes,
     )
+
+
+def _named_faces(rows: _Rows, adapter: Labelled, log: Log) -> pd.DataFrame | None:
+    """Return what the columns that name faces say, as `Ingested.named`; None where there are none.
+
+    A file's rows that say the same are one.
+    """
+    if not adapter.names_faces():
+        return None
+    columns = adapter.face_columns()
+    found = {
+        way: _agreed(
+            name, rows, name, _number_parser(None, None, rows.columns[name].texts), np.nan, log
+        )
+        for way, name in columns.items()
+    }
+    return pd.DataFrame(found)
 
 
 def _agreed(
@@ -334,7 +375,7 @@ def _agreed(
         log: gets the notes.
 
     Returns:
-        One value a file, in the order of `rows.by_path`; of the kind of `missing`.
+        One value a file, in the order of `rows.by_image`; of the kind of `missing`.
     """
     texts = list(rows.columns[column].texts)
     codes = np.frombuffer(rows.columns[column].codes, dtype=np.intc)
@@ -371,19 +412,32 @@ def _parse_group(text: str) -> Parsed:
     return (None, "missing") if normal(text) in MISSING else (text.strip(), "")
 
 
-def _class_parser(class_list: Sequence[str]) -> Parser:
+def _class_parser(class_list: Sequence[str], given: Mapping[str, str]) -> Parser:
     """Return a parser of labels, whose values are places in the list of classes.
 
     A class may be `none` or `unknown`; aliases are not guessed.
+
+    Args:
+        class_list: the classes.
+        given: what they are called otherwise -> class; wins where it is called as a class is.
     """
     known = {normal(name): place for place, name in enumerate(class_list)}
+    mapped = {normal(text): known[normal(name)] for text, name in given.items()}
+    by_number = _by_number(known) | _by_number(mapped)
 
     def parse(text: str) -> Parsed:
+        place = mapped.get(normal(text))
+        if place is not None:
+            return place, ""
         place = known.get(normal(text))
         if place is not None:
             return place, "" if text == class_list[place] else "repaired: case or spaces"
         if normal(text) in MISSING:
             return None, "missing"
+        number = read_number(text)
+        place = None if number is None else by_number.get(number)
+        if place is not None:
+            return place, "repaired: the same number"
         near = get_close_matches(normal(text), known, n=1)
         hint = f"; did you mean {class_list[known[near[0]]]}?" if near else ""
         return None, f"set missing: not a class{hint}"
@@ -391,19 +445,40 @@ def _class_parser(class_list: Sequence[str]) -> Parser:
     return parse
 
 
-def _number_parser(low: float | None, high: float | None) -> Parser:
-    """Return a parser of plain numbers in [low, high]; None: any that a float can hold."""
-    low = -sys.float_info.max if low is None else low
-    high = sys.float_info.max if high is None else high
+def _by_number(places: Mapping[str, int]) -> dict[float, int | None]:
+    """Return the places of names that are numbers, by number; None for one that is there twice."""
+    found: dict[float, int | None] = {}
+    for name, place in places.items():
+        number = read_number(name)
+        if number is not None:
+            found[number] = None if number in found else place
+    return found
+
+
+def _number_parser(low: float | None, high: float | None, texts: Collection[str]) -> Parser:
+    """Return a parser of plain numbers in [low, high]; None: any that a float can hold.
+
+    Args:
+        low, high: the range.
+        texts: all that will be parsed: they tell what a comma is.
+    """
+    ends = (
+        -sys.float_info.max if low is None else low,
+        sys.float_info.max if high is None else high,
+    )
+    commas = has_decimal_commas(texts)
 
     def parse(text: str) -> Parsed:
         if normal(text) in MISSING:
             return None, "missing"
-        if not NUMBER.fullmatch(text.strip()):
+        has_comma = commas and "," in text
+        value = read_number(text.replace(",", ".") if has_comma else text)
+        if value is None:
             return None, "set missing: not a number"
-        value = float(text)
-        if not low <= value <= high:
-            return None, f"set missing: not in {low:g} to {high:g}"
+        if (problem := outside(value, ends)) is not None:
+            return None, f"set missing: {problem}"
+        if has_comma:
+            return value, "repaired: decimal comma"
         return value, "" if text == text.strip() else "repaired: case or spaces"
 
     return parse

@@ -3,7 +3,8 @@
 No file stops the stage: one that cannot be used is listed with a reason word in `problem`.
 
 Images are worked on in chunks. What a chunk gives lies in a folder `.inspect` beside the packed
-images until all is done, so that a run that was stopped goes on where it was.
+images until all is done, so that a run that was stopped goes on where it was. What was found is
+kept (`facedata.inspection.kept`): the next run reads only files that are new or have changed.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ import pyarrow.parquet as pq
 import simplejpeg
 
 from facedata.columns import INSPECTION
+from facedata.inspection import kept
 from facekit.compute.workers import ordered_map
 from facekit.digests.parts import ROOT, Code
 from facekit.errors import DataError
@@ -79,10 +81,12 @@ class Chunk:
     Attributes:
         first: row of the first one in the index.
         paths: their files.
+        known: of an earlier run; None: nothing.
     """
 
     first: int
     paths: list[str]
+    known: kept.Known | None = None
 
 
 def inspect(
@@ -116,17 +120,21 @@ def inspect(
     if THUMBS in geometries:
         raise DataError(f"geometry {THUMBS!r}: this name is taken; give it another one")
     images_dir = Path(images_dir)
-    folder = _open_state(images_dir, geometries, len(index))
+    made_by = _made_by(geometries)
+    folder = _open_state(images_dir, geometries, len(index), made_by)
+    before = kept.Kept(images_dir, made_by, _dtypes(geometries))
     examine_one = partial(examine_chunk, geometries=dict(geometries), folder=folder)
-    chunks = _chunks(index["path"], Path(root))
+    chunks = _chunks(index["path"], Path(root), before)
     schema = arrow.schema(INSPECTION, ["image_id", "row", *_dtypes(geometries)])
     is_decoded = np.zeros(len(index), dtype=bool)
     problems: Counter[str] = Counter()
     waiting = []  # parts of the table
+    stamps: list[kept.Stamp] = []
     with files.replacing(inspection) as part, pq.ParquetWriter(part, schema) as writer:
         found = ordered_map(examine_one, chunks, num_workers, 1)
         num_chunks = -(-len(index) // CHUNK)
-        for first, facts in track(found, f"inspect, {CHUNK} images each", num_chunks):
+        for first, facts, of_chunk in track(found, f"inspect, {CHUNK} images each", num_chunks):
+            stamps += of_chunk
             image_ids = index["image_id"].slice(first, len(facts))
             row = int(np.count_nonzero(is_decoded[:first]))
             waiting.append(_table(image_ids, facts, row, schema))
@@ -141,6 +149,7 @@ def inspect(
         _check_problems(problems, len(index), root)
         for name in _shapes(geometries):
             _publish(folder / f"{name}.npy", images_dir / f"{name}.npy", is_decoded)
+    kept.keep(images_dir, made_by, index["path"], stamps, inspection, list(_shapes(geometries)))
     shutil.rmtree(folder.parent)
 
 
@@ -157,20 +166,27 @@ def _check_problems(problems: Mapping[str, int], num_images: int, root: Path) ->
         log.warning("cannot be used: %s", text)
 
 
-def _chunks(paths: pa.ChunkedArray, root: Path) -> Iterator[Chunk]:
+def _chunks(paths: pa.ChunkedArray, root: Path, before: kept.Kept) -> Iterator[Chunk]:
+    rows = before.rows_of(paths)
     for first in range(0, len(paths), CHUNK):
-        part = paths.slice(first, CHUNK).to_pylist()
-        yield Chunk(first, [f"{root}/{path}" for path in part])
+        part = [f"{root}/{path}" for path in paths.slice(first, CHUNK).to_pylist()]
+        known = None if rows is None else before.take(rows.slice(first, CHUNK))
+        yield Chunk(first, part, known)
 
 
-def _open_state(images_dir: Path, geometries: Mapping[str, Geometry], num_images: int) -> Path:
-    """Return the folder of the chunks that are done; those that others would make are removed."""
-    digest = hashlib.blake2b(digest_size=8)
+def _made_by(geometries: Mapping[str, Geometry]) -> str:
+    """Return a digest of all that decides what is found of a file."""
     code = Code(ROOT, ("facekit", "facedata")).digest_of(__name__, examine_chunk.__name__)
     versions = [module.__version__ for module in (PIL, np, simplejpeg)]
-    values = [num_images, CHUNK, code, versions, sorted(geometries.items())]
-    digest.update(repr(values).encode())
-    folder = images_dir / ".inspect" / digest.hexdigest()
+    values = [code, versions, sorted(geometries.items())]
+    return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
+
+
+def _open_state(
+    images_dir: Path, geometries: Mapping[str, Geometry], num_images: int, made_by: str
+) -> Path:
+    """Return the folder of the chunks that are done; those that others would make are removed."""
+    folder = images_dir / ".inspect" / f"{made_by}-{num_images}-{CHUNK}"
     if not folder.is_dir():
         shutil.rmtree(folder.parent, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -232,7 +248,7 @@ def _publish(source: Path, target: Path, is_decoded: np.ndarray) -> None:
 
 def examine_chunk(
     chunk: Chunk, geometries: Mapping[str, Geometry], folder: Path
-) -> tuple[int, np.ndarray]:
+) -> tuple[int, np.ndarray, list[kept.Stamp]]:
     """Examine the images of a chunk, unless that was done before and the files are the same.
 
     Args:
@@ -241,30 +257,50 @@ def examine_chunk(
         folder: gets the facts, and the pictures into the rows of its arrays.
 
     Returns:
-        The chunk's first row and the facts, as `examine`.
+        The chunk's first row, the facts as `examine`, and the files' stamps.
     """
-    source = hashlib.blake2b(json.dumps([_stamp(path) for path in chunk.paths]).encode())
+    stamps = [_stamp(path) for path in chunk.paths]
+    about = list(zip(chunk.paths, stamps, strict=True))
+    source = hashlib.blake2b(json.dumps(about).encode())
     path = folder / f"{chunk.first:09}.npz"
     names = list(_shapes(geometries))
     facts = _read_chunk(path, source.hexdigest(), names, chunk.first)
     if facts is None:
-        facts, pictures = examine(chunk.paths, geometries)
+        facts, pictures = _examine_new(chunk, stamps, geometries)
         for name in names:
             arrays.write_rows(folder / f"{name}.npy", chunk.first, pictures[name])
         check = _checksum(pictures[name] for name in names)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
+        with files.replacing(path) as part, part.open("wb") as file:
             np.savez(file, source=source.hexdigest(), check=check, facts=facts)
-        part.replace(path)
-    return chunk.first, facts
+    return chunk.first, facts, stamps
 
 
-def _stamp(path: str) -> list:
-    """Return what tells a file from what it was before."""
+def _stamp(path: str) -> kept.Stamp:
+    """Return what tells a file from what it was before; None where there is none."""
     try:
-        return [path, archives.stamp(path)]
-    except OSError as error:
-        return [path, str(error)]
+        return archives.stamp(path)
+    except OSError:
+        return None
+
+
+def _examine_new(
+    chunk: Chunk, stamps: Sequence[kept.Stamp], geometries: Mapping[str, Geometry]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return what `examine` says of a chunk's files; those known are not read."""
+    known = chunk.known.of_same(stamps) if chunk.known is not None else None
+    if known is None or not len(known.places):
+        return examine(chunk.paths, geometries)
+    is_new = np.ones(len(chunk.paths), dtype=bool)
+    is_new[known.places] = False
+    new = np.flatnonzero(is_new)
+    found, found_pictures = examine([chunk.paths[place] for place in new], geometries)
+    facts = np.empty(len(is_new), dtype=found.dtype)
+    facts[known.places], facts[new] = known.facts, found
+    pictures = {}
+    for name, part in found_pictures.items():
+        pictures[name] = np.empty((len(is_new), *part.shape[1:]), dtype=part.dtype)
+        pictures[name][known.places], pictures[name][new] = known.pictures(name), part
+    return facts, pictures
 
 
 def _read_chunk(path: Path, source: str, names: Sequence[str], first: int) -> np.ndarray | None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from facedata import columns
 from facedata.columns import attributes_of
+from facedata.curation.trusted import is_trusted
 from facedata.options import PackOptions
 from facedata.packs import storage
 from facekit.errors import DataError
@@ -70,7 +71,10 @@ def pack_split(
     split: str,
     options: PackOptions,
 ) -> None:
-    """Write the pack of a split; images without a label of the condition are left out.
+    """Write the pack of a split.
+
+    Images without a label of the condition are left out, and those of train whose labels weigh
+    nothing.
 
     Class ids are those of train in every pack, so that packs of one run can be compared: joint
     classes that occur in train, in the order of the attributes' classes.
@@ -78,7 +82,7 @@ def pack_split(
     Args:
         path: of the pack, `.npy`.
         images: packed images, uint8 [M, H, W, 3].
-        curated: images that stayed: image_id, row and attributes.
+        curated: images that stayed: image_id, row, weight (may lack) and attributes.
         splits: split of the same images, in the same order.
         boxes: content boxes (left, top, right, bottom) in pixels of the same images, int [N, 4].
         split: train, val or test.
@@ -95,16 +99,17 @@ def pack_split(
         if not isinstance(curated[name].dtype, pd.CategoricalDtype):
             raise DataError(f"--condition: {name} is numeric; make classes of it by bins")
 
+    trusted = is_trusted(curated, splits["split"])
     labels = curated[condition]
     labelled = labels.notna().all(axis=1)
-    in_train = labelled & (splits["split"] == "train")
+    in_train = labelled & trusted & (splits["split"] == "train")
     classes = find_classes(labels[in_train]) if condition else []
     ids = {values: number for number, values in enumerate(classes)}
     names = labels.astype(object).itertuples(index=False, name=None)
     number = [ids.get(values) if condition else 0 for values in names]
     table = curated.assign(**{"class": pd.array(number, dtype="Int64")})
 
-    chosen = splits["split"] == split
+    chosen = trusted & (splits["split"] == split)
     wanted = chosen & table["class"].notna()
     if not wanted.any():
         raise DataError(f"--split {split}: none of its {chosen.sum()} images has a class to pack")

@@ -1,14 +1,18 @@
 """Check of a split: the shares of each class, by how much they differ, and notes in words."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from facedata.columns import attributes_of
+from facedata.columns import DROPPED, INDEX, attributes_of
+from facedata.curation.changes import official_losses
 from facedata.explore import contingency
 from facedata.options import SplitCheckOptions
+from facedata.splits import kept
+from facedata.splits.kept import Deal
 from facedata.splits.strata import (
     JOINT,
     MAX_LONE,
@@ -18,16 +22,47 @@ from facedata.splits.strata import (
     rare_classes,
     strata,
 )
-from facedata.splits.units import check_whole, units
+from facedata.splits.units import check_whole, read_images, read_units, units
 from facekit.showing import shown
 from facekit.splits import SPLITS
-from facekit.storage import files
+from facekit.storage import files, tables
 
 MAX_NOTES = 20  # of one kind
 
 
+def read_checked(
+    curated: Path, inspection: Path, index: Path, duplicates: Path, dropped: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return curated images and, in words, what an official split has lost by curation.
+
+    Their units are counted anew from all images, so that a check does not rely on what curate and
+    split made of them.
+
+    Args:
+        curated: curated.parquet.
+        inspection: inspection.parquet.
+        index: index.parquet.
+        duplicates: duplicates.parquet.
+        dropped: dropped.csv.
+
+    Raises:
+        DataError: a table is wrong, or they do not belong together.
+    """
+    table = read_images(curated, inspection)
+    unit = read_units(index, duplicates, inspection)
+    table["unit"] = tables.rows_of(unit, table["image_id"], index)["unit"]
+    given = tables.read(index, INDEX, ["image_id", "table_row", "official_split"])
+    gone = tables.read(dropped, DROPPED, ["image_id", "table_row", "reason"])
+    return table, official_losses(given, table, gone)
+
+
 def check(
-    curated: pd.DataFrame, splits: pd.DataFrame, options: SplitCheckOptions
+    curated: pd.DataFrame,
+    splits: pd.DataFrame,
+    options: SplitCheckOptions,
+    lost: Sequence[str] = (),
+    copies: int | None = None,
+    deals: Sequence[Deal] = (),
 ) -> dict[str, Any]:
     """Return what a reader needs to trust a split, as plain values for JSON.
 
@@ -35,20 +70,26 @@ def check(
         curated: as for `assign_splits`.
         splits: its result.
         options: that the split was made with.
+        lost: in words, what an official split has lost before.
+        copies: pairs of images in different parts that show one photograph, as `check_copies` says;
+            None: not looked for.
+        deals: records of all deals so far, as `kept.record` gives them.
 
     Returns:
-        images and shares (by split); folds (images of each); units; straddling (groups, clusters
-        and pixel hashes in more than one split or fold: 0); attributes: of each the shares of its
-        classes by split (`shares`) and fold (`fold_shares`), of a number those of its quarters and
-        its `means`, the p of a chi-square test that class and split, or fold, are independent, and
-        the largest deviation: the most by which the share of a class differs between two splits,
-        or folds, in percentage points; joint: p and deviation of the joint classes (None with
-        balance each); largest_deviation (of all attributes); notes.
+        images and shares (by split); folds (images of each); units; straddling (groups, clusters,
+        pixel hashes and units in more than one split or fold: 0); copies; attributes: of each the
+        shares of its classes by split (`shares`) and fold (`fold_shares`), of a number those of its
+        quarters and its `means`, the p of a chi-square test that class and split, or fold, are
+        independent, and the largest deviation: the most by which the share of a class differs
+        between two splits, or folds, in percentage points; joint: p and deviation of the joint
+        classes (None with balance each); largest_deviation (of all attributes); notes.
 
     Raises:
         DataError: something straddles.
     """
     straddling = check_whole(curated, splits)
+    of_official = lost if options.official == "keep" else ()
+    since = [kept.told(deals)] if len(deals) > 1 else []
     labels = strata(curated, options)
     counts = splits["split"].value_counts(sort=False)  # in the order of SPLITS
     attributes = {
@@ -64,6 +105,7 @@ def check(
         "folds": splits["fold"].value_counts().sort_index().tolist(),
         "units": int(units(curated).max()) + 1,
         "straddling": straddling,
+        "copies": copies,
         "largest_deviation": {
             place: max(
                 (
@@ -77,7 +119,7 @@ def check(
         },
         "attributes": attributes,
         "joint": _differences(*_counts(labels[JOINT], splits)) if JOINT in labels else None,
-        "notes": _notes(curated, splits, labels, options.official),
+        "notes": [*since, *_notes(curated, splits, labels, options.official), *of_official],
     }
 
 
@@ -201,6 +243,13 @@ def _notes(
             notes.append(
                 f"joint classes: units of {num_alone} of {len(unit)} images are alone in theirs:"
                 " attributes keep their shares one by one"
+            )
+    if "weight" in curated:
+        doubtful = split[curated["weight"] < 1].eq(SPLITS[0])
+        if len(doubtful):
+            notes.append(
+                f"doubtful labels: {doubtful.sum()} images of train weigh less, or nothing;"
+                f" {(~doubtful).sum()} of others stay as they are"
             )
     given = curated["official_split"]
     if given.notna().any():

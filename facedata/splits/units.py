@@ -7,16 +7,17 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from facedata.columns import CURATED, INSPECTION, UNIT_COLUMNS
+from facedata.columns import CURATED, DUPLICATES, INDEX, INSPECTION, UNIT_COLUMNS
 from facekit.errors import DataError
 from facekit.storage import tables
 
 
 def units(table: pd.DataFrame) -> np.ndarray:
-    """Return the unit of each image: what shares a group, cluster or pixel hash, int64 [N].
+    """Return the unit of each image: what shares any value of UNIT_COLUMNS, int64 [N].
 
     They are united where they overlap; any of the columns may be missing. Units are numbered by
-    first image.
+    first image. What only an image links that is not in the table is united by the column `unit`,
+    which curate counts over all images.
     """
     num_images = len(table)
     links = [np.empty((2, 0), dtype=np.int64)]
@@ -31,6 +32,39 @@ def units(table: pd.DataFrame) -> np.ndarray:
     return pd.factorize(component)[0]
 
 
+def clusters(image_ids: pd.Series, duplicates: pd.DataFrame) -> pd.Series:
+    """Return the cluster of each image: those of the pairs, then one of its own for every other."""
+    of_image: dict[str, int] = {}
+    for column in ("image_id_a", "image_id_b"):
+        of_image |= dict(zip(duplicates[column], duplicates["cluster"], strict=True))
+    cluster = image_ids.map(of_image)
+    alone = cluster.isna()
+    first = int(duplicates["cluster"].max()) + 1 if len(duplicates) else 0
+    cluster[alone] = np.arange(first, first + alone.sum())
+    return cluster.astype("int64")
+
+
+def read_units(index: Path, duplicates: Path, inspection: Path) -> pd.DataFrame:
+    """Return image_id and unit of all images, dropped ones included, counted anew.
+
+    Args:
+        index: index.parquet.
+        duplicates: duplicates.parquet.
+        inspection: inspection.parquet.
+
+    Raises:
+        DataError: a table is wrong, or they do not belong together.
+    """
+    table = tables.read(index, INDEX, ["image_id", "group"])
+    pairs = tables.read(duplicates, DUPLICATES, ["image_id_a", "image_id_b", "cluster"])
+    facts = tables.read(inspection, INSPECTION, ["image_id", "pixel_hash"])
+    facts = tables.rows_of(facts, table["image_id"], inspection)
+    table = table[table.columns.intersection(["image_id", "group", "cut_from"])].assign(
+        cluster=clusters(table["image_id"], pairs), pixel_hash=facts["pixel_hash"]
+    )
+    return table[["image_id"]].assign(unit=units(table))
+
+
 def read_images(curated: Path, inspection: Path) -> pd.DataFrame:
     """Return images with their attributes and all that may join them into units.
 
@@ -41,7 +75,9 @@ def read_images(curated: Path, inspection: Path) -> pd.DataFrame:
     Raises:
         DataError: a table is wrong, it has no image, or one was not inspected.
     """
-    table = tables.read(curated, CURATED, ["image_id", "group", "official_split", "cluster"])
+    table = tables.read(
+        curated, CURATED, ["image_id", "group", "official_split", "cluster", "unit"]
+    )
     if table.empty:
         raise DataError(f"{curated}: no image is left; dropped.csv beside it says why")
     facts = tables.read(inspection, INSPECTION, ["image_id", "pixel_hash"])
@@ -50,7 +86,7 @@ def read_images(curated: Path, inspection: Path) -> pd.DataFrame:
 
 
 def check_whole(table: pd.DataFrame, splits: pd.DataFrame) -> dict[str, int]:
-    """Check that nothing straddles: return how many groups, clusters and pixel hashes do, 0 each.
+    """Check that nothing straddles: return how many values of each column do, 0 each.
 
     Args:
         table: images, with as many of the columns as there are.

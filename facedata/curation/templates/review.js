@@ -26,11 +26,17 @@ const SECTIONS = {
       " photographs: on drawings it errs.",
   },
   several_faces: { title: "Several faces", about: "A second face beside the main one." },
+  unflagged: {
+    title: "A sample of the rest",
+    about:
+      "Images that nothing flagged, drawn by chance. Decide about them as about the others: where flagged images" +
+      " alone are looked at, what happens to be flagged is corrected more often than the rest.",
+  },
   rejected: { title: "Not usable", about: "Rows and files that gave no image: they cannot be kept." },
   list: {
     title: "Your list",
     about:
-      `All rows that curation.csv will have. Save it, put it at ${data.saved_as} and run snakemake again:` +
+      `All rows that curation.csv will have. Save it, put it at ${data.saved_as} and run again:` +
       " the list wins over every check.",
   },
 };
@@ -59,8 +65,13 @@ function load() {
   }
   // A change counts while the list still says what it was made from: a list edited since wins.
   for (const [image, from, to] of stored.changes ?? [])
-    if (same(from, former.get(image) ?? [])) current.set(image, to);
+    if (same(from, former.get(image) ?? [])) current.set(image, to.filter(isPossible));
   return stored.saved ?? null;
+}
+
+// Tell whether a row can be followed: the ranges may have changed since it was stored.
+function isPossible({ action, attribute, value }) {
+  return action !== "relabel" || (attributes.has(attribute) && !problem(attributes.get(attribute), value));
 }
 
 function remember() {
@@ -147,16 +158,29 @@ function csv(decisions = current) {
   return [COLUMNS.join(","), ...lines].map((line) => `${line}\n`).join("");
 }
 
+// In the studio's frame the list goes to the studio, which answers once it lies where it belongs.
+const isInStudio = window.parent !== window && location.protocol === "http:";
+let handedOver = null;
+
+function settle(text) {
+  saved = text;
+  remember();
+  summarize();
+}
+
 function save() {
   const text = csv();
+  if (isInStudio) {
+    handedOver = text;
+    window.parent.postMessage({ curation: text }, location.origin);
+    return;
+  }
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
   link.download = "curation.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  saved = text;
-  remember();
-  summarize();
+  settle(text);
   const rows = count(listed().length, "row");
   document.getElementById("saved-count").textContent = `curation.csv has ${rows}.`;
   document.getElementById("saved-dialog").showModal();
@@ -298,7 +322,7 @@ function summarize() {
   document.getElementById("undo").disabled = !past.length;
   const done = data.images.filter((image) => decided(image.id)).length;
   document.getElementById("progress").textContent =
-    `${done.toLocaleString("en")} of ${count(data.images.length, "flagged image")} decided` +
+    `${done.toLocaleString("en")} of ${count(data.images.length, "image")} decided` +
     (unsaved ? " · not saved yet" : "");
   for (const tab of document.getElementById("tabs").children) {
     const name = tab.dataset.section;
@@ -443,8 +467,9 @@ function findings(image, item) {
   const line = (...parts) => [make("p", { className: "finding" }, ...parts)];
   if (item.attribute)
     return line(
-      `${item.attribute}: ${item.given} → `,
-      make("b", { textContent: `${item.suggested}?` }),
+      ...(problem(attributes.get(item.attribute), item.suggested)
+        ? [`${item.attribute}: ${item.given} is doubtful`]
+        : [`${item.attribute}: ${item.given} → `, make("b", { textContent: `${item.suggested}?` })]),
       make("span", { className: "soft", textContent: ` ${item.score.toFixed(3)}` }),
     );
   if (view.section === "non_faces")
@@ -474,8 +499,7 @@ function labelChips(image, relevant) {
 // The button that sets the suggested label; none for labels that follow from others.
 function suggest(id, item) {
   const attribute = attributes.get(item.attribute);
-  const fits = attribute && (attribute.classes?.includes(item.suggested) ?? isNumber(item.suggested));
-  if (!fits || attribute.sources.length) return null;
+  if (!attribute || attribute.sources.length || problem(attribute, item.suggested)) return null;
   const isSet = () => labelOf(id, item.attribute) === item.suggested;
   const button = make("button", {
     className: "suggestion",
@@ -488,8 +512,18 @@ function suggest(id, item) {
 const isNumber = (text) =>
   /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) && Number.isFinite(Number(text));
 
+// Return why a text can be no label of an attribute; "" if it can.
+function problem({ classes, range: [low, high] }, text) {
+  if (text === MISSING || classes?.includes(text)) return "";
+  if (classes) return "no class";
+  if (!isNumber(text)) return "no number";
+  const isWithin = (low === null || Number(text) >= low) && (high === null || Number(text) <= high);
+  return isWithin ? "" : `not within ${low ?? "any"} to ${high ?? "any"}`;
+}
+
 // Return a label's field and how to show its value.
-function field(image, { name, classes, place }) {
+function field(image, attribute) {
+  const { name, classes, place } = attribute;
   const { id } = image;
   const given = shown(image.labels[place]);
   const set = (value) => change([[id, withLabel(id, name, value)]]);
@@ -503,8 +537,10 @@ function field(image, { name, classes, place }) {
     input.show = (value) => (input.value = values.indexOf(value));
   } else {
     input = make("input", { placeholder: `${given} (number or ${MISSING})`, inputMode: "decimal" });
-    const valid = (text) => !text || text === MISSING || isNumber(text);
-    input.oninput = () => input.setCustomValidity(valid(input.value.trim()) ? "" : "no number");
+    input.oninput = () => {
+      const text = input.value.trim();
+      input.setCustomValidity(text ? problem(attribute, text) : "");
+    };
     input.onchange = () => input.validity.valid && set(input.value.trim() || undefined);
     input.show = (value) => (input.value = value ?? "");
   }
@@ -641,6 +677,10 @@ for (const button of document.querySelectorAll("#show button"))
 for (const button of document.querySelectorAll("#bulk button"))
   button.onclick = () => bulk(button.dataset.bulk);
 document.addEventListener("keydown", onKey);
+window.addEventListener("message", (event) => {
+  const isAnswer = isInStudio && event.source === window.parent && event.data?.isSaved === true;
+  if (isAnswer && handedOver !== null) settle(handedOver);
+});
 addEventListener("storage", (event) => event.key === STORE && location.reload()); // decided elsewhere
 addEventListener("hashchange", () => fromAddress() && go(fromAddress()));
 

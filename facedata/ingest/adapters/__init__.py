@@ -8,14 +8,14 @@ are checked before every run and every job.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from facedata.ingest.reserved import check_names
 from facekit.errors import DataError
-from facekit.options import Options
+from facekit.options import Options, Share, option
 from facekit.registry import Registry
 
 if TYPE_CHECKING:
@@ -33,17 +33,30 @@ class Ingested:
         rejected: image_id, table_row (NA for a file without a row), reason, detail: what of the
             table or the folder is not in `index`.
         notes: image_id, attribute, given, note: values repaired or set missing in `index`.
+        passed_over: paths of what is no part of the data set, or cannot be read, by why: see
+            `facekit.storage.walking.Files`.
+        named: where a table may have a row for each of a photograph's faces: which one each row of
+            `index` means, as `cut.WAYS` has it, NaN where it does not say; the index then may have
+            several rows of a path, and of an image_id. None: rows are of whole photographs.
     """
 
     index: pd.DataFrame
     rejected: pd.DataFrame
     notes: pd.DataFrame
+    passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    named: pd.DataFrame | None = None
 
 
 class Adapter(Options):
     """How a data set of one layout is read; the fields are its settings."""
 
     needs_root: ClassVar[bool] = True  # whether the data set has a folder of its own
+
+    max_left_out: Share = option(
+        0.5,
+        "Most of the rows and files, and of the labels of an attribute, that may be left out or set"
+        " missing, as a share; more stops the stage.",
+    )
 
     @abstractmethod
     def class_lists(self) -> dict[str, list[str] | None]:
@@ -55,6 +68,43 @@ class Adapter(Options):
         Raises:
             DataError: the settings name no attributes.
         """
+
+    def ranges(self) -> dict[str, tuple[float | None, float | None]]:
+        """Return the least and largest value of numeric attributes; None: no limit."""
+        return {}
+
+    def may_have_official_split(self) -> bool:
+        """Return whether images may come with an official split."""
+        return False
+
+    def names_faces(self) -> bool:
+        """Return whether rows may be of faces, several of a photograph, that are to be cut out."""
+        return False
+
+    def check_faces(self, use_cut: bool) -> None:
+        """Check that faces are cut out where rows name them, and out of photographs alone.
+
+        Args:
+            use_cut: whether they are cut out.
+
+        Raises:
+            DataError: they do not fit together.
+        """
+        if use_cut and not self.needs_root:
+            raise DataError("faces: cut, but this adapter draws its pictures; expected keep")
+        if self.names_faces() and not use_cut:
+            raise DataError("faces: keep, but columns of the table name faces; expected cut")
+
+    def place_of_map(self, name: str) -> tuple[str, str] | None:
+        """Return where a map of an attribute's labels belongs, and what these are from.
+
+        Args:
+            name: of the attribute.
+
+        Returns:
+            A key of the settings, and the name of the column; None where it takes no map.
+        """
+        return None
 
     def derivations(self) -> list[dict[str, Any]]:
         """Return the attributes that follow from others, for `facedata.ingest.derived`."""

@@ -12,15 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facedata.ingest.adapters import ADAPTERS, Adapter, Ingested
-from facedata.ingest.adapters.reading import (
-    Files,
-    Log,
-    is_image,
-    join,
-    make_index,
-    read_lines,
-)
+from facedata.ingest.adapters.reading import Log, make_index
 from facekit.errors import DataError
+from facekit.storage.delimited import read_lines
+from facekit.storage.walking import Files, is_image, join
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +51,10 @@ class CelebA(Adapter):
     def class_lists(self) -> dict[str, list[str] | None]:
         """Return the 40 attributes, each with its classes."""
         return {name: list(CLASSES) for name in CELEBA_ATTRIBUTES}
+
+    def may_have_official_split(self) -> bool:
+        """Return True: one comes with the published tables."""
+        return True
 
     def tables(self, root: Path) -> list[Path]:
         """Return the attributes, and split and persons where they are there."""
@@ -117,7 +116,7 @@ class CelebA(Adapter):
                 for place, name in enumerate(CELEBA_ATTRIBUTES)
             },
         )
-        return Ingested(index, found.rejected_table(), found.notes_table())
+        return Ingested(index, found.rejected_table(), found.notes_table(), files.passed_over)
 
 
 def find_tables(root: Path) -> dict[str, Path]:

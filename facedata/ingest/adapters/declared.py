@@ -9,12 +9,22 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from facekit.options import Attribute, Attributes, Classes, IsText, Number, Options, option
+from facekit.options import (
+    Attribute,
+    Attributes,
+    Classes,
+    IsClass,
+    IsText,
+    Number,
+    Options,
+    option,
+)
+from facekit.spelling import plain
 
 
 def normal(text: str) -> str:
-    """Return text without regard to case and to spaces around or repeated."""
-    return " ".join(str(text).split()).casefold()
+    """Return text without regard to case, spaces around or repeated, and invisible characters."""
+    return " ".join(plain(str(text)).split()).casefold()
 
 
 def joint_classes(class_lists: Sequence[Iterable[str]]) -> list[str]:
@@ -28,6 +38,11 @@ def _differ(classes: Sequence[str]) -> Any:
     return classes
 
 
+def _differ_as_keys(values: Mapping[str, str]) -> Any:
+    _differ(list(values))
+    return values
+
+
 def _rise(bins: Sequence[float]) -> Any:
     if any(low >= high for low, high in itertools.pairwise(bins)):
         raise ValueError(f"{list(bins)} do not rise")
@@ -38,7 +53,21 @@ def _rise(bins: Sequence[float]) -> Any:
 NewAttribute = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$"), IsText]
 # Names of classes as people write them: spellings that differ in case alone are the same.
 Labels = Annotated[Classes, AfterValidator(_differ)]
+AsGiven = Annotated[str, Field(min_length=1), IsClass]
+# What labels are called in the data set, and the class that each means.
+LabelMap = Annotated[dict[AsGiven, AsGiven], Field(min_length=1), AfterValidator(_differ_as_keys)]
 Bins = Annotated[tuple[Number, ...], Field(min_length=1), AfterValidator(_rise)]
+
+
+def check_map(found: Mapping[str, str], classes: Sequence[str]) -> None:
+    """Check that a map leads to classes.
+
+    Raises:
+        ValueError: it does not; the message begins with the field's name.
+    """
+    for given, value in found.items():
+        if value not in classes:
+            raise ValueError(f"map.{given}: {value!r} is no class, found {', '.join(classes)}")
 
 
 class Derived(Options):

@@ -10,9 +10,10 @@ from typing import Any
 
 from facedata.ingest.adapters import ADAPTERS, Adapter, Ingested, present
 from facedata.ingest.adapters.declared import Derived
-from facedata.ingest.adapters.reading import Files, Log, join, make_index, read_rows
+from facedata.ingest.adapters.reading import Log, make_index, read_rows
 from facekit.errors import DataError
 from facekit.options import Text, option
+from facekit.storage.walking import Files, also, join
 
 # Classes in the order of the published numbers: mask * 6 + gender * 3 + age group.
 MASKS = ["wear", "incorrect", "not_wear"]
@@ -46,6 +47,10 @@ class MaskBase(Adapter):
         for item in DERIVED:
             found[item.name] = item.class_list(found)
         return found
+
+    def ranges(self) -> dict[str, tuple[float | None, float | None]]:
+        """Return the ages that are read."""
+        return {"age": (0, MAX_AGE)}
 
     def derivations(self) -> list[dict[str, Any]]:
         """Return the attributes that follow from others."""
@@ -94,6 +99,7 @@ class MaskBase(Adapter):
         if not records:
             raise DataError(
                 f"{table}: none of {len(rows)} rows has a picture below {root / IMAGES}"
+                f"{also(files.passed_over)}"
             )
         for folder in files.folders(IMAGES):
             if folder not in rows:
@@ -117,7 +123,8 @@ class MaskBase(Adapter):
                 "age": pd.array(ages, dtype="float64"),
             },
         )
-        return Ingested(derive(index, self.derivations()), log.rejected_table(), log.notes_table())
+        index = derive(index, self.derivations())
+        return Ingested(index, log.rejected_table(), log.notes_table(), files.passed_over)
 
 
 def _find_pictures(files: Files, folder: str, row: int, log: Log) -> dict[str, str]:

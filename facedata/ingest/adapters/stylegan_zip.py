@@ -12,10 +12,11 @@ from typing import Any
 
 from facedata.ingest.adapters import ADAPTERS, Adapter, Ingested, present
 from facedata.ingest.adapters.declared import Labels, NewAttribute
-from facedata.ingest.adapters.reading import Files, Log, make_index
+from facedata.ingest.adapters.reading import Log, make_index
 from facekit.errors import DataError
 from facekit.options import Text, option
 from facekit.storage import archives
+from facekit.storage.walking import Files, also, respelled
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +71,13 @@ class StyleganZip(Adapter):
                 archives.names(files.path(top))  # tells what is wrong with it
             raise DataError(
                 f"{files.path(top)}: no images, expected a folder or a .zip archive of them"
+                f"{also(files.passed_over)}"
             )
         path = files.path(f"{prefix}{LABELS}")
         labels, names = _read_labels(path) if files.is_file(f"{prefix}{LABELS}") else (None, None)
         if labels is None:
             log.warning("%s: no labels", path)
-            rows = {name: row for row, name in enumerate(images, start=1)}
+            rows = {name: (row, name) for row, name in enumerate(images, start=1)}
             attributes = {}
         else:
             rows = _match(labels, images, found)
@@ -83,7 +85,7 @@ class StyleganZip(Adapter):
                 raise DataError(
                     f"{path}: none of {len(labels)} labels is of an image that is there"
                 )
-            numbers = [labels[name] for name in rows]
+            numbers = [labels[name] for _, name in rows.values()]
             names = list(self.classes or names or ()) or [
                 f"class{i}" for i in range(max(numbers) + 1)
             ]
@@ -92,26 +94,29 @@ class StyleganZip(Adapter):
             attributes = {self.attribute: pd.Categorical.from_codes(numbers, names)}
         index = make_index(
             list(rows),
-            list(rows.values()),
+            [row for row, _ in rows.values()],
             [f"{prefix}{name}" for name in rows],
             None,
             None,
             attributes,
         )
-        return Ingested(index, found.rejected_table(), found.notes_table())
+        return Ingested(index, found.rejected_table(), found.notes_table(), files.passed_over)
 
 
-def _match(labels: Mapping[str, int], images: list[str], found: Log) -> dict[str, int]:
-    """Return the row, from 1, of each image that is there and has a label."""
-    there = set(images)
-    rows = {}
-    for row, name in enumerate(labels, start=1):
-        if name in there:
-            rows[name] = row
+def _match(labels: Mapping[str, int], images: list[str], found: Log) -> dict[str, tuple[int, str]]:
+    """Return the row, from 1, of each image that is there and has a label, and its name there."""
+    there = {respelled(name): name for name in images} | {name: name for name in images}
+    rows: dict[str, tuple[int, str]] = {}
+    for row, label in enumerate(labels, start=1):
+        name = there.get(label) or there.get(respelled(label))
+        if name is None:
+            found.reject(label, row, "missing_file", "no such image in the archive")
+        elif name in rows:
+            found.reject(label, row, "repeated_row", f"the file of row {rows[name][0]}")
         else:
-            found.reject(name, row, "missing_file", "no such image in the archive")
+            rows[name] = row, label
     for name in images:
-        if name not in labels:
+        if name not in rows:
             found.reject(name, None, "file_without_row", f"{LABELS} has no label of it")
     return rows
 

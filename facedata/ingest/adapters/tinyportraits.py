@@ -9,18 +9,11 @@ from pathlib import Path
 
 from facedata.ingest.adapters import ADAPTERS, Adapter, Ingested, present
 from facedata.ingest.adapters.declared import normal
-from facedata.ingest.adapters.reading import (
-    MISSING,
-    Files,
-    Log,
-    is_image,
-    join,
-    make_index,
-    read_lines,
-    read_rows,
-)
+from facedata.ingest.adapters.reading import MISSING, Log, make_index, read_rows
 from facekit.errors import DataError
 from facekit.options import Text, option
+from facekit.storage.delimited import read_lines
+from facekit.storage.walking import Files, also, is_image, join
 
 CLASSES = {
     "gender": ["female", "male"],
@@ -65,11 +58,12 @@ class TinyPortraits(Adapter):
 
         table, bad_list = root / self.file, root / self.bad_images
         bad = _read_bad_images(bad_list) if bad_list.is_file() else set()
-        paths, strays = _find_images(Files(root))
+        files = Files(root)
+        paths, strays = _find_images(files)
         if not paths:
             raise DataError(
                 f"{root}: no images Tiny_Portrait_000000.png ... and no ZIP archive with them, also"
-                " not in a folder below"
+                f" not in a folder below{also(files.passed_over)}"
             )
 
         log = Log()
@@ -124,7 +118,7 @@ class TinyPortraits(Adapter):
                 for name, values in labels.items()
             },
         )
-        return Ingested(index, log.rejected_table(), log.notes_table())
+        return Ingested(index, log.rejected_table(), log.notes_table(), files.passed_over)
 
 
 def _read_bad_images(path: Path) -> set[str]:

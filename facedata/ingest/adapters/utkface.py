@@ -11,9 +11,10 @@ from pydantic import model_validator
 
 from facedata.ingest.adapters import ADAPTERS, Adapter, Ingested
 from facedata.ingest.adapters.declared import Derived, with_derived
-from facedata.ingest.adapters.reading import Files, Log, join, make_index
+from facedata.ingest.adapters.reading import Log, make_index
 from facekit.errors import DataError
 from facekit.options import option
+from facekit.storage.walking import Files, also, join
 
 MAX_AGE = 116  # the published range begins at 0
 # Classes in the order of the published numbers.
@@ -37,6 +38,10 @@ class UtkFace(Adapter):
     def class_lists(self) -> dict[str, list[str] | None]:
         """Return the attributes, each with its classes or None."""
         return with_derived({"age": None, "gender": GENDERS, "race": RACES}, self.derived)
+
+    def ranges(self) -> dict[str, tuple[float | None, float | None]]:
+        """Return the published ages."""
+        return {"age": (0, MAX_AGE)}
 
     def derivations(self) -> list[dict[str, Any]]:
         """Return the attributes that follow from others."""
@@ -71,6 +76,7 @@ class UtkFace(Adapter):
         if not paths:
             raise DataError(
                 f"{root}: no pictures called {LAYOUT}, also not below it or in archives"
+                f"{also(files.passed_over)}"
             )
         names = sorted(paths)
         ages, genders, races = zip(*(labels[name] for name in names), strict=True)
@@ -86,7 +92,8 @@ class UtkFace(Adapter):
                 "race": pd.Categorical(races, categories=RACES),
             },
         )
-        return Ingested(derive(index, self.derivations()), log.rejected_table(), log.notes_table())
+        index = derive(index, self.derivations())
+        return Ingested(index, log.rejected_table(), log.notes_table(), files.passed_over)
 
 
 def _images(files: Files) -> list[str]:
@@ -94,6 +101,15 @@ def _images(files: Files) -> list[str]:
     folders = ["", *files.folders("")]
     packed = [join(folder, name) for folder in folders for name in files.archives(folder)]
     return files.images("") + [path for archive in packed for path in files.images(archive)]
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a file is called as published."""
+    try:
+        _parse(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _parse(name: str) -> tuple[float, str, str]:

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import unicodedata
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from facedata import cli
-from facedata.columns import attributes_of
+from facedata.columns import RELABELLED, attributes_of
 from facedata.curation import curate
+from facedata.ingest import ranges
 from facedata.options import CurateCommandOptions
 from facekit.errors import DataError
 from facekit.storage import tables
@@ -63,6 +65,7 @@ def run():
             "width": pd.array([10, 20, 10, 10, 10, 10, 10, 10, 10, 10], dtype="Int64"),
             "height": pd.array([10] * 10, dtype="Int64"),
             "sharpness": [5.0, 1.0, 1.0, 1.0, 1.0, 9.0, 1.0, 1.0, 1.0, 1.0],
+            "pixel_hash": ids,
         }
     )
     faces = pd.DataFrame(
@@ -209,14 +212,14 @@ def test_reasons_come_in_a_fixed_order(run):
     run.faces.loc[:, "several_faces"] = True
     run.faces.loc[1, "non_face"] = False  # b
     run.faces.loc[2, ["non_face", "several_faces"]] = False  # c
-    run = with_issues(run, ("b", "gender", "f", 0.1), ("c", "gender", "m", 0.1))
-    policy = {"several_faces": "drop", "label_issues": "drop"}
+    run.index.loc[2, ["gender", "age", "age_group"]] = None
+    policy = {"several_faces": "drop"}
     with pytest.raises(DataError, match="leaves no image of 10: non_face 7"):
         decided(run, **policy)
     run.faces.loc[8, ["non_face", "several_faces"]] = False  # j
     _, decisions = decided(run, **policy)
     assert decisions["reason"].fillna("").tolist() == [
-        *("non_face", "several_faces", "label_issue", "non_face", "non_face", "non_face"),
+        *("non_face", "several_faces", "no_label", "non_face", "non_face", "non_face"),
         *("truncated", "non_face", "non_face", ""),
     ]
 
@@ -285,7 +288,7 @@ def test_what_the_reviewer_set_decides_the_vote(run, tmp_path):
     assert kept.loc["d", ["gender", "age"]].tolist() == ["f", 40.0]
 
 
-def test_label_issues_below_the_score_drop_or_weigh(run):
+def test_label_issues_below_the_score_weigh_less_and_drop_nothing(run):
     run = with_issues(
         run,
         ("b", "gender", "f", 0.125),
@@ -295,10 +298,11 @@ def test_label_issues_below_the_score_drop_or_weigh(run):
     kept, _ = decided(run)
     assert kept["weight"].to_dict() == {"b": 1.0, "j": 1.0}
     assert kept["flags"].to_dict() == {"b": "label_issue", "j": "several_faces"}
-    _, decisions = decided(run, label_issues="drop")
-    assert decisions.loc["b", "reason"] == "label_issue"
+    kept, decisions = decided(run, label_issues="drop")
+    assert kept["weight"].to_dict() == {"b": 0.0, "j": 1.0}
+    assert decisions.loc["b", "kept"]
     assert decisions.loc["b", "detail"] == "gender 0.125, f?; age_group 0.062, old?"
-    assert decisions.loc["j", "kept"]
+    assert decisions.loc["j", "detail"] == ""
     kept, _ = decided(run, label_issues="weight")
     assert kept["weight"].to_dict() == {"b": 0.0625, "j": 1.0}
     kept, _ = decided(run, label_issues="weight", max_score=1.0)
@@ -411,6 +415,63 @@ def test_a_list_that_cannot_be_followed_is_refused(run, tmp_path, text, message)
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("410", "line 2: age: 410 is not in 0 to 120"),
+        ("-1", "line 2: age: -1 is not in 0 to 120"),
+        ("1_0", "'1_0' is no number for age"),
+        ("0x10", "'0x10' is no number for age"),
+        ("1,020", "'1,020' is no number for age"),
+        ("1e999", "'1e999' is no number for age"),
+    ],
+)
+def test_a_number_that_is_none_or_out_of_range_is_refused(run, tmp_path, value, message):
+    ranges.keep(run.index, {"age": (0, 120)})
+    tables.write(run.index, tmp_path / "index.parquet")
+    index = tables.read(tmp_path / "index.parquet")  # the range goes with the file
+    known = (index, run.rejected, run.inspection, DERIVED)
+    path = tmp_path / "curation.csv"
+    path.write_text(f'{HEADING}a,relabel,age,"{value}",\n')
+    with pytest.raises(DataError) as raised:
+        curate.read_review(path, *known)
+    assert message in str(raised.value)
+    for text, number in {"0": 0, "120": 120, "41,5": 41.5, " 7 ": 7, "NA": None}.items():
+        path.write_text(f'{HEADING}a,relabel,age,"{text}",\n')
+        assert curate.read_review(path, *known).labels == {("a", "age"): number}
+
+
+def test_a_range_may_be_open():
+    assert ranges.outside(5, (None, 4)) == "not at most 4"
+    assert ranges.outside(5, (6, None)) == "not at least 6"
+    assert ranges.outside(5, (None, None)) is None and ranges.outside(5, (5, 5)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\r\n" + HEADING.replace(",", ";") + "a;relabel;age;41,5;\r\nb;drop;;;no\r\n",
+        HEADING.replace(",", "\t") + "a\trelabel\tage\t41,5\t\nb\tdrop\t\t\tno\n",
+        "\ufeff" + HEADING + 'a,relabel,age,"41,5",\nb,drop,,,no\n',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_list_is_read_as_a_spreadsheet_saves_it(run, tmp_path, text, encoding):
+    path = tmp_path / "curation.csv"
+    path.write_bytes(text.encode(encoding))
+    review = curate.read_review(path, run.index, run.rejected, run.inspection, [])
+    assert review.labels == {("a", "age"): 41.5} and review.dropped == {"b": "no"}
+
+
+def test_an_image_is_known_in_another_unicode_form(run, tmp_path):
+    ids = [unicodedata.normalize("NFD", "ren\xe9/a.jpg"), *"bcdefghij"]
+    index, facts = run.index.assign(image_id=ids), run.inspection.assign(image_id=ids)
+    path = tmp_path / "curation.csv"
+    path.write_text(f"{HEADING}ren\xe9\\a.jpg,drop,,,\n", encoding="utf-8")
+    review = curate.read_review(path, index, run.rejected, facts, [])
+    assert list(review.dropped) == ids[:1]
+
+
 def test_a_list_without_its_heading_is_refused(run, tmp_path):
     (tmp_path / "curation.csv").write_text("a,drop\n")
     with pytest.raises(DataError, match="expected image_id, action, attribute, value, note"):
@@ -475,6 +536,7 @@ def test_command(run, tmp_path):
         "curated": tmp_path / "curated.parquet",
         "dropped": tmp_path / "dropped.csv",
         "decisions": tmp_path / "decisions.parquet",
+        "relabelled": tmp_path / "relabelled.parquet",
     }
 
     def invoke():
@@ -491,7 +553,8 @@ def test_command(run, tmp_path):
     assert dropped["table_row"].tolist()[:2] == ["6", "11"]
     assert dropped["table_row"].isna().sum() == 1
     assert len(tables.read(options["decisions"])) == len(curated) + len(dropped)
-    outputs = [options[name] for name in ("curated", "dropped", "decisions")]
+    assert tables.read(options["relabelled"], RELABELLED).empty
+    outputs = [options[name] for name in ("curated", "dropped", "decisions", "relabelled")]
     first = [path.read_bytes() for path in outputs]
     invoke()
     assert first == [path.read_bytes() for path in outputs]

@@ -48,7 +48,8 @@ def curated(tmp_path_factory):
              several_faces="keep", duplicate_policy="keep_all", conflicts="keep", tolerance="{}",
              label_policy="report", max_score=0.2, derived=json.dumps(table["derived"]),
              curated=out / "curated.parquet", dropped=out / "dropped.csv",
-             decisions=out / "decisions.parquet")  # fmt: skip
+             decisions=out / "decisions.parquet",
+             relabelled=out / "relabelled.parquet")  # fmt: skip
     return out
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from facedata import cli
 from facedata.curation import curate, review
+from facedata.ingest import ranges
 from facedata.options import ReviewOptions
 from facedata.packs import storage
 from facekit.errors import DataError
@@ -122,11 +123,47 @@ def test_sections_show_the_most_telling_first(data):
         "label_issues": [[EVIL], ["f"], ["a.jpg"]],
         "non_faces": [[IDS[4]], ["g"]],  # the one most like a face
         "several_faces": [["f"]],
+        "unflagged": [],
     }
     disputed, alike = found["sections"]["duplicates"]
     assert disputed["conflict"] == ["gender", "age", "age_group"]
     assert (disputed["kind"], alike["kind"], alike["distance"]) == ("mirror", "near", 3)
     assert found["hidden"] == dict.fromkeys(names, 0)
+
+
+def test_a_doubt_about_an_attribute_and_one_made_of_it_is_one(data):
+    columns = ["image_id", "attribute", "given", "suggested", "score"]
+    issues = [
+        ("f", "age_group", "old", "young", 0.01),
+        ("g", "gender", "m", CLASS, 0.02),
+        ("f", "age", "60", "22", 0.05),
+        ("f", "gender", "m", CLASS, 0.06),
+        ("g", "age_group", "old", "young", 0.07),
+    ]
+    data = replace(data, label_issues=pd.DataFrame(issues, columns=columns))
+    found = review.gallery(data, OPTIONS)
+    shown = [
+        (found["images"][one["images"][0]]["id"], one["attribute"], one["suggested"], one["score"])
+        for one in found["sections"]["label_issues"]
+    ]
+    assert shown == [
+        ("f", "age", "22", 0.01),
+        ("g", "gender", CLASS, 0.02),
+        ("f", "gender", CLASS, 0.06),
+        ("g", "age_group", "young", 0.07),
+    ]
+
+
+def test_a_sample_of_what_nothing_flagged_is_shown(data):
+    faces = data.faces.assign(non_face=False, several_faces=False)
+    data = replace(data, faces=faces, label_issues=None)  # the three last images are left
+    sample = {}
+    for num in (0, 1, 2, 9):
+        found = review.gallery(data, ReviewOptions(max_images=100, sample=num))
+        items = found["sections"]["unflagged"]
+        sample[num] = [found["images"][one["images"][0]]["id"] for one in items]
+    assert set(sample[9]) == {IDS[4], "f", "g"}
+    assert [sample[num] for num in (0, 1, 2)] == [sample[9][:num] for num in (0, 1, 2)]
 
 
 def test_images_tell_labels_and_decision(data):
@@ -139,9 +176,9 @@ def test_images_tell_labels_and_decision(data):
     assert (images["a.jpg"]["kept"], images["a.jpg"]["reason"]) == (False, "label_conflict")
     assert (images["f"]["kept"], images["f"]["reason"], images["f"]["faces"]) == (True, "", 2)
     assert found["attributes"] == [
-        {"name": "gender", "classes": [CLASS, "m"], "sources": []},
-        {"name": "age", "classes": None, "sources": []},
-        {"name": "age_group", "classes": AGE_GROUPS, "sources": ["age"]},
+        {"name": "gender", "classes": [CLASS, "m"], "sources": [], "range": (None, None)},
+        {"name": "age", "classes": None, "sources": [], "range": (None, None)},
+        {"name": "age_group", "classes": AGE_GROUPS, "sources": ["age"], "range": (None, None)},
     ]
     reasons = [(one["id"], one["reason"]) for one in found["rejected"]]
     assert reasons == [
@@ -162,7 +199,7 @@ def test_pictures_have_no_padding(data):
 def test_no_more_pictures_than_allowed(data, max_images):
     found = review.gallery(data, ReviewOptions(max_images=max_images))
     assert len(found["images"]) <= max_images
-    total = {"duplicates": 2, "label_issues": 3, "non_faces": 2, "several_faces": 1}
+    total = {"duplicates": 2, "label_issues": 3, "non_faces": 2, "several_faces": 1, "unflagged": 0}
     for section, items in found["sections"].items():
         assert len(items) + found["hidden"][section] == total[section]
         assert all(place < len(found["images"]) for item in items for place in item["images"])
@@ -217,6 +254,12 @@ class Scripts(html.parser.HTMLParser):
 
     def handle_endtag(self, tag):
         self.inside = False
+
+
+def test_the_page_says_the_line_that_runs_again(data):
+    again = "evenface run --configfile 'my <b>own</b>.yaml'"
+    page = review.make_page(data, "test", SAVED_AS, OPTIONS, again)
+    assert "evenface run --configfile &#39;my &lt;b&gt;own&lt;/b&gt;.yaml&#39;</pre>" in page
 
 
 def test_the_page_holds_all_of_itself(data):
@@ -451,6 +494,35 @@ def notes(content):
     return [(one["image_id"], one["note"]) for one in rows]
 
 
+def test_an_impossible_number_is_neither_proposed_nor_taken(browser, data, tmp_path):
+    opened(browser, data, tmp_path)
+    tab(browser, "label_issues")
+    button(browser, "f", "Set age to 22")
+    saved(browser)
+    # The index of a data set whose ages have a range, and a classifier that predicts another.
+    index = data.index.copy()
+    ranges.keep(index, {"age": (30, 116)})
+    issues = data.label_issues.assign(suggested=[CLASS, "-206", "old"])
+    page = review.make_page(
+        replace(data, index=index, label_issues=issues), "test", SAVED_AS, OPTIONS
+    )
+    (tmp_path / "review.html").write_text(page, encoding="utf-8")
+    browser.reload()
+    assert saved(browser)[1] == []  # 22 was stored when it was possible
+    tab(browser, "label_issues")
+    text = text_of(browser, '[data-image="f"]')
+    assert "age: 60 is doubtful" in text and "206" not in text and "Set age" not in text
+    button(browser, "f", "Label")
+    number = aim(browser, "f", ".editor input")
+    for value in ("-206", "410", "29.9", "30"):
+        browser.run(f"document.querySelector({json.dumps(number)}).value = ''")
+        browser.click(number)
+        browser.type(value)
+        browser.run("document.activeElement.blur()")
+        rows = saved(browser)[1]
+        assert rows == ([row("f", "relabel", "age", "30")] if value == "30" else [])
+
+
 def test_a_label_is_taken_away(browser, data, tmp_path):
     opened(browser, data, tmp_path)
     button(browser, "a.jpg", "Label")
@@ -470,7 +542,7 @@ def test_decisions_survive_a_reload(browser, data, tmp_path):
     _, rows = saved(browser)
     assert rows == [row("a.jpg", "keep")]
     browser.reload()
-    assert text_of(browser, "#progress") == "1 of 7 flagged images decided"
+    assert text_of(browser, "#progress") == "1 of 7 images decided"
 
 
 def test_another_data_set_has_decisions_of_its_own(browser, data, tmp_path):

@@ -95,8 +95,12 @@ def find(copies, max_difference: float = 0.2, workers: int = 1) -> pd.DataFrame:
     return duplicates_of(index, inspection, thumbs, max_difference, workers)
 
 
-def duplicates_of(index, inspection, thumbs, max_difference=0.2, workers=1) -> pd.DataFrame:
-    options = DedupOptions(max_distance=8, max_difference=max_difference)
+def duplicates_of(
+    index, inspection, thumbs, max_difference=0.2, workers=1, altered=0.0
+) -> pd.DataFrame:
+    options = DedupOptions(
+        max_distance=8, max_difference=max_difference, max_altered_difference=altered
+    )
     return dedup.find_duplicates(index, inspection, thumbs, options, [], workers)
 
 
@@ -167,6 +171,31 @@ def test_no_duplicates_give_an_empty_table(tmp_path):
     tables.write(pairs, tmp_path / "duplicates.parquet")
     found = tables.read(tmp_path / "duplicates.parquet", DUPLICATES)
     assert list(found.columns) == [one.name for one in DUPLICATES.columns]
+
+
+def test_altered_copies_join_the_clusters(tmp_path):
+    """A crop of 15 %, a turn, one mirrored and cropped: no hash is near, one cluster each."""
+    pictures = {f"{seed:02}.png": scene(seed) for seed in range(60)}
+    crop = pictures["00.png"].crop((10, 10, 114, 145))
+    pictures["crop.png"] = crop
+    pictures["turn.png"] = pictures["00.png"].rotate(4)
+    pictures["mirror.png"] = copy(pictures["01.png"].crop((8, 8, 116, 150)), "mirror")
+    pictures["exact.png"] = copy(crop, "exact")
+    table, thumbs = inspected(pictures, tmp_path)
+    assert len(duplicates_of(table[["image_id"]], table, thumbs)) == 1
+    pairs = duplicates_of(table[["image_id"]], table, thumbs, altered=0.18)
+    of_first = pairs[pairs["cluster"] == 0]
+    members = {"00.png", "crop.png", "turn.png", "exact.png"}
+    assert set(of_first["image_id_a"]) | set(of_first["image_id_b"]) == members
+    kinds = pairs.set_index("image_id_b")["kind"].to_dict()
+    assert kinds == {
+        "crop.png": "altered", "turn.png": "altered", "mirror.png": "altered", "exact.png": "exact",
+    }  # fmt: skip
+    other = pairs[pairs["cluster"] == 1]
+    assert other[["image_id_a", "image_id_b"]].to_numpy().tolist() == [["01.png", "mirror.png"]]
+    assert pairs["difference"].between(0, 0.18).all()
+    tables.write(pairs, tmp_path / "duplicates.parquet")
+    tables.read(tmp_path / "duplicates.parquet", DUPLICATES)  # all kinds are declared
 
 
 def thumb(picture: Image.Image) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import shlex
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -89,6 +91,64 @@ def test_classes_in_linked_folders_are_read(folders, tmp_path_factory):
     (folders / "gray").symlink_to(away)
     (away / "round").symlink_to(away)  # round and round
     assert "gray/7.png" in read("imagefolder", folders).index["path"].tolist()
+
+
+def test_links_within_classes_are_followed(folders, tmp_path_factory):
+    away = tmp_path_factory.mktemp("away")
+    write(away / "7.png")
+    (folders / "red/linked").symlink_to(away)
+    found = read("imagefolder", folders)
+    assert found.index.set_index("path")["hair"]["red/linked/7.png"] == "red"
+
+
+def test_hidden_folders_are_no_classes_and_the_last_line_tells(folders, caplog):
+    write(folders / "red/.ipynb_checkpoints/1-checkpoint.png")
+    write(folders / "__MACOSX/red/._1.png")
+    caplog.set_level("INFO")
+    found = read("imagefolder", folders)
+    assert found.index["path"].tolist() == ["brown/3.jpeg", "red/1.png", "red/more/2.JPG"]
+    assert caplog.messages[-1] == (
+        "3 images in the index; left out: 3 hidden or system (.cache, __MACOSX,"
+        " red/.ipynb_checkpoints); not read: list.csv"
+    )
+
+
+def test_names_that_are_no_utf_8_are_indexed_and_can_be_decoded(tmp_path):
+    write(tmp_path / os.fsdecode(b"caf\xe9/\xff.png"), picture(0))
+    write(tmp_path / "red/1.png", picture(1))
+    found = read("imagefolder", tmp_path)
+    tables.write(found.index, tmp_path / "index.parquet")
+    index = tables.read(tmp_path / "index.parquet")
+    assert index["image_id"].tolist() == [r"caf\udce9/\udcff.png", "red/1.png"]
+    assert index["hair"].tolist() == [r"caf\udce9", "red"]
+    assert decode.read(tmp_path / index["path"][0]) == picture(0)
+    found = read("stylegan_zip", tmp_path, file=".")
+    assert found.index["image_id"].tolist() == [r"caf\udce9/\udcff.png", "red/1.png"]
+
+
+def test_folders_that_look_alike_are_one_class(tmp_path):
+    for form in ("NFC", "NFD"):
+        write(tmp_path / unicodedata.normalize(form, "ch\xe2tain") / f"{form}.png")
+    write(tmp_path / "Red/1.png")
+    write(tmp_path / "red/2.png")
+    hair = read("imagefolder", tmp_path).index["hair"]
+    assert len(hair.cat.categories) == 2 and hair.value_counts().tolist() == [2, 2]
+
+
+def test_most_pictures_in_folders_that_are_no_class_stop(folders):
+    for number in range(9):
+        write(folders / f"reds/{number}.png")
+    message = r"9 of 12 rows and files .* 9 unknown_class \(reds/0.png: reds is none of the classes"
+    with pytest.raises(DataError, match=message):
+        read("imagefolder", folders, classes=["red", "brown"])
+
+
+@pytest.mark.parametrize("name", ["00000\\\\img.png", "./00000/img.png", "00000/img.png"])
+def test_labels_name_images_with_either_slash(tmp_path, name):
+    write(tmp_path / "00000/img.png")
+    write(tmp_path / "dataset.json", f'{{"labels": [["{name}", 1]]}}')
+    found = read("stylegan_zip", tmp_path, file=".")
+    assert found.index["image_id"].tolist() == ["00000/img.png"] and found.rejected.empty
 
 
 @pytest.mark.parametrize(

@@ -111,12 +111,12 @@ def test_files_that_are_not_of_the_layout_are_rejected(tmp_path):
         f"{place}/mask3": "missing_file",
         f"{place}/mask6.jpg": "unknown_file",
         f"{place}/mask1.txt": "unknown_file",
-        f"{place}/._mask2.jpg": "unknown_file",
         f"{place}/normal": "unknown_file",
         f"{place}/more": "unknown_file",
         f"{place}/normal.png": "repeated_picture",
         "readme.txt": "unknown_file",
     }
+    assert found.passed_over == {"hidden or system": [f"images/{place}/._mask2.jpg"]}
     assert len(found.index) == 27
     missing = found.rejected.set_index("image_id").loc[f"{place}/mask3"]
     assert missing["table_row"] == 1
@@ -193,8 +193,8 @@ def test_a_row_that_leads_elsewhere_is_rejected(tmp_path, path, reason):
         ("id,gender,age,path\n1,male,3,a\n", "line 1: found 'id,gender,age,path', expected id,gen"),
         ("id,gender,race,age,path\n1,male,Asian,a\n", "line 2: 4 cells, expected id,gender,race"),
         ("id,gender,race,age,path\n", "none of 0 rows has a picture"),
-        ("", "line 1: found ''"),
-        (b"id,gender,race,age,path\n\xff\n", "not UTF-8"),
+        ("", "empty, expected a heading"),
+        (b"id,gender,race,age,path\n\xff\n", "line 2: not UTF-8"),
     ],
 )
 def test_damaged_tables_say_why(tmp_path, text, message):

@@ -1,13 +1,16 @@
 """The adapter for a table beside image folders, and the command `facedata ingest`."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
+import unicodedata
 import zipfile
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -139,15 +142,101 @@ def test_plain_numbers_are_read(root, text, value):
 
 @pytest.mark.parametrize("text", ["36;5", "3 6", "1_0", "abc", "0x10", "inf", "-1", "121", "1e999"])
 def test_other_numbers_are_missing_and_noted(root, text):
-    found = read(root, f"file,age\nimages/a.jpg,{text}\n", attributes=[AGE])
-    assert found.index["age"].isna().all()
+    found = read(root, f"file,age\nimages/a.jpg,{text}\nimages/b.jpg,7\n", attributes=[AGE])
+    assert found.index["age"].isna().tolist() == [True, False]
     assert found.notes["given"].tolist() == [text]
     assert found.notes["note"][0].startswith("set missing")
 
 
-def test_decimal_comma_is_no_number(root):
-    found = read(root, 'file,age\nimages/a.jpg,"36,5"\n', attributes=[AGE])
-    assert found.notes["note"].tolist() == ["set missing: not a number"]
+def test_decimal_commas_are_read_and_noted(root):
+    text = 'file,age\nimages/a.jpg,"36,5"\nimages/b.jpg,"1,020"\nimages/c.jpg,7\n'
+    found = read(root, text, attributes=[AGE])
+    assert found.index["age"].tolist() == [36.5, 1.02, 7]
+    assert found.notes["note"].tolist() == ["repaired: decimal comma"] * 2
+
+
+@pytest.mark.parametrize("cells", [["1,020", "1,021"], ["1,5", "20.5"], ["7,5", "1,020.5"]])
+def test_a_comma_that_may_part_thousands_is_no_decimal_comma(root, cells):
+    rows = "".join(f'images/{n}.jpg,"{cell}"\n' for n, cell in zip("ab", cells, strict=True))
+    found = read(root, f"file,age\n{rows}", attributes=[AGE], max_left_out=1)
+    read_as = dict(zip(cells, found.index["age"], strict=True))
+    assert np.isnan(read_as[cells[0]]) == (cells[0] != "7,5")
+    assert np.isnan(read_as[cells[1]]) == (cells[1] != "20.5")
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (["1,020", "1,021", "7"], r"age: 2 of 3 labels .* found '1,020' 1, '1,021' 1, expected nu"),
+        (["True", "False", "True"], "3 of 3 labels cannot be used: found 'True' 2, 'False' 1"),
+        (["31 years", "41 years", "2"], "found '31 years' 1, '41 years' 1, expected numbers from"),
+        (["b'31'", "31\u2007000", "5"], r"found \"b'31'\" 1, '31\\u2007000' 1"),
+    ],
+)
+def test_an_attribute_that_is_mostly_lost_stops_and_shows_what_was_found(root, cells, found):
+    rows = zip("abc", cells, strict=True)
+    text = "file,age\n" + "".join(f'images/{name}.jpg,"{cell}"\n' for name, cell in rows)
+    with pytest.raises(DataError, match=found):
+        read(root, text, attributes=[AGE])
+    index = read(root, text, attributes=[AGE], max_left_out=1).index
+    assert index["age"].isna().sum() >= 2
+
+
+def test_classes_that_are_numbers_are_read_however_they_are_written(root):
+    smile = HAIR | {"name": "smile", "column": "smile", "classes": ["0", "1", "02"]}
+    rows = zip("abcdef", ["0.0", "1.0", "2", "1", "1e0", "3.0"], strict=True)
+    text = "file,smile\n" + "".join(f"images/{name}.jpg,{cell}\n" for name, cell in rows)
+    found = read(root, text, attributes=[smile])
+    assert found.index["smile"].tolist()[:5] == ["0", "1", "02", "1", "1"]
+    notes = found.notes["note"].tolist()
+    assert notes == ["repaired: the same number"] * 4 + ["set missing: not a class"]
+
+
+@pytest.mark.parametrize("cell", ["\u200bred", "red\ufeff", "\xa0red\xa0", "r\xaded", "RED\u200e"])
+def test_characters_that_nobody_sees_do_not_matter(root, cell):
+    text = f"\u200bfile,hair\xa0\n\ufeffimages/a.jpg,{cell}\n"
+    found = read(root, text)
+    assert found.index["hair"].tolist() == ["red"]
+    assert found.notes["note"].tolist() == ["repaired: case or spaces"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_are_the_same_in_any_unicode_form(root, form):
+    other = "NFD" if form == "NFC" else "NFC"
+    name = unicodedata.normalize(form, "ren\xe9.jpg")
+    (root / "images" / name).touch()
+    cell = unicodedata.normalize(other, "images\\ren\xe9.jpg")
+    classes = [unicodedata.normalize(form, "ch\xe2tain"), "red"]
+    label = unicodedata.normalize(other, classes[0])
+    found = read(root, f"file,hair\n{cell},{label}\n", attributes=[HAIR | {"classes": classes}])
+    assert found.index["path"].tolist() == [f"images/{name}"]
+    assert found.index["hair"].tolist() == classes[:1]
+
+
+def test_rows_of_files_that_are_not_there_stop_if_they_are_most(root):
+    rows = "".join(f"images/{name}.png,red\n" for name in "bcde")
+    found = r"labels.csv: 4 of 5 rows and files .* 4 missing_file \(images/b.png: no such file"
+    with pytest.raises(DataError, match=found):
+        read(root, f"file,hair\nimages/a.jpg,red\n{rows}")
+    assert len(read(root, f"file,hair\nimages/a.jpg,red\n{rows}", max_left_out=0.8).index) == 1
+
+
+def test_the_last_line_counts_what_is_left_out(root, caplog):
+    (root / "images/._a.jpg").touch()
+    (root / "other.csv").touch()
+    rows = "images/a.jpg,Red\nimages/b.jpg,red\nimages/x.jpg,red\nimages/c.jpg,brwn\n"
+    caplog.set_level(logging.INFO)
+    read(root, f"file,hair\n{rows}")
+    assert caplog.messages[-1] == (
+        "3 images in the index; left out: 3 file_without_row, 1 missing_file, 1 hidden or system"
+        " (images/._a.jpg); labels: hair repaired 1, hair set missing 1; not read: other.csv"
+    )
+
+
+def test_a_table_of_which_nothing_is_amiss_says_no_more_than_its_size(root, caplog):
+    caplog.set_level(logging.INFO)
+    read(root, "file,hair\n" + "".join(f"images/{name}.jpg,red\n" for name in "abcdef"))
+    assert caplog.messages[-1] == "6 images in the index"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +264,7 @@ def test_paths_that_could_lead_out_are_rejected_and_not_looked_at(root, path, mo
     assert found.index["image_id"].tolist() == ["images/b.jpg"]
     assert reasons(found) == {1: "path_outside_root"}
     assert found.rejected["image_id"][0] == path
-    assert looked_at == [str(root / "images")]
+    assert looked_at == [str(root / "images"), str(root)]  # the root for other tables
 
 
 def test_every_row_is_in_the_index_or_rejected(root):
@@ -193,7 +282,7 @@ def test_every_row_is_in_the_index_or_rejected(root):
         "images/d.jpg,red,brown,red\n"
         " images/e.jpg ,brown,,\n"
     )
-    found = read(root, text)
+    found = read(root, text, max_left_out=1)
     assert found.index["image_id"].tolist() == ["images/a.jpg", "images\\b.jpg", "images/e.jpg"]
     assert found.index["path"].tolist() == ["images/a.jpg", "images/b.jpg", "images/e.jpg"]
     assert found.index["table_row"].tolist() == [1, 6, 10]
@@ -283,7 +372,8 @@ def test_images_may_lie_in_an_archive(root):
     with zipfile.ZipFile(root / "more.zip", "w") as file:
         for name in ("x/1.jpg", "x/2.jpg", "y/3.jpg"):
             file.writestr(name, b"")
-    found = read(root, "file,hair\nmore.zip/x/1.jpg,red\nmore.zip/x/9.jpg,red\nmore.zip/x,red\n")
+    rows = "more.zip/x/1.jpg,red\nmore.zip/x/9.jpg,red\nmore.zip/x,red\n"
+    found = read(root, f"file,hair\n{rows}", max_left_out=1)
     assert found.index["path"].tolist() == ["more.zip/x/1.jpg"]
     assert reasons(found) == {2: "missing_file", 3: "not_a_file"}
     assert found.rejected["image_id"].tolist()[2:] == ["more.zip/x/2.jpg"]
@@ -305,6 +395,69 @@ def test_quoted_cells_keep_separators(root):
     (root / "images" / "a, b.jpg").touch()
     found = read(root, 'file,hair\n"images/a, b.jpg",red\n')
     assert found.index["path"].tolist() == ["images/a, b.jpg"]
+
+
+def test_the_separator_may_be_told_above_the_heading(root):
+    for first in ("sep=;", '"sep=;"', "SEP=|"):
+        separator = first.strip('"')[-1]
+        text = f"{first}\r\nfile,hair\r\nimages/a.jpg,red\r\n".replace(",", separator)
+        assert read(root, text).index["hair"].tolist() == ["red"]
+    with pytest.raises(DataError, match="line 3: a quote that is not closed"):
+        read(root, 'sep=;\nfile;hair\n"images/a.jpg;red\n')
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_known_without_its_mark(root, encoding):
+    found = read(root, "file,hair,name\nimages/a.jpg,red,Zoë\n".encode(encoding))
+    assert found.index["hair"].tolist() == ["red"]
+
+
+def test_another_encoding_is_told_with_its_line(root):
+    lines = ["file,hair", *(f"images/{name}.jpg,red" for name in "abc"), "images/d.jpg,ch\xe2tain"]
+    with pytest.raises(
+        DataError, match=r"labels.csv, line 5: not UTF-8 \(byte 0xe2, 'â' in .*; sa"
+    ):
+        read(root, "\n".join(lines).encode("cp1252"))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            b"PK\3\4\x14\0\6\0" + bytes(99),
+            "an Excel workbook, or another ZIP archive; save it as CSV",
+        ),
+        (b"PK\3\4....xl/workbook.xml", r"an Excel workbook \(.xlsx\); save it as CSV UTF-8"),
+        (bytes.fromhex("d0cf11e0a1b11ae1"), r"an Excel workbook \(.xls\); save it as CSV UTF-8"),
+        (b"\x1f\x8b\x08", "a gzip file, expected CSV"),
+        (b"\xef\xbb\xbf <!DOCTYPE HTML>", "a web page: the download failed, expected CSV"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "a pointer of Git LFS; fetch the file by",
+        ),
+        (b"\x89PNG\r\n\x1a\n", "a PNG picture, expected CSV"),
+    ],
+)
+def test_other_files_under_the_name_of_a_table_are_called_what_they_are(root, data, message):
+    with pytest.raises(DataError, match=f"labels.csv: {message}"):
+        read(root, data)
+
+
+def test_a_long_cell_that_nobody_asks_for_does_not_matter(root):
+    found = read(root, f'file,hair,note\nimages/a.jpg,red,"{"x" * 200_000}"\n')
+    assert found.index["hair"].tolist() == ["red"]
+
+
+def test_a_parquet_table_may_have_any_name_bytes_and_an_index(root):
+    table = pd.DataFrame({"hair": [b"red", b"brown"], "age": [1.5, None], "raw": [b"\xff", b""]})
+    table.index = pd.Index(["images/a.jpg", "images/b.jpg"], name="file")
+    table.to_parquet(root / "labels.csv")
+    found = ingest("table", root, settings(attributes=[HAIR, AGE]), seed=0)
+    assert found.index["hair"].tolist() == ["red", "brown"]
+    assert found.index["age"].isna().tolist() == [False, True]
+    raw = HAIR | {"name": "raw", "column": "raw"}
+    with pytest.raises(DataError, match="column raw: bytes that are no UTF-8 text"):
+        ingest("table", root, settings(attributes=[raw]), seed=0)
 
 
 def test_parquet_is_read_with_its_types(root):
@@ -339,10 +492,10 @@ def test_parquet_is_read_with_its_types(root):
         ("file,hair\n", {}, "no rows below the heading"),
         ("file,hair\nx.jpg,red\n", {}, r"none of 1 rows .*row 1: missing_file 'x.jpg'"),
         (b"file,hair\nimages/a.jpg,\xe9\n", {}, "not UTF-8"),
-        ('file,hair\n"images/a.jpg,red\n', {}, "line 2: unexpected end of data"),
+        ('file,hair\n"images/a.jpg,red\n', {}, "line 2: a quote that is not closed"),
         ("file,hair\nimages/a.jpg,red\n", {"file": "nowhere.csv"}, "nowhere.csv: cannot be read"),
         ("file,hair\nimages/a.jpg,red\n", {"file": "images"}, "images: cannot be read"),
-        ("file,hair,s\nimages/a.jpg,red,dev\n", {"split_column": "s"}, "'dev' is none of train"),
+        ("file,hair,s\nimages/a.jpg,red,late\n", {"split_column": "s"}, "'late' is none of train"),
     ],
 )
 def test_unusable_tables_say_why(root, text, changes, message):
@@ -463,3 +616,33 @@ def test_planted_faults_of_a_table_are_all_found():
     # Repaired labels are the true ones.
     spelling = truth.loc["label_spelling"].set_index("file")["true_gender"]
     assert found.index.set_index("image_id")["gender"][spelling.index].tolist() == spelling.tolist()
+
+
+def test_an_excel_workbook_is_a_table(root):
+    book = openpyxl.Workbook()
+    for row in (["file", "hair", "age"], ["images/a.jpg", "Red", 41], ["images/b.jpg", None, 7.5]):
+        book.active.append(row)
+    book.save(root / "labels.xlsx")
+    found = ingest("table", root, settings(file="labels.xlsx", attributes=[HAIR, AGE]), seed=0)
+    assert found.index["hair"].tolist() == ["red", np.nan]
+    assert found.index["age"].tolist() == [41, 7.5]
+
+
+def test_cells_are_brought_to_paths_by_a_pattern(root):
+    found = read(root, "file,hair\na,red\nb.jpg,red\n", file_pattern="images/{}.jpg")
+    assert found.index[["image_id", "path"]].to_numpy().tolist() == [["a", "images/a.jpg"]]
+    assert reasons(found) == {2: "missing_file"}
+
+
+def test_a_name_is_found_in_any_folder_unless_two_have_it(root):
+    (root / "other").mkdir()
+    (root / "other/a.jpg").touch()
+    text = "file,hair\na.jpg,red\n/home/me/old/b.jpg,red\nC:\\pictures\\c.jpg,brown\nz.jpg,red\n"
+    found = read(root, text, file_pattern="**/{}")
+    assert found.index["path"].tolist() == ["images/b.jpg", "images/c.jpg"]
+    assert reasons(found) == {1: "ambiguous_file", 4: "missing_file"}
+
+
+def test_a_pattern_without_a_cell_is_refused(root):
+    with pytest.raises(DataError, match=r"file_pattern: 'images/x.jpg', expected \{\} in it once"):
+        read(root, "file,hair\na,red\n", file_pattern="images/x.jpg")

@@ -98,7 +98,7 @@ def test_labels_that_are_none_are_set_missing_and_noted(tmp_path):
         (["1,male,black,wavy", "x,male,black,wavy"], "line 3: found 'x', expected the image's in"),
         (["1,male,black,wavy", "", "1,male,gray,n/a"], "line 4: found 1, expected another image"),
         (["-1,male,black,wavy"], "line 2: found '-1'"),
-        (['1,"male,black,wavy'], "line 2: unexpected end of data"),
+        (['1,"male,black,wavy'], "line 2: a quote that is not closed"),
     ],
 )
 def test_damaged_tables_are_named_with_their_line(tmp_path, rows, message):

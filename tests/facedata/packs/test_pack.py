@@ -133,3 +133,14 @@ def test_command(tmp_path, images, curated, splits):
     result = CliRunner().invoke(cli.main, ["pack", *arguments])
     assert result.exit_code == 1
     assert "splits.parquet: no row for image 'a'" in result.output
+
+
+def test_doubtful_images_of_train_are_not_packed_and_make_no_class(
+    tmp_path, images, curated, splits
+):
+    curated["weight"] = [1.0, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0, 0.0]  # all brown ones of train
+    found = write(tmp_path, images, curated, splits)
+    assert found.table["image_id"].tolist() == ["a", "c"]
+    assert found.classes == [["red"]]
+    found = write(tmp_path, images, curated, splits, split="val")
+    assert found.table["image_id"].tolist() == ["g"]  # of val all that have a class

@@ -104,7 +104,7 @@ def test_read_images_refuses_other_arrays(tmp_path):
     with pytest.raises(DataError, match="not a readable array"):
         storage.read_images(tmp_path / "text.npy")
     (tmp_path / "empty.npy").touch()
-    with pytest.raises(DataError, match="not a readable array"):
+    with pytest.raises(DataError, match="an empty file, expected an array"):
         storage.read_images(tmp_path / "empty.npy")
 
 

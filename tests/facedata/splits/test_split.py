@@ -9,12 +9,13 @@ from click.testing import CliRunner
 from scipy import stats
 
 from facedata import cli
-from facedata.columns import SPLITS_SUMMARY, attributes_of
+from facedata.columns import DROPPED, DUPLICATES, SPLITS_SUMMARY, attributes_of
 from facedata.options import SplitCheckOptions, SplitOptions, Stratify
 from facedata.splits import check as checks
 from facedata.splits import split
 from facedata.splits.units import units
 from facekit.errors import DataError
+from facekit.splits import SPLITS
 from facekit.storage import files, tables
 
 COLORS = ["black", "brown", "blond", "red"]
@@ -40,11 +41,23 @@ def people(counts: dict[str, int], **columns) -> pd.DataFrame:
     return table.assign(**columns)
 
 
-def assign(table, train, stratify, folds, seed, balance="joint", official="keep"):
+def assign(
+    table,
+    train,
+    stratify,
+    folds,
+    seed,
+    balance="joint",
+    official="keep",
+    number=0,
+    reserve=0.0,
+    scarce=None,
+):
     options = SplitOptions(
-        train=train, stratify=stratify, balance=balance, official=official, folds=folds
-    )
-    return split.assign_splits(table, options, seed)
+        train=train, stratify=stratify, balance=balance, official=official, folds=folds,
+        reserve=reserve, scarce=scarce,
+    )  # fmt: skip
+    return split.assign_splits(table, options, seed, number)
 
 
 def examine(table, splits, stratify, balance="joint", official="keep"):
@@ -54,7 +67,7 @@ def examine(table, splits, stratify, balance="joint", official="keep"):
 
 def counts(table: pd.DataFrame, splits: pd.DataFrame, name: str = "color") -> dict:
     """Return class -> (train, val, test)."""
-    table = pd.crosstab(table[name], splits["split"], dropna=False)
+    table = pd.crosstab(table[name], splits["split"], dropna=False)[[*SPLITS]]
     return {value: tuple(row) for value, row in table.iterrows() if sum(row)}
 
 
@@ -333,6 +346,83 @@ def test_what_would_straddle_the_official_split_is_held_out():
     assert "official split: 2 images moved, 1 without one" in notes
 
 
+def test_rounds_test_every_image_at_most_once_in_equal_shares():
+    table = people({"black": 500, "brown": 300, "blond": 150, "red": 50})
+    table["group"] = [f"person{place // 3}" for place in range(len(table))]
+    rounds = [assign(table, 0.6, ["color"], 3, seed=1, number=k) for k in range(5)]
+    tested = np.stack([splits["split"] == "test" for splits in rounds])
+    assert tested.sum(axis=0).max() == 1 and tested.sum() >= 0.98 * len(table)
+    for splits in rounds:
+        assert checks.check_whole(table, splits) == {"group": 0, "cluster": 0}
+        for name, (train, val, test) in counts(table, splits).items():
+            total = (table["color"] == name).sum()
+            assert abs(train - 0.6 * total) <= 6 and abs(val - 0.2 * total) <= 5, name
+            assert abs(test - 0.2 * total) <= 5, name
+    assert not (rounds[1]["split"] == rounds[2]["split"]).all()
+
+
+def test_a_round_does_not_depend_on_those_after_it_and_the_first_is_that_of_one():
+    table = people({"black": 90, "brown": 60, "red": 12})
+    assert assign(table, 0.7, ["color"], 3, 0).equals(assign(table, 0.7, ["color"], 3, 0, number=0))
+    second = assign(table, 0.7, ["color"], 3, 0, number=1)
+    assert second.equals(assign(table, 0.7, ["color"], 3, 0, number=1))
+
+
+def test_more_rounds_than_there_are_images_for_is_an_error():
+    table = people({"black": 60, "red": 40})
+    assign(table, 0.5, ["color"], 2, 0, number=3)
+    with pytest.raises(DataError, match="--round 4: the rounds before have tested 100 of 100"):
+        assign(table, 0.5, ["color"], 2, 0, number=4)
+
+
+def test_rounds_keep_an_official_test_part():
+    table = people({"black": 90, "red": 60})
+    table["official_split"] = np.where(np.arange(150) % 5 == 0, "test", "train")
+    rounds = [assign(table, 0.8, ["color"], 2, 0, number=k)["split"] for k in range(3)]
+    for split_of_round in rounds:
+        assert (split_of_round == "test").equals(table["official_split"] == "test")
+    assert not (rounds[0] == rounds[1]).all()  # another val
+
+
+def test_a_reserve_is_held_back_from_train_in_equal_shares_and_folds():
+    table = people({"black": 200, "red": 40})
+    splits = assign(table, 0.5, ["color"], 2, 0, reserve=0.5)
+    without = assign(table, 0.5, ["color"], 2, 0)
+    held = splits["split"] == "reserve"
+    assert (without["split"][held] == "train").all()
+    assert table["color"][held].value_counts().to_dict() == {
+        "black": 50, "red": 10, "brown": 0, "blond": 0
+    }  # fmt: skip
+    assert splits["fold"][held].isna().all()
+    assert (splits["split"].astype(str) == without["split"].astype(str))[~held].all()
+    images = examine(table, splits, ["color"])["images"]
+    assert images == {"train": 60, "val": 60, "test": 60, "reserve": 60}
+
+
+def test_a_class_is_made_rare_by_whole_persons_in_train_alone():
+    table = people({"black": 300, "red": 60})
+    table["group"] = [f"person{place // 2}" for place in range(len(table))]
+    scarce = {"attribute": "color", "value": "black", "images": 31}
+    splits = assign(table, 0.5, ["color"], 2, 0, scarce=scarce)
+    without = assign(table, 0.5, ["color"], 2, 0)
+    held = splits["split"] == "reserve"
+    assert (table["color"][held] == "black").all() and (without["split"][held] == "train").all()
+    in_train = splits["split"] == "train"
+    assert ((table["color"] == "black") & in_train).sum() == 32
+    assert (splits["split"].astype(str) == without["split"].astype(str))[~held].all()
+    fewer = assign(table, 0.5, ["color"], 2, 0, scarce=scarce | {"images": 10})
+    assert (fewer["split"][held] == "reserve").all()  # nested
+
+
+def test_a_class_that_has_no_images_to_spare_is_an_error():
+    table = people({"black": 100, "red": 20})
+    scarce = {"attribute": "color", "value": "red", "images": 30}
+    with pytest.raises(DataError, match="--scarce: train has 14 images of color red; expected"):
+        assign(table, 0.7, ["color"], 2, 0, scarce=scarce)
+    with pytest.raises(DataError, match="--scarce: no attribute age with classes"):
+        assign(table, 0.7, ["color"], 2, 0, scarce=scarce | {"attribute": "age"})
+
+
 def by_hand() -> tuple[pd.DataFrame, pd.DataFrame]:
     table = people({"black": 6, "red": 4})
     parts = ["train", "train", "train", "val", "val", "test", "train", "train", "val", "test"]
@@ -463,14 +553,20 @@ def test_small_data_sets_split_or_say_why():
 @pytest.fixture
 def command(tmp_path):
     """Options of the command, its input written."""
-    table = people({"black": 100, "red": 20})
+    table = people({"black": 100, "red": 20}, path="", unit=range(120))
     tables.write(table, tmp_path / "curated.parquet")
+    tables.write(table.drop(columns=["row", "cluster", "unit"]), tmp_path / "index.parquet")
+    tables.write(pd.DataFrame(columns=DUPLICATES.names), tmp_path / "duplicates.parquet")
+    tables.write(pd.DataFrame(columns=DROPPED.names), tmp_path / "dropped.csv")
     facts = pd.DataFrame({"image_id": table["image_id"], "pixel_hash": table["image_id"]})
     facts.loc[[0, 119], "pixel_hash"] = "the same"
     tables.write(facts.iloc[::-1], tmp_path / "inspection.parquet")
     return {
         "curated": tmp_path / "curated.parquet",
         "inspection": tmp_path / "inspection.parquet",
+        "index": tmp_path / "index.parquet",
+        "duplicates": tmp_path / "duplicates.parquet",
+        "dropped": tmp_path / "dropped.csv",
         "train": 0.8,
         "stratify": '["color"]',
         "balance": "joint",
@@ -486,15 +582,22 @@ def run(options, name="split"):
     return CliRunner().invoke(cli.main, [name, *arguments])
 
 
+def of_split(command):
+    """Return the options that `facedata split` takes."""
+    others = ("index", "duplicates", "dropped")
+    return {name: value for name, value in command.items() if name not in others}
+
+
 def check_options(command, check):
     """Return the options of the command that checks what the other one made."""
-    names = ("curated", "inspection", "splits", "stratify", "balance", "official")
+    names = ("curated", "inspection", "index", "duplicates", "dropped")
+    names += ("splits", "stratify", "balance", "official")
     outputs = {"check": check, "summary": check.with_name("splits_summary.csv")}
     return {name: command[name] for name in names} | outputs
 
 
 def test_command(command, tmp_path):
-    result = run(command)
+    result = run(of_split(command))
     assert result.exit_code == 0, result.output
     splits = tables.read(command["splits"])
     table = people({"black": 100, "red": 20})
@@ -505,24 +608,24 @@ def test_command(command, tmp_path):
     result = run(options, "split-check")
     assert result.exit_code == 0, result.output
     found = files.read_json(options["check"])
-    assert found["straddling"] == {"group": 0, "cluster": 0, "pixel_hash": 0}
+    assert found["straddling"] == {"group": 0, "cluster": 0, "pixel_hash": 0, "unit": 0}
     assert found["largest_deviation"]["split"]["attribute"] in ("glasses", "age")
     assert found["attributes"]["color"]["largest_deviation"]["split"]["points"] == 0
     found = tables.read(options["summary"], SPLITS_SUMMARY)
     assert found.columns.tolist() == SPLITS_SUMMARY.names
     assert found.loc[found["fold"].isna(), "images"][:3].tolist() == [96, 12, 12]
     first = command["splits"].read_bytes()
-    run(command)
+    run(of_split(command))
     assert first == command["splits"].read_bytes()
 
-    assert run(command | {"stratify": "all", "balance": "each"}).exit_code == 0
-    result = run(command | {"stratify": '["nose"]'})
+    assert run(of_split(command) | {"stratify": "all", "balance": "each"}).exit_code == 0
+    result = run(of_split(command) | {"stratify": '["nose"]'})
     assert result.exit_code == 1
     assert "error: --stratify: no attribute 'nose'" in result.output
 
 
 def test_a_check_refuses_splits_of_other_images(command, tmp_path):
-    assert run(command).exit_code == 0
+    assert run(of_split(command)).exit_code == 0
     splits = tables.read(command["splits"])
     tables.write(splits.iloc[1:], command["splits"])
     result = run(check_options(command, tmp_path / "split_check.json"), "split-check")
@@ -533,7 +636,7 @@ def test_a_check_refuses_splits_of_other_images(command, tmp_path):
 def test_a_split_that_tears_a_unit_apart_is_not_written(command, monkeypatch):
     monkeypatch.setattr(split, "units", lambda table: np.arange(len(table)))
     for seed in range(20):
-        result = run(command | {"seed": seed})
+        result = run(of_split(command) | {"seed": seed})
         if result.exit_code:
             break
     assert (

@@ -1,0 +1,1 @@
+"""Sets from elsewhere: labelled like the data set, measured on, never learned from."""
