@@ -1,4 +1,4 @@
-from classifiers.evaluate.filter import filter_candidates
+from classifiers.accept.filter import filter_candidates
 from classifiers.evaluate.mean import evaluate_mean
 from classifiers.models.checkpoint import load_classifier, save_classifier
 from classifiers.models.export import export_model

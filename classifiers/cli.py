@@ -20,7 +20,7 @@ from classifiers.options import (
 from facekit import commands
 from facekit.command_options import options
 from facekit.commands import in_file, out_dir, out_file, seed, value
-from facekit.splits import SPLITS
+from facekit.splits import SPLITS, round_seed
 
 
 @commands.group
@@ -44,14 +44,17 @@ SAMPLING_SEED = seed("Seed of the resamplings.")
 @in_file("--faces", "Faces found in the images, for `predict --align`.", required=False)
 @options(TaskOptions, "task")
 @value("--arm", str, ARMS_HELP, REAL, show_default=True)
-@in_file("--synth-images", "Generated images (arm synth@SHARE).", required=False)
+@in_file("--synth-images", "Generated images (arms synth@SHARE and such).", required=False)
 @in_file("--synth-samples", "Which of them were accepted.", required=False)
-@in_file("--deficits", "What each class lacks.", required=False)
+@in_file(
+    "--deficits", "What each class lacks (they, copy@SHARE, withheld, part@SHARE).", required=False
+)
 @click.option(
     "--fold",
     type=commands.AtLeast(min=0),
     help="Learn from the other folds of train and choose the epoch on this one, not on val.",
 )
+@value("--round", commands.SEED, "Number of the round whose splits these are.", 0)
 @value("--geometry", commands.JSON, "{height, width, fit} of the images.")
 @options(TrainOptions)
 @COMPUTE
@@ -64,6 +67,7 @@ def train(
     task: TaskOptions,
     arm: str,
     fold: int | None,
+    round: int,
     geometry: dict,
     options: TrainOptions,
     threads: int,
@@ -96,17 +100,25 @@ def train(
     from classifiers.images import sets
     from classifiers.images.data import read_geometry
     from classifiers.train import fit, loop
+    from facedata.splits import ids
     from facekit.compute import distributed, machine
+    from facekit.storage import locks
 
-    with distributed.joined(machine.ready(threads, device)) as (group, own_device):
+    with (
+        locks.alone(outdir),
+        distributed.joined(machine.ready(threads, device)) as (group, own_device),
+    ):
         the_arm, size = read_arm(arm), read_geometry(geometry)
         check_backbone(options.backbone)
         options.view.check(size.height, size.width)
         losses = loop.losses_of(options, task.heads, the_arm)
         options = options.but(sampler=the_arm.sampler(options.sampler))
-        found = sets.read_sets(sets.Paths(**data), task.heads, the_arm, size, fold)
+        found = sets.read_sets(
+            sets.Paths(**data), task.heads, the_arm, size, fold, round_seed(seed, round)
+        )
         framing = sets.read_framing(faces, found.train_ids) if faces else None
-        about = fit.About(arm, fold, size, framing)
+        digests = ids.read_digests(data["splits"])
+        about = fit.About(arm, fold, size, framing, round, digests)
         fit.fit(options, found, losses, seed, about, own_device, group, allow_changes, outdir)
 
 
@@ -151,6 +163,40 @@ def evaluate(
 
 
 @main.command()
+@in_file("--model", f"{MODELS} measured.", multiple=True)
+@in_file("--images", "Packed images of the set (classifier.npy).")
+@in_file("--matched", "Its images, labelled as the models' (`facedata match`).")
+@options(EvaluateOptions)
+@SAMPLING_SEED
+@COMPUTE
+@OUTDIR
+@commands.recorded("outdir", name="metrics.run.json")
+def evaluate_external(
+    model: tuple[Path, ...],
+    images: Path,
+    matched: Path,
+    options: EvaluateOptions,
+    seed: int,
+    threads: int,
+    device: str,
+    outdir: Path,
+) -> None:
+    """Measure models on all of a labelled set from elsewhere; nothing is fitted to it.
+
+    \b
+    classifiers evaluate-external --model model.safetensors \
+        --images web/images/classifier.npy --matched web/matched.parquet --seed 0 \
+        --threads 2 --outdir web
+    """
+    from classifiers.predict import elsewhere
+    from facekit.compute import machine
+
+    the_device = machine.ready(threads, device)
+    found = elsewhere.evaluate_elsewhere(model, images, matched, options, seed, the_device)
+    found.write(outdir)
+
+
+@main.command()
 @in_file("--predictions", "Of one model each, of test.", multiple=True)
 @in_file("--val-predictions", "Likewise, of val.", multiple=True)
 @in_file("--curated", "Labels, groups and clusters.")
@@ -180,36 +226,52 @@ def ensemble(
 
 
 @main.command()
-@in_file("--teacher", "Model of the arm real.")
+@in_file("--teacher", "Models of the arm real, one of each fold of train.", multiple=True)
 @in_file("--candidates", "What was generated, by class.")
 @in_file("--images", "Generated images (images.npy).")
 @in_file("--train-images", "Packed images of the teacher.")
 @CURATED
-@in_file("--splits", "Split of each image.")
+@in_file("--splits", "Split and fold of each image.")
 @in_file("--deficits", "What each class lacks.")
 @options(FilterOptions)
+@seed("Seed of the order in which images are taken, and of the resamplings.")
 @COMPUTE
 @out_file("--samples", "candidates, accepted, why.")
+@out_file("--doses", "what became of each class (.csv).")
+@out_file("--facts", "how well classes are told apart, what is copied (.json).")
 @commands.recorded("samples")
-def filter(options: FilterOptions, threads: int, device: str, samples: Path, **files: Path) -> None:
-    """Accept synthetic images that show their class and are no copies of train images.
+def filter(
+    options: FilterOptions,
+    seed: int,
+    threads: int,
+    device: str,
+    samples: Path,
+    doses: Path,
+    facts: Path,
+    **files: Any,
+) -> None:
+    """Accept synthetic images that show their class and are no copies, of train or of each other.
 
-    Of those, the surest are taken until no class lacks any.
+    Of those, as many as a class lacks are taken by chance. Where what is accepted of a class is
+    nearer to train images than held-out faces are, the command ends with an error, its outputs
+    written; `--on-memorized warn` lets it pass.
 
     \b
-    classifiers filter --teacher real/model.safetensors \\
+    classifiers filter --teacher real/fold0/model.safetensors \\
+        --teacher real/fold1/model.safetensors \\
         --candidates candidates.parquet --images images.npy \\
         --train-images images/classifier.npy --curated curated.parquet \\
-        --splits splits.parquet --deficits deficits.csv --threads 2 \\
-        --samples samples.parquet
+        --splits splits.parquet --deficits deficits.csv --threads 2 --seed 0 \\
+        --samples samples.parquet --doses doses.csv --facts filter.json
     """
-    from classifiers.evaluate import filter
+    from classifiers.accept import filter
+    from classifiers.accept.read import Paths
     from facekit.compute import machine
-    from facekit.storage import tables
 
     the_device = machine.ready(threads, device)
-    found = filter.filter_candidates(filter.Paths(**files), options, the_device)
-    tables.write(found, samples)
+    found = filter.filter_candidates(Paths(**files), options, seed, the_device)
+    found.write(samples, doses, facts)
+    found.check_copies(options.on_memorized)
 
 
 @main.command()
@@ -289,16 +351,25 @@ def predict(
     required=False,
     show_default="beside --out, .md",
 )
+@commands.TO_HUB
+@commands.PUBLIC
 @commands.recorded("out")
-def export(model: Path, out: Path, card: Path | None) -> None:
+def export(model: Path, out: Path, card: Path | None, to_hub: str | None, public: bool) -> None:
     """Write a classifier as ONNX, checked against the original, and its model card.
 
     Input `images`: uint8 [N, height, width, 3], RGB, of the model's geometry; crop, size, colours
     and softmax are inside. Outputs by head: probabilities [N, classes], or values [N].
 
+    With --to-hub both, the model's file and its calibration go to a repository of the Hugging Face
+    Hub, too; `hf download OWNER/NAME --local-dir DIR` brings them back for `classifiers predict`.
+
     \b
     classifiers export --model model.safetensors --out model.onnx
+    classifiers export --model model.safetensors --out model.onnx --to-hub me/hair
     """
     from classifiers.models import export
 
-    export.export_model(model, out, card or out.with_suffix(".md"))
+    card = card or out.with_suffix(".md")
+    export.export_model(model, out, card)
+    if to_hub is not None:
+        export.publish(model, out, card, to_hub, public)

@@ -5,7 +5,7 @@ from facedata.columns import OUT_OF_FOLD, PREDICTIONS, PREDICTIONS_OF_HEADS
 from facekit.storage.columns import Column, Table, names_of
 
 HEAD = Column("head", "str", "its name")
-FOLDER = "classifiers/<task>/<arm>/seed<n>"
+FOLDER = "round<n>/classifiers/<task>/<arm>/seed<n>"
 
 HISTORY = Table(
     f"{FOLDER}/history.csv",
@@ -62,6 +62,9 @@ SUBGROUPS = Table(
         Column("gap_low", "float64", "end of its interval"),
         Column("gap_high", "float64", "end of its interval"),
         Column("gap_to_best", "float64", "to the best group of the attribute"),
+        Column("p", "float64", "of no gap to all other images; NA: not tested (as macro_f1)"),
+        Column("q", "float64", "p corrected for all groups of all heads (false discoveries)"),
+        Column("marked", "bool", "whether q is at most 0.05"),
     ),
 )
 MISTAKES = Table(
@@ -104,7 +107,8 @@ PHOTOS = Table(
         Column("y1", "float64", "box, bottom"),
         Column("problem", "str", "why nothing was predicted; NA: it was"),
     ),
-    f"after `face`, {PREDICTIONS_OF_HEADS}",
+    f"after `face`, {PREDICTIONS_OF_HEADS}; then `head.threshold` of each head with two classes:"
+    " from which probability it is the second one",
 )
 TABLES = (HISTORY, MEASURED, SUBGROUPS, MISTAKES, CONFUSION, PHOTOS)
 # What no head can be called; `row` is where images are looked up.

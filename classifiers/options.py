@@ -25,6 +25,7 @@ from facekit.options import (
     OpenShare,
     Options,
     OrNone,
+    Percentile,
     Pixels,
     Positive,
     PositiveShare,
@@ -35,6 +36,7 @@ from facekit.options import (
     part_of,
     with_parts,
 )
+from facekit.trackers import TRACKERS
 
 NO_THRESHOLD = "none"
 FACENET = "inception_resnet_v1"  # facenet-pytorch's, which timm does not have
@@ -312,11 +314,15 @@ class RecipeOptions(Options):
     precision: Precision = option("auto", "Of the arithmetic; auto takes bf16 where it is faster.")
 
 
+@with_parts(TRACKERS.items())
 class TrainOptions(RecipeOptions, ModelOptions):
     """How each classifier of a task is trained."""
 
-    epochs: Positive = option(
-        4.0, "Passes over the real train split; every arm sees that many images in all."
+    epochs: Positive = option(4.0, "Passes over the real train split.")
+    exposure: Literal["real", "all"] = option(
+        "real",
+        "What every arm is shown as often: real images, with what arms add on top, or images in"
+        " all.",
     )
     loss: LossOptions = option(LossOptions(), "How heads are compared with their labels.")
     head: LayerOptions = option(LayerOptions(), "How heads are set on the backbone.")
@@ -415,12 +421,24 @@ class FilterOptions(Options):
     """Which synthetic images are learned from."""
 
     batch: Count = option(256, "Images at a time.", changes_result=False)
+    percentile: Percentile = option(
+        10.0,
+        "Of the teacher's probabilities of real images of a class that it did not learn from: an"
+        " image below is refused; 0 refuses none.",
+    )
     min_probability: Share = option(
-        0.5, "Teacher's probability of the wanted class below which an image is refused."
+        0.0, "Teacher's probability of the wanted class below which an image is always refused."
     )
     max_similarity: Share = option(
-        0.5,
-        "Refused as memorized when nearer to a train image than this share of the usual distance.",
+        0.6,
+        "Refused as memorized when nearer to an image of train than this share of its mean distance"
+        " to the next nine.",
+    )
+    on_memorized: Literal["stop", "warn"] = option(
+        "stop",
+        "What happens where accepted images of a class are nearer to train images than held-out"
+        " faces are.",
+        changes_result=False,
     )
 
 

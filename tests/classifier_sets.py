@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from classifiers.cli import main
 from classifiers.images.augment import View
 from classifiers.options import HeadOptions
+from classifiers.predict.origin import Origin
+from facedata.splits.ids import digests_of
 from facekit.storage import files, tables
 
 HEIGHT, WIDTH = 32, 24
@@ -49,6 +51,7 @@ SCHEDULE = {
     "final": 0.0,
 }
 VIEW = View((HEIGHT, WIDTH), (HEIGHT, WIDTH))
+BUDGET = {"real_shown": 384, "images_shown": 384}
 BACKBONE = "test_efficientnet"  # timm's smallest with depthwise convolutions
 
 
@@ -113,6 +116,11 @@ class DataSet:
         np.save(self.images, self.array)
         tables.write(self.table.drop(columns=["split", "fold"]), self.curated)
         tables.write(self.table[["image_id", "split", "fold"]], self.splits)
+
+    def origin(self, arm="real", seed=0, **changed):
+        """Return where a model of this data set comes from."""
+        digests = {f"{name}_ids": one for name, one in digests_of(self.table).items()}
+        return Origin(arm, seed, **{"round": 0, **digests, **BUDGET, **changed})
 
     @property
     def data_options(self):

@@ -8,6 +8,9 @@ from classifiers.losses import CROSS_ENTROPY, LOSSES
 if TYPE_CHECKING:
     from classifiers.options import LossOptions
 
+# The arm of the loss's own name does the same after training.
+OTHER_NAMES = {"logit_adjust": "logit_adjust_loss"}
+
 
 def _arm(name: str) -> type[Part]:
     class OtherLoss(Part):
@@ -23,4 +26,4 @@ def _arm(name: str) -> type[Part]:
 
 for name in LOSSES:
     if name != CROSS_ENTROPY:
-        ARMS.register(name)(_arm(name))
+        ARMS.register(OTHER_NAMES.get(name, name))(_arm(name))

@@ -39,25 +39,50 @@ class Mix(OfBatches):
             trust: float32 [N].
             rng: of random numbers.
         """
-        import numpy as np
         import torch
-
-        from classifiers.images.boxes import draw_boxes, inside
 
         if rng.random() >= self.p:
             return images, targets, trust
         alphas = {"mixup": self.mixup, "cutmix": self.cutmix}
         kinds = [name for name, alpha in alphas.items() if alpha]
         kind = kinds[rng.integers(len(kinds))]
-        num_images, _, *size = images.shape
-        other = torch.from_numpy(rng.permutation(num_images)).to(images.device)
-        share = rng.beta(alphas[kind], alphas[kind], num_images)  # of an image's own in the mixture
-        if kind == "cutmix":
-            boxes = draw_boxes(1 - share, np.ones(num_images), size, rng)
-            share = 1 - np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / np.prod(size)
-            images = torch.where(inside(boxes, size, images.device), images[other], images)
-        own = torch.from_numpy(share.astype(np.float32)).to(images.device)  # [N]
-        if kind == "mixup":
-            images = images[other].lerp(images, own.view(-1, 1, 1, 1))
-        mixed = torch.where(own[:, None] == 1, targets, targets[other].lerp(targets, own[:, None]))
-        return images, mixed, trust[other].lerp(trust, own)
+        other = torch.from_numpy(rng.permutation(len(images))).to(images.device)
+        own = (images, targets, trust)
+        return mix_pairs(
+            kind, alphas[kind], own, (images[other], targets[other], trust[other]), rng
+        )
+
+
+def mix_pairs(
+    kind: str,
+    alpha: float,
+    own: tuple[Tensor, Tensor, Tensor],
+    other: tuple[Tensor, Tensor, Tensor],
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return images mixed with others, and their targets and trust in the same shares.
+
+    Args:
+        kind: `mixup` or `cutmix`.
+        alpha: of the Beta distribution that an image's share in its mixture is drawn from.
+        own: images float32 [N, C, H, W], targets [N, D] and trust [N] as of `OfBatches.change`.
+        other: likewise, what each is mixed with.
+        rng: of random numbers.
+    """
+    import numpy as np
+    import torch
+
+    from classifiers.images.boxes import draw_boxes, inside
+
+    images, targets, trust = own
+    num_images, _, *size = images.shape
+    shares = rng.beta(alpha, alpha, num_images)
+    if kind == "cutmix":
+        boxes = draw_boxes(1 - shares, np.ones(num_images), size, rng)
+        shares = 1 - np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / np.prod(size)
+        images = torch.where(inside(boxes, size, images.device), other[0], images)
+    share = torch.from_numpy(shares.astype(np.float32)).to(images.device)  # [N]
+    if kind == "mixup":
+        images = other[0].lerp(images, share.view(-1, 1, 1, 1))
+    mixed = torch.where(share[:, None] == 1, targets, other[1].lerp(targets, share[:, None]))
+    return images, mixed, other[2].lerp(trust, share)

@@ -35,6 +35,10 @@ class Calibration:
     threshold: float | None = None
 
 
+THRESHOLD = ".threshold"  # the end of a column's name
+UNTUNED = 0.5
+
+
 def scale(prob: np.ndarray, temperature: float) -> np.ndarray:
     """Return probabilities [N, K] of logits divided by a temperature; logits are log prob."""
     return softmax(np.log(np.maximum(prob, TINY)) / temperature, axis=1)
@@ -141,6 +145,21 @@ def calibrated_columns(
         threshold = None if calibration is None else calibration.threshold
         chosen[head.name] = choose(scaled[head.name], threshold)
     return prediction_columns(heads, scaled, chosen)
+
+
+def threshold_columns(
+    heads: Sequence[Head], calibrations: Mapping[str, Calibration]
+) -> dict[str, float]:
+    """Return `name.threshold` of each head with two classes, 0.5 where it was not tuned.
+
+    From that probability on a face is of the second class.
+    """
+    found = {}
+    for head in heads:
+        if len(head.classes) == 2:
+            tuned = calibrations[head.name].threshold if head.name in calibrations else None
+            found[f"{head.name}{THRESHOLD}"] = UNTUNED if tuned is None else tuned
+    return found
 
 
 def write_calibration(found: Mapping[str, Calibration], path: Path) -> None:

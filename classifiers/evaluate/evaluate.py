@@ -28,11 +28,13 @@ from classifiers.evaluate.metrics import (
     head_metrics,
     plain,
 )
+from classifiers.evaluate.scores import score_head
 from classifiers.evaluate.subgroups import (
     COLUMNS,
     Measured,
     all_groups,
     groups_for,
+    mark_gaps,
     measure_groups,
     subgroup_rows,
 )
@@ -136,15 +138,23 @@ def measure_predictions(
         }
         if head.name in calibrations:
             metrics[head.name] |= _calibrated(target, output, calibrations[head.name])
+        if head.classes:
+            calibration = calibrations.get(head.name)
+            _add_scores(
+                metrics[head.name], target, output, calibration, cluster, options.confidence
+            )
         if out_of_fold is not None:
             held_out = head_targets(head, out_of_fold.table)
             of_folds = head_metrics(head, held_out, out_of_fold.outputs[head.name])
             metrics[head.name]["out_of_fold"] = of_folds
-        metrics[head.name]["subgroups"] = _nested(of_groups)
         measured[head.name] = found
         rows += of_groups
         shown = {key: one for key, one in metrics[head.name].items() if not isinstance(one, dict)}
         log.info("%s: %s", head.name, shown)
+    mark_gaps(rows)
+    for head in heads:
+        of_head = [row for row in rows if row["head"] == head.name]
+        metrics[head.name]["subgroups"] = _nested(of_head)
     with_classes = [head for head in heads if head.classes]
     reports = [
         _report(head, targets[head.name], outputs[head.name], metrics[head.name]) for head in heads
@@ -197,6 +207,29 @@ def _calibrated(target: np.ndarray, output: np.ndarray, calibration: Calibration
             name: plain(float(measure(confusion))) for name, measure in MEASURES.items()
         }
     return figures
+
+
+def _add_scores(
+    metrics: dict[str, Any],
+    target: np.ndarray,
+    output: np.ndarray,
+    calibration: Calibration | None,
+    cluster: np.ndarray,
+    confidence: float,
+) -> None:
+    """Add brier and log_loss to the measures of a head, and the intervals of all its scores."""
+    known = target != MISSING
+    if not known.any():
+        metrics |= {"brier": None, "log_loss": None}
+        return
+    target, output, cluster = target[known], output[known], cluster[known]
+    found = score_head(target, output, cluster, confidence)
+    metrics |= {name: found[name][0] for name in ("brier", "log_loss")}
+    metrics["intervals"] |= {name: ends for name, (_, ends) in found.items()}
+    if calibration is not None:
+        scaled = scale(output, calibration.temperature)
+        _, ends = score_head(target, scaled, cluster, confidence)["ece"]
+        metrics["intervals"]["ece_calibrated"] = ends
 
 
 def _reliability(

@@ -10,6 +10,7 @@ import pandas as pd
 from classifiers.evaluate.evaluate import Evaluation, measure_predictions
 from classifiers.models.heads import Head, read_heads
 from classifiers.options import FiguresOptions, HeadOptions
+from classifiers.predict.origin import Origin, common
 from classifiers.predict.predicted import Outputs, Predicted, mean_outputs, predictions_table
 from facedata.columns import CURATED, PREDICTIONS
 from facekit.errors import DataError
@@ -57,6 +58,7 @@ def evaluate_mean(
     Raises:
         DataError: files do not fit together, or persons are both in val and in test.
     """
+    origin = read_origin(predictions, val_predictions)
     table = tables.read(curated, CURATED, ["image_id"])
     the_heads = read_heads(heads, table, str(curated))
     predicted = {
@@ -64,17 +66,30 @@ def evaluate_mean(
         for name, paths in {"val": val_predictions, "test": predictions}.items()
     }
     evaluation = measure_predictions(the_heads, predicted["test"], predicted["val"], options, seed)
-    runs = [tables.read(path, PREDICTIONS)[["arm", "seed"]].iloc[0] for path in predictions]
-    arm, of_models = runs[0]["arm"], only([run["seed"] for run in runs])
-    found = {
-        name: predictions_table(the_heads, one, arm, of_models) for name, one in predicted.items()
-    }
+    found = {name: predictions_table(the_heads, one, origin) for name, one in predicted.items()}
     return MeasuredModels(evaluation, found)
 
 
-def only(seeds: Sequence[int]) -> int | None:
-    """Return the seed that all models have; None where they differ, or one has none."""
-    return None if len(set(seeds)) > 1 or pd.isna(seeds[0]) else int(seeds[0])
+def read_origin(predictions: Sequence[Path], val_predictions: Sequence[Path]) -> Origin:
+    """Return where predictions of test and val come from: the same models, of one round.
+
+    Args:
+        predictions: of test, a file a model.
+        val_predictions: likewise, of val.
+
+    Raises:
+        DataError: models differ in arm, round, ids or budget, one is given twice, or those of test
+            are not those of val.
+    """
+    test, val = ([Origin.read(path) for path in of] for of in (predictions, val_predictions))
+    common([*test, *val], [*predictions, *val_predictions])
+    of_test, of_val = (sorted(str(one.seed) for one in of) for of in (test, val))
+    if of_test != of_val or len(set(of_test)) < len(of_test):
+        raise DataError(
+            f"--predictions of seeds {', '.join(of_test)}, --val-predictions of"
+            f" {', '.join(of_val)}; expected the same ones, each once"
+        )
+    return common(test, predictions)
 
 
 def read_predictions(

@@ -10,6 +10,7 @@ import pandas as pd
 from classifiers.columns import SUBGROUPS
 from classifiers.evaluate.bootstrap import Measure, Resampling, bootstrap, interval
 from classifiers.evaluate.confusions import share
+from classifiers.evaluate.gaps import LEVEL, false_discovery, gap_of_shares, gap_of_values
 from classifiers.evaluate.metrics import plain
 from classifiers.measures import MEASURES
 from classifiers.models.heads import MISSING, Head
@@ -22,6 +23,7 @@ NUMERIC_MEASURES: dict[str, Measure] = {
     "r2": lambda sums: 1 - share(sums[..., 2], _spread(sums)),
 }
 SHOWN = ("accuracy", "macro_f1", "mae")  # of subgroups
+TESTED = ("accuracy", "mae")  # of these; one of a head
 COLUMNS = SUBGROUPS.names
 
 
@@ -42,12 +44,15 @@ class Measured:
         num_units: persons or single images that these are of, int64 [num_groups].
         measures: by name, float64 [num_groups]; NaN where not defined.
         replicates: by measure, float64 [num_bootstrap, num_groups], of the same draws.
+        p: of no gap to the other images in accuracy, or of numeric heads in mae, float64
+            [num_groups]; NaN where there are no others.
     """
 
     support: np.ndarray
     num_units: np.ndarray
     measures: dict[str, np.ndarray]
     replicates: dict[str, np.ndarray]
+    p: np.ndarray
 
 
 def measure_groups(
@@ -83,6 +88,7 @@ def measure_groups(
         sums = np.zeros((*shape, num_classes, num_classes), dtype=np.float32)
         np.add.at(sums.reshape(-1), place * num_classes**2 + cell[image], np.float32(1))
         measures = dict(MEASURES.items())
+    p = _test_gaps(head, target[known], output[known], cluster[known], members[:, known])
     held = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
     total = sums.sum(axis=0, dtype=np.float64)
     return Measured(
@@ -90,7 +96,19 @@ def measure_groups(
         (held > 0).sum(axis=0),
         {name: measure(total) for name, measure in measures.items()},
         bootstrap(sums[:, :, None], measures, resampling),
+        p,
     )
+
+
+def _test_gaps(
+    head: Head, target: np.ndarray, output: np.ndarray, cluster: np.ndarray, members: np.ndarray
+) -> np.ndarray:
+    """Return p of each group's gap to the other images, all of which have a label."""
+    if head.kind == "numeric":
+        errors = np.abs(output - target)
+        return np.array([gap_of_values(errors, inside, cluster) for inside in members])
+    right = output.argmax(axis=1) == target
+    return np.array([gap_of_shares(right, inside, cluster) for inside in members])
 
 
 def all_groups(table: pd.DataFrame) -> list[Group]:
@@ -129,8 +147,8 @@ def subgroup_rows(
         confidence: of the intervals.
 
     Returns:
-        gap is the group's measure less that of all images, gap_to_best less the best one of the
-        attribute's classes that are not small.
+        Without q and marked, see `mark_gaps`. gap is the group's measure less that of all images,
+        gap_to_best less the best one of the attribute's classes that are not small.
     """
     is_small = measured.num_units < small_group
     ends = {
@@ -148,10 +166,19 @@ def subgroup_rows(
             values = measured.measures[name]
             large = [values[j] for j in alike if not (is_small[j] or np.isnan(values[j]))]
             best = (min if name == "mae" else max)(large, default=np.nan)
+            p = measured.p[i] if name in TESTED else np.nan
             figures = (
-                values[i], *of_values[:, i], values[i] - values[0], *of_gaps[:, i], values[i] - best
+                values[i], *of_values[:, i], values[i] - values[0], *of_gaps[:, i],
+                values[i] - best, p,
             )  # fmt: skip
             support, num_units = int(measured.support[i]), int(measured.num_units[i])
             row = (head.name, attribute, one, name, support, num_units, bool(is_small[i]))
-            rows.append(dict(zip(COLUMNS, (*row, *map(plain, figures)), strict=True)))
+            rows.append(dict(zip(COLUMNS[:-2], (*row, *map(plain, figures)), strict=True)))
     return rows
+
+
+def mark_gaps(rows: Sequence[dict[str, Any]]) -> None:
+    """Add q and marked to the rows of all heads, which are looked through together."""
+    corrected = false_discovery([np.nan if row["p"] is None else row["p"] for row in rows])
+    for row, q in zip(rows, corrected, strict=True):
+        row |= {"q": plain(q), "marked": bool(q <= LEVEL)}

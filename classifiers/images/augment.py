@@ -8,8 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from classifiers.arms import Part
 from classifiers.augmentations import Frame, Move, OfBatches, OfBytes, OfValues
 from classifiers.options import AugmentOptions, ViewOptions
+
+PARTNER_P = 0.5  # probability that a batch is mixed with partners, as in arXiv:2112.00412
 
 
 @dataclass(frozen=True)
@@ -182,3 +185,24 @@ def mix_batch(
         if isinstance(one, OfBatches):
             images, targets, trust = one.change(images, targets, trust, rng)
     return images, targets, trust
+
+
+def mix_with_partners(
+    mixer: Part, images: Tensor, targets: Tensor, trust: Tensor, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the first half of a batch, by chance mixed with the second half.
+
+    Args:
+        mixer: the part of an arm that mixes.
+        images: float32 [2 N, C, H, W]; others as of `mix_batch`.
+        targets: of the images.
+        trust: of the images.
+        rng: of random numbers.
+    """
+    half = len(images) // 2
+    own, other = (
+        (images[one], targets[one], trust[one]) for one in (slice(half), slice(half, None))
+    )
+    if rng.random() >= PARTNER_P:
+        return own
+    return mixer.mix(own, other, rng)

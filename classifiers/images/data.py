@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from facedata.columns import CURATED, SPLITS
+from facedata.curation.trusted import is_trusted
 from facedata.packs.storage import read_images
 from facedata.splits.units import units
 from facekit.errors import DataError
@@ -20,8 +21,10 @@ from facekit.storage import tables
 def read_labelled(curated: Path, splits: Path, wanted: Iterable[str]) -> pd.DataFrame:
     """Return the curated images of some splits, with their split and fold.
 
+    Images of train whose labels weigh nothing are left out; those of val and test are all there.
+
     Args:
-        curated: curated.parquet (image_id, row, cluster, attributes).
+        curated: curated.parquet (image_id, row, cluster, unit, weight, attributes).
         splits: splits.parquet (image_id, split, fold).
         wanted: names of splits; no other row is returned.
 
@@ -43,6 +46,7 @@ def read_labelled(curated: Path, splits: Path, wanted: Iterable[str]) -> pd.Data
     if table["split"].isna().any():
         first = table.loc[table["split"].isna(), "image_id"].iloc[0]
         raise DataError(f"{splits}: no split for image {first!r}; run `facedata split` again")
+    table = table[is_trusted(table, table["split"])]
     wanted = list(wanted)
     for name in wanted:
         if not (table["split"] == name).any():

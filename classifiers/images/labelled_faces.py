@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageFont
 
+from classifiers.evaluate.calibration import THRESHOLD, UNTUNED
 from classifiers.models.heads import Head
 from classifiers.predict.of_files import Predictions
 from facekit.pictures.tiles import DARK, Font, Sheet, write_png
@@ -64,12 +65,22 @@ def _lines(heads: Sequence[Head], row: Mapping[str, Any]) -> list[str]:
         if head.kind == "numeric":
             lines.append(f"{head.name} {value:.3g}")
         elif head.classes != ("no", "yes"):
-            lines.append(f"{value} {row[f'{head.name}:{value}']:.0%}")
+            lines.append(f"{value} {row[f'{head.name}:{value}']:.0%}{_tuned(head, row)}")
         elif value == "yes":
-            lines.append(f"{head.name} {row[f'{head.name}:yes']:.0%}")
+            lines.append(f"{head.name} {row[f'{head.name}:yes']:.0%}{_tuned(head, row)}")
     if len(lines) > MAX_LINES:
         lines[MAX_LINES - 1 :] = [f"and {len(lines) - MAX_LINES + 1} more"]
     return lines
+
+
+def _tuned(head: Head, row: Mapping[str, Any]) -> str:
+    """Return the threshold of a head's second class where it was tuned, such as ` (from 31%)`."""
+    threshold = row.get(f"{head.name}{THRESHOLD}", UNTUNED)
+    if threshold == UNTUNED:
+        return ""
+    second = head.classes[1]
+    of = "" if row[head.name] == second else f"{second} "
+    return f" ({of}from {threshold:.0%})"
 
 
 def _fit(thumbnail: np.ndarray) -> Image.Image:

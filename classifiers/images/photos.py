@@ -1,22 +1,19 @@
 """Photographs of any size and format as thumbnails that a classifier was trained on."""
 
 import glob
-import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from facedata.ingest.adapters.reading import is_image
 from facedata.inspection.align import FaceFinder, cut_face
 from facekit.errors import DataError
 from facekit.pictures import decode
 from facekit.pictures.canvas import Geometry
 from facekit.pictures.geometry import fit_images
 from facekit.pictures.resample import Pictures
-from facekit.storage import archives
-
-log = logging.getLogger(__name__)
+from facekit.storage.walking import Files, also
 
 NO_FACE = "no face found"
 
@@ -37,8 +34,21 @@ class Photo:
     problem: str | None = None
 
 
-def find_photos(images: str) -> dict[str, str]:
-    """Return the path of each photo by the name that it goes by in tables, sorted by name.
+@dataclass(frozen=True)
+class Photos:
+    """Which photographs there are.
+
+    Attributes:
+        paths: of each by the name that it goes by in tables, sorted by name.
+        passed_over: what is no part of them, or cannot be read, by why.
+    """
+
+    paths: Mapping[str, str]
+    passed_over: Mapping[str, Sequence[str]]
+
+
+def find_photos(images: str) -> Photos:
+    """Return the photos of a folder, an archive or a glob, or the one given.
 
     Args:
         images: a folder or ZIP archive, whose files with a suffix of pictures are taken, those in
@@ -48,27 +58,22 @@ def find_photos(images: str) -> dict[str, str]:
         DataError: there are none.
     """
     path = Path(images).expanduser()
-    if path.is_dir():
-        names = [one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_file()]
-        found = _pictures(images, names, f"{path}/")
-    elif path.suffix.lower() == ".zip" and path.is_file():
-        found = _pictures(images, archives.names(path), f"{path}/")
+    passed_over: Mapping[str, Sequence[str]] = {}
+    if path.is_dir() or (path.suffix.lower() == ".zip" and path.is_file()):
+        top = "" if path.is_dir() else path.name
+        files = Files(path if path.is_dir() else path.parent)
+        prefix = f"{top}/" if top else ""
+        found = {one.removeprefix(prefix): files.path(one) for one in files.images(top)}
+        passed_over = files.passed_over
     elif path.is_file():
         found = {images: str(path)}
     else:
         matches = glob.glob(str(path), recursive=True)  # noqa: PTH207  an absolute one, too
         found = {one: one for one in matches if Path(one).is_file()}
     if not found:
-        raise DataError(f"{images}: no picture there; expected a folder, a file or a glob")
-    return dict(sorted(found.items()))
-
-
-def _pictures(images: str, names: list[str], prefix: str) -> dict[str, str]:
-    """Return the path of each file that has a picture's suffix, by its name."""
-    found = {name: prefix + name for name in names if is_image(name)}
-    if len(found) < len(names):
-        log.info("%s: %d files are no pictures by their names", images, len(names) - len(found))
-    return found
+        expected = "expected a folder, a file or a glob"
+        raise DataError(f"{images}: no picture there; {expected}{also(passed_over)}")
+    return Photos(dict(sorted(found.items())), passed_over)
 
 
 def whole_photo(path: str, geometry: Geometry) -> Photo:

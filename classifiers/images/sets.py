@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from classifiers.arms import Arm
-from classifiers.images import synthetic
+from classifiers.arms import DEFICITS, SYNTHETIC, Arm
+from classifiers.images.added import Added, Stock
 from classifiers.images.data import check_apart, check_size, open_images, read_labelled
+from classifiers.images.examples import Examples
 from classifiers.models.heads import Head, read_heads
 from classifiers.options import HeadOptions
-from classifiers.train.loop import Examples
-from facedata.columns import FACES, SAMPLES
+from facedata.columns import FACES
 from facedata.inspection import align
 from facekit.errors import DataError
 from facekit.pictures.canvas import Geometry
@@ -27,7 +27,8 @@ class Paths:
         images: packed images.
         curated: labels of the images that survived curation.
         splits: split and fold of each.
-        synth_images, synth_samples, deficits: of the arms with synthetic images; None for others.
+        synth_images, synth_samples: of the arms with synthetic images; None for others.
+        deficits: of the arms that go by what classes lack; None for others.
     """
 
     images: Path
@@ -44,10 +45,12 @@ class Sets:
 
     Attributes:
         heads: of the task.
-        train: images to learn from, the real ones first.
+        train: images to learn from, those that the arm adds last.
         val: images to choose the epoch by.
         val_table: their rows of the curated table.
-        train_ids: image_id of the real images of train.
+        train_ids: image_id of the real images that are learned from.
+        num_whole: real images of train, whether the arm learns from them or not: what epochs count.
+        num_synthetic: synthetic images of train.
     """
 
     heads: list[Head]
@@ -55,40 +58,39 @@ class Sets:
     val: Examples
     val_table: pd.DataFrame
     train_ids: list[str]
+    num_whole: int
+    num_synthetic: int
 
     @property
     def num_real(self) -> int:
-        """Real images of train."""
+        """Different real images that are learned from."""
         return len(self.train_ids)
-
-    @property
-    def num_synthetic(self) -> int:
-        """Synthetic images of train."""
-        return len(self.train.pool) - self.num_real
 
 
 def read_sets(
-    paths: Paths, options: Sequence[HeadOptions], arm: Arm, size: Geometry, fold: int | None = None
+    paths: Paths,
+    options: Sequence[HeadOptions],
+    arm: Arm,
+    size: Geometry,
+    fold: int | None = None,
+    seed: int = 0,
 ) -> Sets:
     """Read the images and labels of a training; those of test are not among them.
 
     Args:
         paths: the files.
         options: of the heads.
-        arm: says whether synthetic images join train.
+        arm: says what joins train, and what of it is learned from.
         size: of the packed images.
         fold: trains on the other folds of train and takes this one in place of val; None for
             train and val.
+        seed: of what the arm chooses by chance.
 
     Raises:
-        DataError: files do not fit together or to the arm, or a person (or duplicates) would be
-            both learned from and validated on.
+        DataError: files do not fit together or to the arm, the arm finds no image to add, or a
+            person (or duplicates) would be both learned from and validated on.
     """
-    given = (paths.synth_images, paths.synth_samples, paths.deficits)
-    if arm.share and None in given:
-        raise DataError(f"arm {arm.name}: needs --synth-images, --synth-samples and --deficits")
-    if not arm.share and any(given):
-        raise DataError(f"arm {arm.name}: takes no synthetic images")
+    _check_given(paths, arm)
     wanted = ["train", "val"] if fold is None else ["train"]
     table = read_labelled(paths.curated, paths.splits, wanted)
     array = open_images(paths.images, table)
@@ -97,20 +99,60 @@ def read_sets(
     if not is_val.any():
         raise DataError(f"{paths.splits}: no image of train in fold {fold}")
     train_table, val_table = table[~is_val], table[is_val]
-    check_apart(train_table, val_table, str(paths.splits))
+    num_whole = len(train_table)
     heads = read_heads(options, train_table, str(paths.curated))
+    stock = Stock(paths, array, train_table, heads, size, seed)
+    for part in arm.parts:
+        kept = part.kept(stock)
+        if kept is not None:
+            train_table = train_table[kept]
     train = Examples.of(array, train_table, heads)
-    if arm.share:
-        assert paths.synth_images and paths.synth_samples and paths.deficits  # see above
-        samples = tables.read(
-            paths.synth_samples, SAMPLES, ["row", "class", "accepted", "teacher_probability"]
+    added = _added(stock, arm)
+    learned = train_table
+    for one in added:
+        train += one.examples.as_added(arm.added_weight)
+        if one.table is not None:
+            open_images(paths.images, one.table)
+            learned = pd.concat([learned, one.table], ignore_index=True)
+    check_apart(learned, val_table, str(paths.splits))
+    return Sets(
+        heads,
+        train,
+        Examples.of(array, val_table, heads),
+        val_table,
+        learned["image_id"].tolist(),
+        num_whole,
+        train.num_added if SYNTHETIC in arm.needs else 0,
+    )
+
+
+def _check_given(paths: Paths, arm: Arm) -> None:
+    """Check that the files are given that an arm needs, and no others."""
+    generated = (paths.synth_images, paths.synth_samples)
+    if SYNTHETIC in arm.needs and None in (*generated, paths.deficits):
+        raise DataError(f"arm {arm.name}: needs --synth-images, --synth-samples and --deficits")
+    if SYNTHETIC not in arm.needs and any(generated):
+        raise DataError(f"arm {arm.name}: takes no synthetic images")
+    if DEFICITS in arm.needs and paths.deficits is None:
+        raise DataError(f"arm {arm.name}: needs --deficits")
+    if DEFICITS not in arm.needs and paths.deficits is not None:
+        raise DataError(f"arm {arm.name}: takes no --deficits")
+
+
+def _added(stock: Stock, arm: Arm) -> list[Added]:
+    """Return what the parts of an arm add.
+
+    Raises:
+        DataError: they would add images, but find none.
+    """
+    found = [part.added(stock) for part in arm.parts]
+    added = [one for one in found if one is not None]
+    if added and not any(len(one.examples.pool) for one in added):
+        raise DataError(
+            f"arm {arm.name}: no image is added to train; {stock.paths.deficits} says what lacks,"
+            " and of that nothing was accepted, or there is none"
         )
-        deficits = synthetic.read_deficits(paths.deficits)
-        chosen = synthetic.choose_samples(samples, deficits, arm.share)
-        generated = synthetic.open_synthetic(paths.synth_images, chosen, size)
-        train += Examples.of_synthetic(generated, chosen, heads)
-    val = Examples.of(array, val_table, heads)
-    return Sets(heads, train, val, val_table, train_table["image_id"].tolist())
+    return added
 
 
 def read_framing(faces: Path, train_ids: Sequence[str]) -> list[list[float]] | None:

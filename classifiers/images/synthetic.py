@@ -66,26 +66,27 @@ def read_deficits(path: Path) -> pd.Series:
     return deficits[deficits > 0]
 
 
-def by_rank(table: pd.DataFrame) -> pd.DataFrame:
-    """Return samples in order of acceptance: the surest of their class first."""
-    return table.sort_values(["teacher_probability", "row"], ascending=[False, True])
+def choose_samples(
+    samples: pd.DataFrame, deficits: pd.Series, share: float, seed: int
+) -> pd.DataFrame:
+    """Return accepted samples that fill a share of each class's deficit, drawn by chance.
 
-
-def choose_samples(samples: pd.DataFrame, deficits: pd.Series, share: float) -> pd.DataFrame:
-    """Return the accepted samples that fill a share of each class's deficit, best first.
+    With the same seed, those of a share are among those of every larger one.
 
     Args:
         samples: samples.parquet.
         deficits: of `read_deficits`.
         share: of the deficit to fill, in (0, 1].
+        seed: of the draw, that of the training.
 
     A class with too few accepted samples gives all that it has; the log says how many lack.
     """
-    ranked = by_rank(samples[samples["accepted"]])
+    accepted = samples[samples["accepted"]].sort_values(["class", "rank"])
     chosen = []
     for one, deficit in deficits.items():
         wanted = round(share * deficit)
-        found = ranked[ranked["class"] == one].head(wanted)
+        own = accepted[accepted["class"] == one]
+        found = own.iloc[np.random.default_rng([seed, int(one)]).permutation(len(own))[:wanted]]
         if len(found) < wanted:
             log.warning("class %s: %d synthetic images of %d wanted", one, len(found), wanted)
         chosen.append(found)

@@ -1,14 +1,11 @@
 """Backbones: timm's models and FaceNet, where weights come from, the classifier built on them."""
 
 import logging
-import pickle
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import safetensors
-import safetensors.torch
 import timm
 import torch
 from facenet_pytorch import InceptionResnetV1
@@ -20,6 +17,7 @@ from classifiers.models.depthwise import replace_depthwise
 from classifiers.models.heads import NO_COSINE, Head, HeadLayer
 from classifiers.models.norm_act import replace_norms
 from classifiers.options import FACENET, LayerOptions, check_backbone
+from facekit.compute import state_dicts
 from facekit.compute.weights import packaged_state_dict
 from facekit.errors import DataError
 
@@ -106,7 +104,8 @@ def build_classifier(
         name: a model of timm, or FACENET.
         weights: `packaged` (installed with a Python package), `imagenet` (timm's, from its cache or
             downloaded), `vggface2` or `casia-webface` (FaceNet's, likewise), `none` (random), or a
-            file of tensors by the model's names (.safetensors, .pt, .pth).
+            file of tensors by the model's names (.safetensors, .pt, .pth), also as other programs
+            wrap them, see `state_dicts.WRAPPERS`.
         heads: what it predicts.
         view: what it sees of an image.
         seed: of random weights.
@@ -181,7 +180,9 @@ def _read_weights(name: str, weights: str, height: int, width: int) -> dict[str,
         return _download_facenet(name, weights)
     if weights == "imagenet":
         return _download(name, height, width)
-    return _read_file(Path(weights))
+    if not Path(weights).is_file():
+        raise DataError(f"weights {weights}: no such file (or `packaged`, `imagenet`, `none` ..)")
+    return state_dicts.read(Path(weights))
 
 
 def _download_facenet(name: str, weights: str) -> dict[str, Tensor]:
@@ -200,7 +201,7 @@ def _download_facenet(name: str, weights: str) -> dict[str, Tensor]:
                 f"weights {weights}: no {path}, and it cannot be fetched ({type(error).__name__});"
                 f" download {url} yourself and put it there, or give its path as weights"
             ) from None
-    return _read_file(path)
+    return state_dicts.read(path)
 
 
 def _download(name: str, height: int, width: int) -> dict[str, Tensor]:
@@ -236,37 +237,7 @@ def _source(config: timm.models.PretrainedCfg) -> str:
     return str(config.url or "its weights")
 
 
-def _read_file(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file, those of a classifier of ours by its backbone's names."""
-    if not path.is_file():
-        raise DataError(f"weights {path}: no such file (or `packaged`, `imagenet`, `none` ..)")
-    state: object
-    try:
-        if path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"weights {path}: not a file of tensors alone ({reason})") from None
-    except safetensors.SafetensorError as error:
-        raise DataError(f"weights {path}: not a safetensors file ({error})") from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(one, Tensor) for one in state.values()):
-        raise DataError(f"weights {path}: expected tensors by name")
-    own = {key.removeprefix("backbone."): one for key, one in state.items() if "backbone." in key}
-    return own or state
-
-
-def _load(backbone: nn.Module, name: str, state: dict[str, Tensor], source: str) -> None:
+def _load(backbone: nn.Module, name: str, state: Mapping[str, Tensor], source: str) -> None:
     """Load weights whose names and shapes must be the backbone's; a classifier layer is left."""
     wanted = backbone.state_dict()
-    missing = sorted(set(wanted) - set(state))
-    wrong = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
-    if missing or wrong:
-        raise DataError(
-            f"weights {source}: not those of {name}: {len(missing)} tensors are missing and "
-            f"{len(wrong)} have other shapes, the first {(missing + wrong)[0]}"
-        )
-    backbone.load_state_dict({key: state[key] for key in wanted})
+    backbone.load_state_dict(state_dicts.of_network(state, wanted, source, name))

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from classifiers.evaluate.calibration import FILE as CALIBRATION
 from classifiers.evaluate.calibration import Calibration, read_beside
 from classifiers.models.backbones import Classifier
 from classifiers.models.card import card_beside
 from classifiers.models.checkpoint import load_classifier
 from classifiers.models.heads import columns_of
+from facekit import hub
 from facekit.compute import onnx_files
 from facekit.storage import files
 
@@ -78,6 +80,24 @@ def export_model(model: Path, out: Path, card: Path) -> float:
     log.info("%s: differs from the classifier by %.1e at most", out, difference)
     files.write_text(card_beside(model, classifier, meta), card)
     return difference
+
+
+def publish(model: Path, onnx: Path, card: Path, repository: str, public: bool) -> str:
+    """Put a model and its exports into a repository of the Hugging Face Hub; see `hub.publish`.
+
+    Args:
+        model: `.safetensors`; its calibration, where there is one beside it, goes along.
+        onnx: of `export_model`.
+        card: likewise.
+        repository: OWNER/NAME.
+        public: whether everybody may read a repository that is made.
+    """
+    paths = {"model.safetensors": model, "model.onnx": onnx}
+    calibration = model.parent / CALIBRATION
+    if calibration.is_file():
+        paths[CALIBRATION] = calibration
+    text = card.read_text(encoding="utf-8")
+    return hub.publish(repository, paths, text, ["image-classification", "onnx"], public)
 
 
 def save_onnx(

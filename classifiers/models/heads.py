@@ -220,9 +220,18 @@ class HeadLayer(nn.Module):
         for head, place in zip(heads, columns_of(heads), strict=True):
             length[place] = cosine.get(head.name, 0.0)
         self.register_buffer("length", length, persistent=False)  # [D], 0 where linear
+        self._even_out()
+
+    def forget(self) -> None:
+        """Have the last layer begin anew."""
+        self.linear.reset_parameters()
+        self._even_out()
+
+    @torch.no_grad()
+    def _even_out(self) -> None:
+        """Set weights to zero, but those of cosines."""
         nn.init.zeros_(self.linear.bias)
-        with torch.no_grad():
-            self.linear.weight *= (length > 0)[:, None]
+        self.linear.weight *= (self.length > 0)[:, None]
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits and standardised values of all heads, float32 [N, D]; see `columns_of`.

@@ -1,6 +1,6 @@
 """Several models as one: the mean of what they say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,22 @@ import pandas as pd
 import torch
 
 from classifiers.evaluate.evaluate import measure_predictions
-from classifiers.evaluate.mean import MeasuredModels, only
+from classifiers.evaluate.mean import MeasuredModels
 from classifiers.images.data import (
     ImagePool,
+    check_apart,
     check_size,
     open_images,
     read_geometry,
     read_labelled,
 )
 from classifiers.models.backbones import Classifier
-from classifiers.models.checkpoint import load_classifier
+from classifiers.models.checkpoint import hash_ids, load_classifier, read_learned
 from classifiers.options import EvaluateOptions
 from classifiers.predict.inference import predict
+from classifiers.predict.origin import Origin, common
 from classifiers.predict.predicted import Predicted, mean_outputs, predictions_table
+from facedata.splits import ids
 from facekit.errors import DataError
 
 
@@ -32,6 +35,7 @@ class Model:
 
     classifier: Classifier
     meta: dict[str, Any]
+    path: Path
 
     @property
     def fold(self) -> int | None:
@@ -82,22 +86,26 @@ def evaluate_models(
         device: to compute on.
 
     Raises:
-        DataError: files do not fit together, or persons are both in val and in the split.
+        DataError: files do not fit together, a model learned from images that it is to predict, or
+            persons are in two of the splits.
     """
     models = load_models(paths, device)
-    look = Look(images, options.batch, device, options.tta)
-    predicted = {
-        name: predict_images(models, read_labelled(curated, splits, [name]), look)
-        for name in dict.fromkeys(["val", split])
+    train = read_labelled(curated, splits, ["train"])
+    held_out = {
+        name: read_labelled(curated, splits, [name]) for name in dict.fromkeys([split, "val"])
     }
-    out_of_fold = predict_folds(models, read_labelled(curated, splits, ["train"]), look)
-    heads, arm = models[0].classifier.heads, models[0].meta["arm"]
+    origin = read_origin(models, held_out, splits)
+    for table in held_out.values():
+        check_apart(train, table, str(splits))
+    look = Look(images, options.batch, device, options.tta)
+    predicted = {name: predict_images(models, table, look) for name, table in held_out.items()}
+    out_of_fold = predict_folds(models, train, look)
+    heads = models[0].classifier.heads
     val = None if split == "val" else predicted["val"]
     evaluation = measure_predictions(heads, predicted[split], val, options, seed, out_of_fold)
-    of_models = only([model.meta["seed"] for model in models])
-    found = {name: predictions_table(heads, one, arm, of_models) for name, one in predicted.items()}
+    found = {name: predictions_table(heads, one, origin) for name, one in predicted.items()}
     if out_of_fold is not None:
-        found["oof"] = predictions_table(heads, out_of_fold, arm, of_models)
+        found["oof"] = predictions_table(heads, out_of_fold, origin)
         found["oof"].insert(1, "fold", out_of_fold.table["fold"])
     return MeasuredModels(evaluation, found)
 
@@ -106,20 +114,72 @@ def load_models(paths: Sequence[Path], device: torch.device) -> list[Model]:
     """Return models that predict the same of the same images.
 
     Raises:
-        DataError: one is no classifier, or differs in heads, geometry or arm from the first.
+        DataError: one is no classifier, is given twice, or differs in heads, geometry or arm
+            from the first; or some are of folds and others are not.
     """
     models = []
     for path in paths:
         classifier, meta = load_classifier(path)
-        models.append(Model(classifier.to(device), meta))
+        models.append(Model(classifier.to(device), meta, path))
         for what, values in _compared(models[-1]).items():
             first = _compared(models[0])[what]
             if values != first:
                 raise DataError(f"{path}: {what} {values}, but {paths[0]} has {first}")
+    places = [path.resolve() for path in paths]
+    for k, place in enumerate(places):
+        if place in places[:k]:
+            raise DataError(f"{paths[k]}: given twice; expected each model once")
     folds = [model.fold for model in models if model.fold is not None]
     if len(set(folds)) < len(folds):
-        raise DataError(f"--model: folds {folds}, expected each of them once")
+        raise DataError(f"models of the folds {folds}; expected each fold once")
+    if 0 < len(folds) < len(models):
+        whole = next(model.path for model in models if model.fold is None)
+        raise DataError(f"{whole}: learned from all of train; expected models of folds alone")
     return models
+
+
+def read_origin(
+    models: Sequence[Model], held_out: Mapping[str, pd.DataFrame], splits: Path
+) -> Origin:
+    """Return where models come from, which have to belong to a split.
+
+    Args:
+        models: of `load_models`.
+        held_out: images that no model may have learned from, by the name of their part.
+        splits: split of each image.
+
+    Raises:
+        DataError: a model learned from some of these images, or by another split; or they are of
+            several rounds or budgets.
+    """
+    digests = ids.read_digests(splits)
+    origins = [Origin.of_meta(model.meta, model.path) for model in models]
+    for origin, model in zip(origins, models, strict=True):
+        for name, table in held_out.items():
+            check_unseen(model, table, f"{name} in {splits}")
+        origin.check_splits(digests, model.path, splits)
+    # Folds differ in size, and so do the budgets of their models.
+    same_budget = all(model.fold is None for model in models)
+    return common(origins, [model.path for model in models], same_budget)
+
+
+def check_unseen(model: Model, table: pd.DataFrame, what: str) -> None:
+    """Check that a model did not learn from images.
+
+    Args:
+        model: whose file tells where it comes from.
+        table: of the images.
+        what: they are, for the message.
+
+    Raises:
+        DataError: it learned from some.
+    """
+    num = int(np.isin(hash_ids(table["image_id"]), read_learned(model.path)).sum())
+    if num:
+        raise DataError(
+            f"{model.path}: learned from {num} of the {len(table)} images of {what}; expected none"
+            " of them, as in the splits that it was trained with"
+        )
 
 
 def _compared(model: Model) -> dict[str, Any]:
@@ -153,10 +213,15 @@ def predict_folds(models: Sequence[Model], train: pd.DataFrame, look: Look) -> P
 
     Returns:
         The images of the models' folds, in the order of the table.
+
+    Raises:
+        DataError: a model learned from its fold: the folds were dealt anew since.
     """
     if any(model.fold is None for model in models):
         return None
     own = [np.flatnonzero(train["fold"] == model.fold) for model in models]
+    for model, rows in zip(models, own, strict=True):
+        check_unseen(model, train.iloc[rows], f"fold {model.fold} of train")
     found = [
         predict_images([model], train.iloc[rows], look).outputs
         for model, rows in zip(models, own, strict=True)

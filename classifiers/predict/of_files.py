@@ -12,7 +12,12 @@ import pandas as pd
 import torch
 
 from classifiers.columns import PHOTOS
-from classifiers.evaluate.calibration import Calibration, calibrated_columns, read_beside
+from classifiers.evaluate.calibration import (
+    Calibration,
+    calibrated_columns,
+    read_beside,
+    threshold_columns,
+)
 from classifiers.images.data import read_geometry, to_batch
 from classifiers.images.photos import Photo, aligned_faces, find_photos, whole_photo
 from classifiers.models.backbones import Classifier
@@ -27,6 +32,8 @@ from facekit import progress
 from facekit.compute.workers import threaded_map
 from facekit.errors import DataError
 from facekit.storage import files, tables
+from facekit.storage.archives import as_written
+from facekit.storage.walking import told
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +47,8 @@ class Predictions:
     Attributes:
         heads: of the models.
         table: one row a thumbnail, or a photo without any: `file`, `face` (from 1, the largest
-            first), those of `prediction_columns`, x0, y0, x1, y1 (the face in pixels of the upright
-            photo), `problem`; missing where there is nothing to say.
+            first), those of `prediction_columns` and `threshold_columns`, x0, y0, x1, y1 (the face
+            in pixels of the upright photo), `problem`; missing where there is nothing to say.
         shown: thumbnails of the first rows, None where there is none.
     """
 
@@ -76,6 +83,39 @@ class Ask:
         return mean_outputs([look_outputs(one, images, self.tta) for one in self.classifiers])
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Models that were loaded, ready for photographs.
+
+    Attributes:
+        ask: what is asked.
+        read: from the path of a photo to its thumbnails.
+        num_readers: threads that may read at a time.
+    """
+
+    ask: Ask
+    read: Callable[[str], Photo]
+    num_readers: int
+
+
+def prepare(models: Sequence[Path], options: PredictOptions, device: torch.device) -> Prepared:
+    """Load models, whose mean counts, and what `classifiers evaluate` laid beside them.
+
+    Raises:
+        DataError: as `predict_files`, but for photos.
+    """
+    loaded = load_models(models, device)
+    if options.format == "celeba":
+        celeba_heads(loaded[0].classifier.heads)
+    calibrations = read_beside(models)
+    log.info("calibrated by val: %s", ", ".join(calibrations) or "no head")
+    read, num_readers = _reader(models[0], loaded[0], options, device)
+    classifiers = [one.classifier for one in loaded]
+    return Prepared(
+        Ask(classifiers, options.tta, calibrations, options.batch, device), read, num_readers
+    )
+
+
 def predict_files(
     models: Sequence[Path],
     images: str,
@@ -98,18 +138,16 @@ def predict_files(
             is of CelebA though that format is wanted; or faces are to be aligned and the first
             model does not say how.
     """
-    loaded = load_models(models, device)
-    if options.format == "celeba":
-        celeba_heads(loaded[0].classifier.heads)
-    calibrations = read_beside(models)
-    log.info("calibrated by val: %s", ", ".join(calibrations) or "no head")
-    read, num_readers = _reader(models[0], loaded[0], options, device)
-    classifiers = [one.classifier for one in loaded]
-    ask = Ask(classifiers, options.tta, calibrations, options.batch, device)
-    found = predict_photos(ask, find_photos(images), read, num_shown, num_readers)
-    log.info("%d rows of %d photos", len(found.table), found.table["file"].nunique())
-    for problem, count in found.table["problem"].value_counts().items():
-        log.info("%s: %d", problem, count)
+    prepared = prepare(models, options, device)
+    photos = find_photos(images)
+    found = predict_photos(
+        prepared.ask, photos.paths, prepared.read, num_shown, prepared.num_readers
+    )
+    parts = [f"{len(found.table)} rows of {len(photos.paths)} photos"]
+    problems = found.table["problem"].value_counts()
+    parts += [f"{problem}: {count}" for problem, count in problems.items()]
+    parts += [f"passed over: {told(photos.passed_over)}"] if photos.passed_over else []
+    log.info("%s", "; ".join(parts))
     return found
 
 
@@ -137,7 +175,7 @@ def write_predictions(predictions: Predictions, form: str, path: Path) -> None:
         lines = celeba_lines(predictions.heads, predictions.table)
         files.write_text("".join(f"{line}\n" for line in lines), path)
     else:
-        tables.write(predictions.table, path)
+        tables.write(predictions.table, path, tables.FOR_PEOPLE)
 
 
 def predict_photos(
@@ -176,14 +214,14 @@ def predict_photos(
     if waiting:
         parts.append(ask.outputs(waiting))
     outputs = {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
-    columns = calibrated_columns(heads, outputs, ask.calibrations)
-    return Predictions(heads, _table(rows, pd.DataFrame(columns)), shown)
+    columns = pd.DataFrame(calibrated_columns(heads, outputs, ask.calibrations))
+    columns = columns.assign(**threshold_columns(heads, ask.calibrations))
+    return Predictions(heads, _table(rows, columns), shown)
 
 
 def _rows(name: str, photo: Photo) -> list[dict[str, Any]]:
     """Return a row for each thumbnail of a photo, or one that tells its problem."""
-    # A name of bytes that are no UTF-8 cannot be written into a table as it is.
-    name = name.encode("utf-8", "backslashreplace").decode()
+    name = as_written(name)
     if photo.problem is not None:
         return [{"file": name, "problem": photo.problem}]
     rows = [{"file": name, "face": number} for number in range(1, len(photo.thumbnails) + 1)]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from classifiers.models.heads import Head
+from classifiers.predict.origin import Origin
 
 Outputs = dict[str, np.ndarray]  # by head: probabilities [N, num_classes], or values [N]
 
@@ -57,22 +58,17 @@ def prediction_columns(
     return columns
 
 
-def predictions_table(
-    heads: Sequence[Head], predicted: Predicted, arm: str, seed: int | None
-) -> pd.DataFrame:
-    """Return image_id, arm, seed and for each head `name` and `name:class`, one row an image.
+def predictions_table(heads: Sequence[Head], predicted: Predicted, origin: Origin) -> pd.DataFrame:
+    """Return a table as declared by PREDICTIONS: one row an image.
 
     Args:
         heads: that were predicted.
         predicted: the images.
-        arm: of the models.
-        seed: of the models; None, which is NA in the table, where they have several.
+        origin: of the model, or of several.
     """
-    num_images = len(predicted.table)
     columns = {
         "image_id": predicted.table["image_id"].reset_index(drop=True),
-        "arm": arm,
-        "seed": pd.array([pd.NA] * num_images, dtype="Int64") if seed is None else seed,
+        **origin.columns(len(predicted.table)),
         **prediction_columns(heads, predicted.outputs),
     }
     return pd.DataFrame(columns)

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from classifiers.images.augment import View
 from classifiers.images.data import ImagePool, open_images
+from classifiers.images.examples import Examples
 from classifiers.models.backbones import Classifier, build_classifier
 from classifiers.models.heads import MISSING, Head, head_targets, read_heads
 from classifiers.options import (
@@ -233,7 +234,7 @@ def _fit_fold(
     seed += place
     is_held_out = folds == np.unique(folds)[place]
     array = read_images(images)
-    examples = loop.Examples(
+    examples = Examples(
         ImagePool([(array, rows[~is_held_out])]),
         {name: target[~is_held_out] for name, target in targets.items()},
         np.ones(np.count_nonzero(~is_held_out), dtype=np.float32),
@@ -246,7 +247,7 @@ def _fit_fold(
 
 def fit(
     classifier: Classifier,
-    examples: loop.Examples,
+    examples: Examples,
     recipe: TrainOptions,
     seed: int,
     device: torch.device,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pandas as pd
 import torch
 
+from classifiers.arms import read_arm
 from classifiers.images.augment import View
 from classifiers.images.sets import Sets
 from classifiers.models.backbones import build_classifier
 from classifiers.models.checkpoint import save_classifier
 from classifiers.options import LossOptions, TrainOptions
 from classifiers.predict.inference import predict
+from classifiers.predict.origin import Origin
 from classifiers.predict.predicted import Predicted, predictions_table
 from classifiers.train.loop import (
     VAL_BATCH,
@@ -25,7 +28,9 @@ from classifiers.train.loop import (
 from classifiers.train.state import StateKeeper, digest
 from facekit.compute.distributed import Group
 from facekit.pictures.canvas import Geometry
+from facekit.splits import round_seed
 from facekit.storage import tables
+from facekit.trackers import Run, Tracked, opened, untracked
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +44,16 @@ class About:
         fold: that it did not learn from; None for all of train.
         geometry: of the images.
         framing: how faces lie in them; None where unknown.
+        round: whose split it learns from.
+        digests: of the images of train, val and test of that split, by name.
     """
 
     arm: str
     fold: int | None
     geometry: Geometry
     framing: list[list[float]] | None
+    round: int
+    digests: Mapping[str, str]
 
 
 def fit(
@@ -60,13 +69,15 @@ def fit(
 ) -> None:
     """Train a classifier; the first process writes model, history and predictions of val.
 
+    Trackers that the options name get the figures of every epoch.
+
     A training that was stopped in the folder goes on from its last state.
 
     Args:
         options: what to train, and how; their sampler is the arm's.
         data: what to learn from, and what to choose the epoch by.
         losses: by head.
-        seed: of weights, order, augmentation and dropout.
+        seed: of weights, order, augmentation and dropout, which differ between rounds, too.
         about: what to note in the model's file.
         device: to compute on.
         group: the processes of the training.
@@ -78,41 +89,44 @@ def fit(
     """
     options = options.but(precision=resolve_precision(options.precision, device))
     log.info(
-        "arm %s, seed %d: %d real and %d synthetic images, %s on %s",
-        about.arm, seed, data.num_real, data.num_synthetic, options.precision, device,
+        "arm %s, seed %d: %d real images of train, %d added, %s on %s",
+        about.arm, seed, data.train.num_real, data.train.num_added, options.precision, device,
     )  # fmt: skip
+    of_round = round_seed(seed, about.round)
     cosine = cosine_heads(data.heads, losses)
     view = View.of(options.view, about.geometry.height, about.geometry.width)
     classifier = build_classifier(
-        options.backbone, options.weights, data.heads, view, seed, options.head, cosine
+        options.backbone, options.weights, data.heads, view, of_round, options.head, cosine
     )
-    keeper = StateKeeper(
-        outdir,
-        {
-            **options.plain(),
-            "losses": {name: one.plain() for name, one in losses.items()},
-            "heads": [one.to_dict() for one in data.heads],
-            "arm": about.arm,
-            "fold": about.fold,
-            "seed": seed,
-            "data": digest(data.train, data.val),
-        },
-        allow_changes,
-        group,
-    )
+    course = {
+        **options.effective(),
+        "losses": {name: one.plain() for name, one in losses.items()},
+        "heads": [one.to_dict() for one in data.heads],
+        "arm": about.arm,
+        "fold": about.fold,
+        "seed": seed,
+        "data": digest(data.train, data.val),
+    }
+    keeper = StateKeeper(outdir, course, allow_changes, group)
+
+    def track(step: int | None) -> AbstractContextManager[Tracked]:
+        if not group.is_lead:
+            return untracked(step)
+        return opened(options, Run("classifiers train", outdir, course, step))
+
     history = train_classifier(
-        classifier.to(device), data.train, data.val, losses, data.num_real, options, seed, device,
-        group, keeper,
+        classifier.to(device), data.train, data.val, losses, data.num_whole, options, of_round,
+        device, group, keeper, read_arm(about.arm), track,
     )  # fmt: skip
     if not group.is_lead:
         return
     outputs = predict(classifier, data.val.pool, VAL_BATCH, device, "val")
     val = Predicted(data.val_table, outputs)
-    predictions = predictions_table(data.heads, val, about.arm, seed)
+    path, meta = outdir / "model.safetensors", _meta(options, data, seed, about, history)
+    predictions = predictions_table(data.heads, val, Origin.of_meta(meta, path))
     tables.write(predictions, outdir / "predictions.parquet")
     tables.write(history, outdir / "history.csv")
-    meta = _meta(options, data, seed, about, history)
-    save_classifier(classifier, meta, outdir / "model.safetensors")
+    save_classifier(classifier, meta, path, data.train_ids)
     keeper.remove()
 
 
@@ -128,6 +142,9 @@ def _meta(
         "arm": about.arm,
         "seed": seed,
         "fold": about.fold,
+        "round": about.round,
+        **{f"{name}_ids": digest for name, digest in about.digests.items()},
+        **history.attrs,
         "precision": options.precision,
         "epoch": float(history.loc[history["best"], "epoch"].iloc[0]),
         "num_train": data.num_real,

@@ -16,7 +16,8 @@ import xxhash
 from torch import Tensor
 
 from classifiers.images.data import ImagePool
-from classifiers.train.loop import Examples, Training
+from classifiers.images.examples import Examples
+from classifiers.train.loop import Training
 from facekit.compute import states
 from facekit.compute.distributed import ALONE, Group
 from facekit.compute.states import below
@@ -130,8 +131,8 @@ def _load(run: Training, header: Mapping[str, Any], tensors: Mapping[str, Tensor
     if header["best"]:
         best = {name: x.to(run.device) for name, x in below(tensors, "best").items()}
         run.best = (*header["best"], best)
-    run.rate.load_state_dict(header["rate"])
     run.step, run.history = header["step"], header["history"]
+    run.rate.load_state_dict(header["rate"])  # of the stage that the step is in
     if run.group.is_lead:  # sums are of all processes
         run.loss_sum += header["sums"][0]
         run.num_summed = header["sums"][1]

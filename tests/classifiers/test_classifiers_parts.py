@@ -12,7 +12,7 @@ from huggingface_hub import constants
 from timm.layers import Conv2dSame
 from torch import nn
 
-from classifiers.arms import is_synthetic, read_arm
+from classifiers.arms import needs_synthetic, read_arm
 from classifiers.evaluate import metrics
 from classifiers.images.augment import View
 from classifiers.images.data import ImagePool
@@ -249,7 +249,7 @@ def test_unknown_arms_are_refused(name):
 def test_arms_are_joined_of_parts():
     arm = read_arm("focal+weighted_loss+synth@0.5+weighted_sampler")
     assert (arm.share, arm.sampler("none")) == (0.5, "weighted_sampler")
-    assert is_synthetic(arm.name) and not is_synthetic("focal")
+    assert needs_synthetic(arm.name) and not needs_synthetic("focal")
     given = LossOptions(beta=0.9, weights="effective")
     adjusted = arm.loss(given)
     assert (adjusted.kind, adjusted.weights, adjusted.beta) == ("focal", "inverse", 0.9)

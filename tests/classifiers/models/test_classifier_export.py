@@ -2,12 +2,14 @@
 
 import json
 
+import fake_hub
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
+from huggingface_hub import constants
 from portrait_classifiers import HEADS, SIZE, VIEW, make_classifier, save
 
 from classifiers import cli
@@ -152,3 +154,16 @@ def test_the_library_exports_a_model_and_its_card(exported, tmp_path):
     with pytest.raises(DataError, match="not a readable safetensors"):
         export.export_model(out, tmp_path / "other.onnx", card)
     assert not (tmp_path / "other.onnx").exists()
+
+
+def test_model_exports_and_card_lie_in_a_repository(exported, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_nobody")
+    with fake_hub.running() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        paths = (exported / "model.safetensors", exported / "model.onnx", exported / "model.md")
+        export.publish(*paths, "me/hair", public=True)
+    assert hub.private == {"me/hair": False}
+    files = hub.files["me/hair"]
+    assert set(files) == {"README.md", "model.safetensors", "model.onnx", "calibration.json"}
+    assert files["model.safetensors"] == paths[0].read_bytes()
+    assert files["README.md"].endswith(paths[2].read_bytes())

@@ -135,6 +135,9 @@ def test_a_calibration_beside_the_model_is_used(model, tmp_path):
         "yes" if one >= threshold else "no" for one in plain["smile:yes"]
     ]
     assert table["smile"].nunique() == 2
+    assert set(table["smile.threshold"]) == {threshold}
+    assert set(table["Male.threshold"]) == {0.5}
+    assert "color.threshold" not in table and "age.threshold" not in table
     pd.testing.assert_frame_equal(table[["age", "Male", "color"]], plain[["age", "Male", "color"]])
 
 
@@ -221,13 +224,13 @@ def test_photos_are_named_as_they_lie(model, tmp_path):
     archive = write_zip(tmp_path / "photos.zip", data)
     file = tmp_path / "photos/b.jpg"
     pattern = tmp_path / "photos/**/*.jpg"
-    assert list(photos.find_photos(str(tmp_path / "photos"))) == ["a/c.jpg", "b.jpg"]
-    assert list(photos.find_photos(str(archive))) == ["a/c.jpg", "b.jpg"]
-    assert list(photos.find_photos(str(file))) == [str(file)]
+    assert list(photos.find_photos(str(tmp_path / "photos")).paths) == ["a/c.jpg", "b.jpg"]
+    assert list(photos.find_photos(str(archive)).paths) == ["a/c.jpg", "b.jpg"]
+    assert list(photos.find_photos(str(file)).paths) == [str(file)]
     names = [str(tmp_path / "photos" / name) for name in ("a/c.jpg", "b.jpg")]
-    assert list(photos.find_photos(str(pattern))) == names
+    assert list(photos.find_photos(str(pattern)).paths) == names
     whole = partial(photos.whole_photo, geometry=SIZE)
-    for path in [*photos.find_photos(str(archive)).values(), *names]:
+    for path in [*photos.find_photos(str(archive)).paths.values(), *names]:
         assert whole(path).problem is None
 
 

@@ -25,7 +25,6 @@ from torchvision.transforms.v2 import functional
 
 from classifiers.arms import read_arm
 from classifiers.columns import HISTORY
-from classifiers.evaluate import filter
 from classifiers.images import synthetic
 from classifiers.images.data import ImagePool, read_labelled
 from classifiers.measures import MEASURES
@@ -33,8 +32,9 @@ from classifiers.models import checkpoint
 from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import MISSING, Head, read_heads
 from classifiers.options import LIGHT, HeadOptions, LossOptions, TrainOptions
+from classifiers.predict.origin import Origin
 from classifiers.train import loop
-from facedata.columns import PREDICTIONS, SAMPLES
+from facedata.columns import DOSES, PREDICTIONS, SAMPLES
 from facekit.errors import DataError
 from facekit.pictures.canvas import Geometry
 from facekit.storage import files, tables
@@ -49,7 +49,11 @@ def trained(tmp_path_factory):
     data.model = data.root / "real"
     run(data.train_options(data.model))
     data.synth = data.make_synthetic()
-    run(filter_options(data, data.synth / "samples.parquet"))
+    data.folds = []
+    for k in range(4):
+        data.folds.append(data.root / f"fold{k}")
+        run(data.train_options(data.folds[-1], fold=k))
+    run(filter_options(data, data.synth))
     return data
 
 
@@ -59,24 +63,26 @@ def test_tables_are_as_declared(trained):
     hold(trained.synth / "samples.parquet", SAMPLES)
 
 
-def filter_options(data, samples, **changed):
+def filter_options(data, outdir, teacher=None, **changed):
     values = {
-        "teacher": data.model / "model.safetensors",
         "candidates": data.synth / "candidates.parquet",
         "images": data.synth / "images.npy",
         "train_images": data.images,
         "curated": data.curated,
         "splits": data.splits,
         "deficits": data.synth / "deficits.csv",
-        "min_probability": 0.3,
-        "max_similarity": 0.1,
         "batch": 32,
+        "seed": 0,
         "threads": 1,
         "device": "cpu",
-        "samples": samples,
+        "samples": outdir / "samples.parquet",
+        "doses": outdir / "doses.csv",
+        "facts": outdir / "filter.json",
         **changed,
     }
-    return ["filter", *as_options(values)]
+    folders = data.folds if teacher is None else teacher
+    models = [part for one in folders for part in ("--teacher", one / "model.safetensors")]
+    return ["filter", *models, *as_options(values)]
 
 
 def synth_options(data):
@@ -106,8 +112,14 @@ def test_training_writes_what_it_says(trained):
     predictions = tables.read(trained.model / "predictions.parquet")
     val = trained.table[trained.table["split"] == "val"]
     assert list(predictions["image_id"]) == list(val["image_id"])
-    columns = ["image_id", "arm", "seed", "color", *(f"color:{name}" for name in COLORS)]
+    columns = [*PREDICTIONS.names, "color", *(f"color:{name}" for name in COLORS)]
     assert list(predictions.columns) == [*columns, "bright", "bright:no", "bright:yes"]
+    origin = trained.origin()  # 4 epochs of 96 images
+    assert Origin.of_meta(meta, trained.model) == origin
+    assert Origin.read(trained.model / "predictions.parquet") == origin
+    train = trained.table.loc[trained.table["split"] == "train", "image_id"]
+    learned = checkpoint.read_learned(trained.model / "model.safetensors")
+    assert set(learned) == set(checkpoint.hash_ids(train)) and len(set(learned)) == 96
     prob = predictions[[f"color:{name}" for name in COLORS]]
     np.testing.assert_allclose(prob.sum(axis=1), 1)
     assert list(predictions["color"]) == list(prob.idxmax(axis=1).str.removeprefix("color:"))
@@ -164,32 +176,33 @@ def shown_by_arm(data, name, epochs=2):
     if arm.share:
         samples = tables.read(data.synth / "samples.parquet")
         deficits = synthetic.read_deficits(data.synth / "deficits.csv")
-        chosen = synthetic.choose_samples(samples, deficits, arm.share)
+        chosen = synthetic.choose_samples(samples, deficits, arm.share, seed=0)
         images = synthetic.open_synthetic(
             data.synth / "images.npy", chosen, Geometry(height=32, width=24, fit="pad")
         )
-        train += loop.Examples.of_synthetic(images, chosen, heads)
+        train += loop.Examples.of_synthetic(images, chosen, heads).as_added(arm.added_weight)
     recorder = Recorder(train.pool.parts)
     options = TrainOptions(
         epochs=epochs, batch=16, lr=0.005, augment=LIGHT, sampler=arm.sampler("none"),
-        precision="fp32",
+        precision="fp32", exposure="all",
     )  # fmt: skip
     each = loop.losses_of(options, HEADS_OF, arm)
     classifier = build_classifier(BACKBONE, "none", heads, VIEW, 0)
     history = loop.train_classifier(
         classifier,
-        loop.Examples(recorder, train.targets, train.weights),
+        loop.Examples(recorder, train.targets, train.weights, train.num_added),
         loop.Examples.of(data.array, val_table, heads),
         each,
         len(train_table),
         options,
         0,
         torch.device("cpu"),
+        arm=arm,
     )
     return recorder.counts, train, history
 
 
-def test_arms_show_the_same_number_of_images(trained):
+def test_arms_show_the_same_number_of_images_where_all_count(trained):
     shown = {}
     arms = ("real", "weighted_sampler", "balanced_sampler", "multilabel_sampler", "weighted_loss",
             "synth@0.5", "synth@1.0")  # fmt: skip
@@ -230,8 +243,9 @@ def test_synthetic_images_carry_the_labels_the_generator_was_told(trained):
     assert added.shape == (10, 32, 24, 3)
     images = np.load(trained.synth / "images.npy")
     samples = tables.read(trained.synth / "samples.parquet")
-    best = samples[samples["accepted"]].sort_values("teacher_probability", ascending=False)
-    np.testing.assert_array_equal(added, images[best["row"][:10], :, 4:28])
+    deficits = synthetic.read_deficits(trained.synth / "deficits.csv")
+    rows = synthetic.choose_samples(samples, deficits, 0.5, seed=0)["row"]
+    np.testing.assert_array_equal(added, images[rows, :, 4:28])
 
 
 def test_synth_arm_through_the_command(trained, tmp_path):
@@ -401,7 +415,7 @@ def test_evaluation_writes_what_it_says(trained, tmp_path):
     assert set(metrics["color"]) == {
         *MEASURES, "average_precision", "ece",
         "support", "per_class", "intervals", "subgroups", "temperature", "ece_calibrated",
-        "threshold", "tuned",
+        "threshold", "tuned", "brier", "log_loss",
     }  # fmt: skip
     confusion = pd.read_csv(tmp_path / "confusion.csv")
     assert list(confusion.columns) == ["head", "true", "predicted", "count"]
@@ -441,17 +455,18 @@ def test_evaluation_writes_what_it_says(trained, tmp_path):
 # --- Filter
 
 
-def test_filter_fills_the_deficit_best_first(trained):
+def test_filter_fills_the_deficit(trained):
     samples = tables.read(trained.synth / "samples.parquet")
-    assert list(samples.columns) == [
-        "row", "class", "color", "seed", "psi", "accepted", "reason", "teacher_probability",
-        "nearest_distance",
-    ]  # fmt: skip
     assert samples["accepted"].sum() == 20
     assert samples.loc[samples["accepted"], "reason"].isna().all()
-    surplus = samples.loc[samples["reason"] == "surplus", "teacher_probability"]
-    assert len(surplus) == 20
-    assert samples.loc[samples["accepted"], "teacher_probability"].min() >= surplus.max()
+    (dose,) = hold(trained.synth / "doses.csv", DOSES).to_dict("records")
+    assert (dose["name"], dose["deficit"], dose["accepted"]) == ("blue", 20, 20)
+    assert dose["reached"] == 1
+    # Plain squares, in the colour that was asked for, and no copies.
+    facts = files.read_json(trained.synth / "filter.json")
+    assert facts["classes_told"]
+    assert facts["teacher"]["balanced_accuracy"] > 0.8
+    assert facts["memorized"] == []
 
 
 def test_filter_refuses_copies_of_train_images(trained, tmp_path):
@@ -462,10 +477,7 @@ def test_filter_refuses_copies_of_train_images(trained, tmp_path):
     images[:num_copies, :, 4:28] = trained.array[train["row"][:num_copies].to_numpy(dtype=int)]
     np.save(tmp_path / "images.npy", images)
     files.write_json({"content_box": [4, 0, 28, 32]}, tmp_path / "images.json")
-    options = filter_options(
-        trained, tmp_path / "samples.parquet", images=tmp_path / "images.npy", min_probability=0.0
-    )
-    output = run(options)
+    output = run(filter_options(trained, tmp_path, images=tmp_path / "images.npy"))
     samples = tables.read(tmp_path / "samples.parquet")
     assert (samples["reason"][:num_copies] == "memorized").all()
     assert not (samples["reason"][num_copies:] == "memorized").any()
@@ -474,106 +486,15 @@ def test_filter_refuses_copies_of_train_images(trained, tmp_path):
 
 
 def test_filter_reports_what_is_missing(trained, tmp_path):
-    output = run(filter_options(trained, tmp_path / "s.parquet", min_probability=1.0))
-    samples = tables.read(tmp_path / "s.parquet")
+    output = run(filter_options(trained, tmp_path, min_probability=1.0))
+    samples = tables.read(tmp_path / "samples.parquet")
     assert set(samples["reason"]) == {"low_probability"}
     assert "20 of 20 missing images remain unfilled" in output
-
-
-def test_filter_decides_by_hand():
-    candidates = pd.DataFrame(
-        {"row": range(7), "class": [1, 1, 1, 1, 2, 2, 0], "seed": 0, "psi": 1}
-    )
-    decided = filter.decide(
-        candidates,
-        deficits=pd.Series({1: 2, 2: 5}),
-        probability=np.array([0.9, 0.8, 0.95, 0.2, 0.6, 0.99, 0.9]),
-        distance=np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.01, 0.5]),
-        min_probability=0.5,
-        min_distance=0.1,
-    )
-    assert decided["reason"].fillna("").tolist() == [
-        "", "surplus", "", "low_probability", "", "memorized", "surplus",
-    ]  # fmt: skip
-    assert decided["accepted"].tolist() == [True, False, True, False, True, False, False]
-    chosen = synthetic.choose_samples(decided, pd.Series({1: 2, 2: 5}), 0.5)
-    assert chosen["row"].tolist() == [2, 4]
-
-
-def test_teacher_probability_is_the_product_over_the_condition():
-    heads = [
-        Head("color", ("color",), "categorical", 1.0, ("red", "blue")),
-        Head("bright", ("bright",), "categorical", 1.0, ("no", "yes")),
-        Head("hat", ("hat",), "categorical", 1.0, ("no", "yes")),
-    ]
-    candidates = pd.DataFrame(
-        {"row": [0, 1], "class": [0, 1], "color": ["blue", "red"], "bright": ["yes", "no"],
-         "seed": 0, "psi": 1.0}
-    )  # fmt: skip
-    outputs = {
-        "color": np.array([[0.1, 0.9], [0.7, 0.3]]),
-        "bright": np.array([[0.5, 0.5], [0.2, 0.8]]),
-        "hat": np.zeros((2, 2)),
-    }
-    found = filter.teacher_probability(heads, candidates, outputs)
-    np.testing.assert_allclose(found, [0.45, 0.14])
-    with pytest.raises(DataError, match="nothing of the generator's condition"):
-        filter.teacher_probability(heads[2:], candidates, outputs)
-
-
-def textures(num_images, seed):
-    """Return smooth random pictures, uint8 [N, 32, 24, 3]."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, size=(num_images, 4, 3, 3))
-    return coarse.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
-
-
-def looks(images):
-    return filter.appearances(ImagePool([(images, np.arange(len(images)))]), batch=16)
-
-
-def test_nearest_distances_match_a_direct_computation():
-    queries, images = textures(30, 0), textures(50, 1)
-
-    def vectors(x):  # 4x4 px blocks of 32x24 px: thumbnails of 8x6
-        small = x.reshape(len(x), 8, 4, 6, 4, 3).mean(axis=(2, 4)).reshape(len(x), -1)
-        small = small - small.mean(axis=1, keepdims=True)
-        return small / np.linalg.norm(small, axis=1, keepdims=True)
-
-    def gaps(x, y):
-        both = [np.linalg.norm(vectors(one)[:, None] - vectors(y), axis=2)
-                for one in (x, x[:, :, ::-1])]  # fmt: skip
-        return np.minimum(*both)
-
-    found = filter.nearest_distances(looks(queries), looks(images))
-    np.testing.assert_allclose(found, gaps(queries, images).min(axis=1), atol=1e-4)
-    clusters = np.arange(50) // 2
-    expected = gaps(images, images)
-    expected[clusters[:, None] == clusters] = np.inf
-    usual = filter.usual_distance(looks(images), clusters)
-    assert usual == pytest.approx(np.median(expected.min(axis=1)), abs=1e-4)
-
-
-def test_copies_are_near_and_new_pictures_are_not():
-    rng = np.random.default_rng(0)
-    train = textures(80, 0)
-    usual = filter.usual_distance(looks(train), np.arange(80))
-    copies = {
-        "mirrored": train[:, :, ::-1],
-        "lighter": np.clip(train * 0.8 + 30, 0, 255).astype(np.uint8),
-        "noisy": np.clip(train + rng.normal(0, 15, train.shape), 0, 255).astype(np.uint8),
-        "shifted": np.roll(train, 1, axis=2),
-    }
-    for name, images in copies.items():
-        distance = filter.nearest_distances(looks(images), looks(train))
-        assert (distance < 0.5 * usual).mean() > 0.95, name
-    new = filter.nearest_distances(looks(textures(80, 1)), looks(train))
-    assert (new > 0.5 * usual).all()
+    (dose,) = tables.read(tmp_path / "doses.csv", DOSES).to_dict("records")
+    assert (dose["accepted"], dose["low_probability"], dose["reached"]) == (0, 40, 0)
 
 
 def test_filter_takes_a_teacher_of_real_images_only(trained, tmp_path):
     run(trained.train_options(tmp_path / "m", "weighted_loss", epochs=1))
-    options = filter_options(
-        trained, tmp_path / "s.parquet", teacher=tmp_path / "m" / "model.safetensors"
-    )
+    options = filter_options(trained, tmp_path, teacher=[tmp_path / "m"])
     assert "the teacher is to be real" in run(options, code=1)
