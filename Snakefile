@@ -8,7 +8,9 @@ container: "evenface.sif"
 wildcard_constraints:
     arm=r"[a-z_0-9@.+]+",
     seed=r"[0-9]+",
-    fold=r"(/fold[0-9]+|/all)?",
+    fold=r"(/fold[0-9]+)?",
+    round=r"[0-9]+",
+    external=r"[A-Za-z][A-Za-z0-9_-]*",
     task=r"[A-Za-z][A-Za-z0-9_-]*",
 
 
@@ -20,7 +22,9 @@ include: "workflow/rules/gan.smk"
 include: "workflow/rules/synth.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/external.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/stages.smk"
 
 
 rule all:

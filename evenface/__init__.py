@@ -7,15 +7,16 @@ arm did better is asked of the predictions of a finished run:
 
     import evenface
 
-    settings = evenface.read_settings({"compare": {"num_bootstrap": 500}})
+    settings = evenface.read_settings({"compare": {"confidence": 0.9}})
     task, results = settings.tasks[0], Path("results/avatars")
+    runs = f"round*/classifiers/{task.name}/*/seed*"
     found = evenface.compare_files(
-        sorted(results.glob(f"classifiers/{task.name}/*/seed*/test_predictions.parquet")),
-        results / "curated.parquet",
-        task.name,
-        task.heads,
-        task.verdict.head,
-        task.verdict.measure,
+        evenface.Evidence(
+            sorted(results.glob(f"{runs}/test_predictions.parquet")),
+            results / "curated.parquet",
+            sorted(results.glob(f"{runs}/val_predictions.parquet")),
+        ),
+        evenface.Question(task.name, task.heads, task.verdict.head, task.verdict.measure),
         settings.compare,
         seed=settings.seed,
     )

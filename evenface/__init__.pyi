@@ -1,5 +1,5 @@
 from evenface.digest import code_digest
-from evenface.experiment.compare import Comparison, compare_files
+from evenface.experiment.compare import Comparison, Evidence, Question, compare_files
 from evenface.listing import lines as list_settings
 from evenface.options import CompareOptions
 from evenface.page.report import make_page
@@ -10,6 +10,8 @@ from evenface.settings import read as read_settings
 __all__ = [
     "CompareOptions",
     "Comparison",
+    "Evidence",
+    "Question",
     "Settings",
     "code_digest",
     "compare_files",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evenface.places import DEMO_CONFIG
 from evenface.reference import flow
-from evenface.settings import Settings, laid_over, read, read_config, sources
+from evenface.settings import Settings, base_config, merged, read, read_config, sources
 from facekit.errors import DataError
 
 
@@ -19,11 +19,9 @@ def lines(paths: Sequence[Path], key: str = "") -> list[str]:
     Raises:
         DataError: a config cannot be read or is wrong, or there is no such key.
     """
-    layers = {DEMO_CONFIG.name: read_config(DEMO_CONFIG)}
+    config = merged(paths)
+    layers = {DEMO_CONFIG.name: base_config(config)}
     layers |= {str(path): read_config(path) for path in paths}
-    config: dict = {}
-    for layer in layers.values():
-        config = laid_over(config, layer)
     found = list(sources(read(config), layers))
     chosen = [row for row in found if not key or row[0] == key or row[0].startswith(f"{key}.")]
     if not chosen:

@@ -1,11 +1,24 @@
 """Settings of the commands of evenface."""
 
-from classifiers.options import IntervalOptions, Resamplings
-from facekit.options import Text, option
+from typing import Literal
+
+from classifiers.options import Resamplings
+from facekit.options import OpenShare, Options, Text, TextOrNone, option
 
 
-class CompareOptions(IntervalOptions):
+class CompareOptions(Options):
     """How arms are compared."""
 
     baseline: Text = option("real", "The arm that the others are compared with.")
-    num_bootstrap: Resamplings = option(2000, "Resamplings of the test images.")
+    primary: TextOrNone = option(
+        None,
+        "The arm whose comparison is declared beforehand; null: the first with synthetic images,"
+        " else the first other one. All others are exploratory.",
+    )
+    dose: Literal["declared", "val"] = option(
+        "val",
+        "Where no arm is declared and several have synthetic images in other doses: the answer is"
+        " about the first of them (declared) or about the one that is best on val.",
+    )
+    confidence: OpenShare = option(0.95, "Of the intervals.")
+    num_permutations: Resamplings = option(2000, "Of the arms' names, for the permutation p.")

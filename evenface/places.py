@@ -7,4 +7,6 @@ PACKED = Path(__file__).parent / "pipeline"
 PIPELINE = PACKED if PACKED.is_dir() else Path(__file__).parent.parent
 SNAKEFILE = PIPELINE / "Snakefile"
 DEMO_CONFIG = PIPELINE / "config/config.yaml"
-PROFILE = PIPELINE / "profiles/default"
+PROFILES = PIPELINE / "profiles"
+PROFILE = PROFILES / "default"
+OWN_CONFIG = Path("evenface.yaml")  # that `evenface init` writes: taken where no config is said

@@ -17,7 +17,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from evenface.places import PIPELINE
-from evenface.settings import Settings, demo_config
+from evenface.settings import Settings, base_config
 from facekit.offering import Offer, offers
 from facekit.options import Options, about, items_of, options_of, words_of
 from facekit.storage.columns import Table
@@ -34,6 +34,8 @@ END_COLUMNS = "<!-- end of columns -->"
 GROUPS = ("evenface", "facedata", "stylegan2", "classifiers")
 COLUMNS = ("facedata.columns", "facedata.explore.columns", "classifiers.columns")
 PACKAGES = ("facedata", "stylegan2", "classifiers", "evenface", "facekit")
+MEANS = re.compile(r"[*\\]|(?<!\w)_|_(?!\w)")  # something to Markdown
+OPENS = re.compile(r"<(?=[\w/!?])")  # a tag of HTML
 OURS = ("title", "harmless", "flag", "alias", "unit", "required")  # what editors have no use for
 
 
@@ -70,7 +72,7 @@ def _plain(node: Any) -> Any:
 
 def settings_table() -> str:
     """Return the settings as a Markdown table: key, default, the demo's value, range, meaning."""
-    demo = demo_config()
+    demo = base_config({})
     lines = ["| setting | default | in the demo | allowed | what it is |", "| --- " * 5 + "|"]
     lines += _rows(Settings, demo, "")
     return "\n".join(lines) + "\n"
@@ -107,7 +109,10 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Return text for a cell, in which nothing but code in backticks means anything to Markdown."""
+    parts = re.split("(`[^`]*`)", text)
+    parts[::2] = [OPENS.sub("&lt;", MEANS.sub(r"\\\g<0>", part)) for part in parts[::2]]
+    return "".join(parts).replace("|", "\\|").replace("\n", " ")
 
 
 def _first_line(thing: Any) -> str:

@@ -1,36 +1,152 @@
 """The command that runs the pipeline: Snakemake, told where our Snakefile and profile lie."""
 
+import contextlib
+import itertools
+import logging
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from evenface.places import PROFILE, SNAKEFILE
+import psutil
+
+from evenface.places import OWN_CONFIG, PROFILE, PROFILES, SNAKEFILE
 from evenface.settings import read_config
 from facekit.errors import DataError
+from facekit.storage import locks
 
 OWN_SNAKEFILE = ("-s", "--snakefile")
-OWN_PROFILE = ("--profile", "--workflow-profile")
+WORKFLOW_PROFILE = "--workflow-profile"
+OWN_PROFILE = ("--profile", WORKFLOW_PROFILE)
 CORES = ("-c", "--cores", "-j", "--jobs", "--executor", "-e")
 CONFIG_FILES = ("--configfile", "--configfiles")
 CONFIG = ("--config", "-C")
+DIRECTORY = ("--directory", "-d")
+YAML = (".yaml", ".yml")
+LOOKS = (
+    *("--dry-run", "--dryrun", "--unlock", "--lint", "--help", "-h", "--version", "-v"),
+    *("--summary", "-S", "--detailed-summary", "-D", "--dag", "--rulegraph", "--filegraph"),
+    *("--list-rules", "--list", "-l", "--list-target-rules", "--list-input-changes", "--report"),
+    *("--list-code-changes", "--list-params-changes", "--archive", "--cleanup-metadata"),
+)
+NEEDS_NONE = ("--help", "-h", "--version", "-v")
+DRY = re.compile(r"-[A-Za-z]*n[A-Za-z]*", re.ASCII)  # -n among other letters
+SNAKEMAKE_LOCKS = Path(".snakemake", "locks")
+
+log = logging.getLogger(__name__)
 
 
 def run(arguments: Sequence[str] = ()) -> int:
     """Run the pipeline in the current folder; return Snakemake's exit code, 0 where all is made.
 
     Args:
-        arguments: for Snakemake, such as `["-n", "--configfile", "mine.yaml"]`.
+        arguments: for Snakemake, such as `["-n", "--configfile", "mine.yaml"]`; see `with_config`.
+
+    Where a run was killed, what it had locked is unlocked; one that lives is told of.
 
     Raises:
-        DataError: a config is not there or cannot be read, or a setting is named as Snakemake
-            does not take it.
+        DataError: a config is not there or cannot be read, a setting is named as Snakemake does
+            not take it, nothing can be written here, or another run works on the same results.
     """
+    arguments = with_config(arguments)
     check(arguments)
     # The rules' commands are those of this environment, also where it is not activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return subprocess.run(command(arguments), env={**os.environ, "PATH": path}).returncode
+    env = {**os.environ, "PATH": path}
+    start = partial(subprocess.run, env=env)
+    if only_looks(arguments):
+        return start(command(arguments)).returncode
+    folder = Path(next(_words_of(arguments, DIRECTORY), "."))
+    results, locked = folder / "results", folder / SNAKEMAKE_LOCKS
+    was_held = (results / locks.NAME).exists()
+    lock = locks.take(results)
+    if any(locked.glob("*")):
+        if lock is not None and was_held:
+            log.warning("%s: the run that locked this folder was killed; unlocking", folder)
+            start(command(["--unlock", *arguments]), stderr=subprocess.DEVNULL)
+        else:
+            log.warning(
+                "%s: locked by a `snakemake` that was not started by `evenface run`; where none"
+                " works here, on no machine, `evenface run --unlock` unlocks it", folder,
+            )  # fmt: skip
+    if lock is None:
+        return start(command(arguments)).returncode
+    # Snakemake holds the lock, too: it goes on when this process alone is killed.
+    with lock:
+        code = _wait_for(subprocess.Popen(command(arguments), env=env, pass_fds=[lock.fileno()]))
+        if not any(locked.glob("*")):
+            (results / locks.NAME).unlink(missing_ok=True)
+    return code
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code of Snakemake; told to stop, tell it and its jobs, and wait for them.
+
+    Ctrl-C reaches all of them from the terminal; SIGTERM, which comes here alone, is passed on.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        log.warning("stopping: jobs that run save where they are, and go on from there next time")
+        if number == signal.SIGTERM:
+            for one in _with_children(process.pid):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.terminate()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    """Return a process and all that it has started, and they in turn."""
+    try:
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def with_config(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with the config that they begin with, or that lies here, as Snakemake's.
+
+    Configs may stand first: `mine.yaml -n` is `-n --configfile mine.yaml`. Where no config and no
+    other Snakefile is said, evenface.yaml of the current folder is taken, and a line says so.
+
+    Raises:
+        DataError: configs stand first and behind --configfile.
+    """
+    words = list(arguments)
+    given = list(itertools.takewhile(lambda one: one.lower().endswith(YAML), words))
+    rest = words[len(given) :]
+    says = _says(rest, CONFIG_FILES)
+    if given and says:
+        raise DataError(f"{given[0]}: stands first, and --configfile is said, too; name all there")
+    if given:
+        return [*rest, "--configfile", *given]
+    if says or _says(rest, (*OWN_SNAKEFILE, *NEEDS_NONE)):
+        return rest
+    found = configs_or_own(())
+    return [*rest, "--configfile", *map(str, found)] if found else rest
+
+
+def configs_or_own(paths: Sequence[Path]) -> Sequence[Path]:
+    """Return configs that are said, else evenface.yaml of the current folder, and say so."""
+    if paths or not OWN_CONFIG.is_file():
+        return paths
+    log.warning("%s is taken, which lies here; --configfile names another", OWN_CONFIG)
+    return [OWN_CONFIG]
+
+
+def only_looks(arguments: Sequence[str]) -> bool:
+    """Tell whether a run makes nothing: a dry run, a list, a graph, help."""
+    return _says(arguments, LOOKS) or any(DRY.fullmatch(one) for one in arguments)
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -46,7 +162,22 @@ def command(arguments: Sequence[str]) -> list[str]:
         found += ["--workflow-profile", str(PROFILE)]
     if not _says(arguments, CORES):
         found += ["--cores", "all"]
-    return [*found, *arguments]
+    return [*found, *_with_profile(arguments)]
+
+
+def _with_profile(arguments: Sequence[str]) -> list[str]:
+    """Return arguments in which the name of one of our profiles, such as slurm, is its folder."""
+    sign = f"{WORKFLOW_PROFILE}="
+    found = [
+        word
+        for one in arguments
+        for word in ([WORKFLOW_PROFILE, one[len(sign) :]] if one.startswith(sign) else [one])
+    ]
+    ours = {path.name: str(path) for path in PROFILES.iterdir()}
+    for place, before in enumerate(found[:-1], start=1):
+        if before == WORKFLOW_PROFILE and not Path(found[place]).exists():
+            found[place] = ours.get(found[place], found[place])
+    return found
 
 
 def check(arguments: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from classifiers import options as classifiers_options
-from classifiers.arms import ArmName, is_same, is_synthetic
+from classifiers.arms import ArmName, is_same, needs_deficits, needs_reserve, needs_synthetic
 from classifiers.options import TrainOptions, check_backbone
 from evenface.options import CompareOptions
 from evenface.places import DEMO_CONFIG
@@ -28,6 +28,12 @@ from stylegan2.models import presets
 from stylegan2.train import plan
 
 WITH_FILTERS = ("filter", "bgcf", "bgcfn", "bgcfnc")  # sets of augmentations that blur
+DEMO_ALONE = (
+    "rounds",
+    "seeds",
+    "arms",
+    "split",
+)  # keys of the demo's config that no other data set takes
 FILTER_PIXELS = 22  # least size that they work on
 
 
@@ -88,10 +94,26 @@ class Task(Options):
 
 
 @kinds.with_parts(ADAPTERS.items())
-class IngestSettings(Options):
-    """The data set: which layout, which columns."""
+class IngestSettings(facedata_options.CutOptions):
+    """The data set: which layout, which columns; thumbnails, or faces of whole photographs."""
 
     adapter: Annotated[str, kinds.Choice(ADAPTERS)] = option("avatars", "The data set's layout.")
+
+
+@kinds.with_parts(ADAPTERS.items())
+class ExternalSettings(facedata_options.MatchOptions):
+    """A labelled set from elsewhere, which classifiers are measured on and never learn from."""
+
+    name: kinds.Name = option(help="Name of its folder below external/.")
+    adapter: Annotated[str, kinds.Choice(ADAPTERS)] = option("table", "Its layout.")
+    root: kinds.TextOrNone = option(
+        None, "Its folder; null lets the adapter draw its own below results/."
+    )
+
+    @property
+    def layout(self) -> Adapter:
+        """Its adapter, with its settings."""
+        return getattr(self, self.adapter)
 
 
 class Settings(Options):
@@ -117,14 +139,22 @@ class Settings(Options):
         help="What is predicted; every task is run with every arm and seed."
     )
     arms: Annotated[tuple[ArmName, ...], Field(min_length=1), kinds.Differ] = option(
-        ("real",), classifiers_options.ARMS_HELP
+        ("real", "weighted_loss", "copy@1.0", "synth@1.0"), classifiers_options.ARMS_HELP
+    )
+    rounds: Annotated[kinds.Count, Field(le=100)] = option(
+        3,
+        "Times that everything from the split on is done anew, with other test images, another GAN"
+        " and other classifiers: one tells of this GAN and this split alone.",
     )
     seeds: Annotated[tuple[kinds.Seed, ...], Field(min_length=1), kinds.Differ] = option(
-        (0,), "Each arm is trained once a seed."
+        (0,), "Each arm is trained once a seed, in every round."
     )
     classify: ClassifySettings = option(ClassifySettings())
     evaluate: classifiers_options.EvaluateOptions = option(classifiers_options.EvaluateOptions())
     compare: CompareOptions = option(CompareOptions())
+    external: tuple[ExternalSettings, ...] = option(
+        (), "Labelled sets from elsewhere: every arm and round is measured on them, too."
+    )
 
     @property
     def adapter(self) -> Adapter:
@@ -145,9 +175,47 @@ def laid_over(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def demo_config() -> dict[str, Any]:
-    """Return the config that every other one is laid over."""
-    return read_config(DEMO_CONFIG)
+def merged(paths: Sequence[Path]) -> dict[str, Any]:
+    """Return config files laid over each other, in their order; see `read_config`."""
+    config: dict[str, Any] = {}
+    for path in paths:
+        config = laid_over(config, read_config(path))
+    return config
+
+
+def read_given(texts: Iterable[str]) -> dict[str, Any]:
+    """Return settings that are said one by one, as KEY=VALUE with a value in YAML.
+
+    Raises:
+        DataError: a text is none.
+    """
+    import yaml
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        try:
+            found = laid_over(found, {key: yaml.safe_load(value)})
+        except yaml.YAMLError:
+            sign = ""
+        if not (sign and key):
+            raise DataError(f"--config: {shown(text)}; expected KEY=VALUE, the value in YAML")
+    return found
+
+
+def base_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config is laid over: the demo's, without what only drawn pictures can have.
+
+    Args:
+        config: all that is laid over it; where it names another adapter, the demo's experiment does
+            not count (pictures held back in plenty, controls), and the defaults do.
+    """
+    base = read_config(DEMO_CONFIG)
+    ingest = config.get("ingest")
+    adapter = ingest.get("adapter") if isinstance(ingest, Mapping) else None
+    if adapter in (None, base["ingest"]["adapter"]):
+        return base
+    return {key: value for key, value in base.items() if key not in DEMO_ALONE}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -176,7 +244,7 @@ def read(config: Mapping[str, Any]) -> Settings:
         DataError: one line that names the key, such as `config: split.train: 1.5 is ...`.
     """
     try:
-        settings = Settings.read(laid_over(demo_config(), config), "config")
+        settings = Settings.read(laid_over(base_config(config), config), "config")
         check(settings)
     except DataError as error:
         text = str(error)
@@ -200,6 +268,11 @@ def check(settings: Settings) -> None:
             f"dataset_root: null, but the adapter {adapter} needs the folder of the data set; add"
             " --config dataset_root=PATH"
         )
+    try:
+        settings.adapter.check_faces(use_cut=settings.ingest.faces == "cut")
+    except DataError as error:
+        raise DataError(f"ingest.{error}") from None
+    _check_side(settings)
     _check_there("dataset_root", root, "folder")
     _check_there("gan.resume", settings.gan.resume, "file")
     _check_there("gan_metrics.weights", settings.gan_metrics.weights, "file")
@@ -209,8 +282,21 @@ def check(settings: Settings) -> None:
     for index, task in enumerate(settings.tasks):
         _check_task(f"tasks[{index}]", task, classes)
     _check_arms(settings)
+    _check_rounds(settings)
+    _check_external(settings, classes)
     _check_gan(settings)
     _check_classify(settings)
+
+
+def _check_side(settings: Settings) -> None:
+    """Check that faces are not cut smaller than they are packed."""
+    side = settings.ingest.side
+    for name, size in settings.geometries:
+        if settings.ingest.faces == "cut" and max(size.height, size.width) > side:
+            raise DataError(
+                f"ingest.side: faces are cut at {side} pixels, but geometries.{name} has"
+                f" {size.height}x{size.width}"
+            )
 
 
 def _check_attributes(settings: Settings) -> dict[str, list[str] | None]:
@@ -234,6 +320,14 @@ def _check_attributes(settings: Settings) -> dict[str, list[str] | None]:
         for name in [] if names == "all" else names:
             if classes[name] is None:
                 raise DataError(f"{key}: {name} is numeric; make classes of it by bins")
+    scarce = settings.split.scarce
+    if scarce is not None:
+        _check_known("split.scarce.attribute", [scarce.attribute], classes)
+        of = classes[scarce.attribute]
+        if of is None:
+            raise DataError(f"split.scarce.attribute: {scarce.attribute} is numeric")
+        if of and scarce.value not in of:
+            raise DataError(f"split.scarce.value: no class {scarce.value}, found {', '.join(of)}")
     return classes
 
 
@@ -266,7 +360,19 @@ def _check_arms(settings: Settings) -> None:
         raise DataError(
             f"compare.baseline: {baseline} is no arm of the run, found {', '.join(arms)}"
         )
-    synthetic = next((arm for arm in arms if is_synthetic(arm)), None)
+    primary = settings.compare.primary
+    if primary is not None and (primary not in arms or primary == baseline):
+        others = ", ".join(arm for arm in arms if arm != baseline)
+        raise DataError(f"compare.primary: {primary} is no other arm of the run, found {others}")
+    for arm in arms:
+        if needs_deficits(arm) and not settings.gan.condition:
+            raise DataError(f"gan.condition: empty, but {arm} needs classes that lack images")
+        if needs_reserve(arm) and not settings.split.holds_back:
+            raise DataError(
+                f"arms: {arm} needs images that were held back; set split.reserve (such as 0.3) or"
+                " split.scarce"
+            )
+    synthetic = next((arm for arm in arms if needs_synthetic(arm)), None)
     if synthetic is None:
         return
     if "real" not in arms:
@@ -274,14 +380,57 @@ def _check_arms(settings: Settings) -> None:
             f"arms: {synthetic} needs real, whose classifier checks the generated images"
         )
     condition = settings.gan.condition
-    if not condition:
-        raise DataError(f"gan.condition: empty, but {synthetic} needs images by class")
     heads = [head for head in settings.tasks[0].heads if head.kind != "numeric"]
     if not any(set(head.attributes) <= set(condition) for head in heads):
         raise DataError(
             f"tasks[0].heads: none predicts {', '.join(condition)} (gan.condition), so that"
             f" {synthetic}'s images could not be checked"
         )
+
+
+def _check_rounds(settings: Settings) -> None:
+    split = settings.split
+    is_dealt = split.official == "ignore" or not settings.adapter.may_have_official_split()
+    if is_dealt and settings.rounds > split.max_rounds:
+        raise DataError(
+            f"rounds: {settings.rounds}, but test parts of {split.test:.3g} of all images (half of"
+            f" what split.train leaves) are enough for {split.max_rounds} that have nothing in"
+            " common"
+        )
+
+
+def _check_external(settings: Settings, own: Mapping[str, list[str] | None]) -> None:
+    _check_unique("external", [one.name for one in settings.external])
+    judged = {
+        name
+        for task in settings.tasks
+        for head in task.heads
+        if head.name == task.verdict.head
+        for name in head.attributes
+    }
+    for index, one in enumerate(settings.external):
+        key = f"external[{index}]"
+        if one.layout.needs_root and one.root is None:
+            raise DataError(f"{key}.root: null, but the adapter {one.adapter} needs its folder")
+        _check_there(f"{key}.root", one.root, "folder")
+        try:
+            found = one.layout.class_lists()
+        except DataError as error:
+            raise DataError(f"{key}.{one.adapter}: {error}") from None
+        for name in judged:
+            if found and name not in found:
+                raise DataError(
+                    f"{key}: has no attribute {name}, which arms are judged by, found"
+                    f" {', '.join(found)}"
+                )
+        for name, classes in one.map.items():
+            _check_known(f"{key}.map", [name], own)
+            for value in classes.values():
+                if own[name] and value not in (own[name] or []):
+                    raise DataError(
+                        f"{key}.map.{name}: {value} is no class here, found"
+                        f" {', '.join(own[name] or [])}"
+                    )
 
 
 def _check_gan(settings: Settings) -> None:

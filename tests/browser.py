@@ -31,6 +31,8 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 TIMEOUT = 60  # seconds
+CODES = {"Tab": 9, "Enter": 13, "Escape": 27}  # of keys that the browser itself acts on
+TEXTS = {"Enter": "\r"}
 
 
 def find_chromium() -> str | None:
@@ -187,8 +189,9 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press a key: a letter, or a name such as ArrowRight."""
-        text = {"text": key} if len(key) == 1 else {}
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        text = {"text": TEXTS.get(key, key)} if len(key) == 1 or key in TEXTS else {}
+        code = {"windowsVirtualKeyCode": CODES[key]} if key in CODES else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text, **code)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def type(self, text: str) -> None:

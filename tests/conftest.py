@@ -174,8 +174,10 @@ def compiler(tmp_path):
 
     def make(action):
         path = tmp_path / "c++"
-        path.write_text(COMPILER.replace("CALLS", str(calls)).replace("ACTION", action))
-        path.chmod(0o755)
+        fresh = tmp_path / "c++.new"
+        fresh.write_text(COMPILER.replace("CALLS", str(calls)).replace("ACTION", action))
+        fresh.chmod(0o755)
+        fresh.replace(path)  # the one in place may be running: it cannot be written to
         environment = {
             **os.environ,
             "CXX": str(path),

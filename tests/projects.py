@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from evenface.workflow import EACH
+
 ROOT = Path(__file__).parents[1]
 PARTS = (
     "Snakefile",
@@ -55,10 +57,10 @@ def snakemake(*arguments, cwd, check=True):
 
 
 def planned(done):
-    """Return the rules that a dry run would run."""
+    """Return the stages that a dry run would run; a stage may be several jobs of one rule."""
     lines = (done.stdout + done.stderr).splitlines()
     return {
-        line.split()[1].rstrip(":")
+        line.split()[1].rstrip(":").removesuffix(EACH)
         for line in lines
         if line.startswith(("rule ", "localrule ", "checkpoint "))
     }

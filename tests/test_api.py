@@ -21,6 +21,7 @@ import classifiers
 from classifiers.models.backbones import build_classifier
 from classifiers.models.heads import read_heads
 from classifiers.options import HeadOptions
+from facedata.splits.ids import digest_of_ids
 from facekit.offering import offer
 from facekit.storage import files, tables
 
@@ -122,7 +123,7 @@ def write_photos(folder):
 
 
 def write_results(folder):
-    """Write what a finished run has of labels and predictions of test: synth@1.0 is right."""
+    """Write what a finished run has of labels and predictions: synth@1.0 is right."""
     rng = np.random.default_rng(0)
     hair = pd.Categorical(rng.choice(["black", "red"], 60), categories=["black", "red"])
     table = pd.DataFrame({"image_id": [f"i{i}" for i in range(60)], "hair_color": hair})
@@ -130,10 +131,20 @@ def write_results(folder):
     curated = table.assign(glasses=glasses, group=pd.array([None] * 60, dtype="str"))
     tables.write(curated.assign(cluster=range(60)), folder / "curated.parquet")
     guessed = pd.Categorical(rng.permutation(hair), categories=hair.categories)
+    parts = {"val": table.index < 20, "test": table.index >= 20}
+    digests = {
+        f"{name}_ids": digest_of_ids(table["image_id"][rows]) for name, rows in parts.items()
+    }
+    facts = {**digests, "train_ids": digest_of_ids([]), "real_shown": 100, "images_shown": 100}
     for arm, pred in (("real", guessed), ("synth@1.0", hair)):
+        predicted = table.assign(arm=arm, round=0, hair_color=pred, **facts)
+        for name in hair.categories:
+            predicted[f"hair_color:{name}"] = np.where(pred == name, 0.9, 0.1)
         for seed in (0, 1):
-            path = folder / f"classifiers/hair/{arm}/seed{seed}/test_predictions.parquet"
-            tables.write(table.assign(arm=arm, seed=seed, hair_color=pred), path)
+            run = folder / f"round0/classifiers/hair/{arm}/seed{seed}"
+            for name, rows in parts.items():
+                path = run / f"{name}_predictions.parquet"
+                tables.write(predicted.assign(seed=seed)[rows], path)
 
 
 def prepare(package, folder):

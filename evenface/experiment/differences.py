@@ -89,6 +89,7 @@ def measure_difference(
     confidence: float = 0.95,
     same_test: bool = False,
     min_class_images: int = MIN_CLASS_IMAGES,
+    few_images: bool = False,
 ) -> Difference:
     """Return the difference over rounds and seeds, its interval and what may be said of it.
 
@@ -97,6 +98,8 @@ def measure_difference(
         confidence: of the interval.
         same_test: the rounds share their test part (an official split that is kept).
         min_class_images: a verdict is withheld where a class has fewer in a test part.
+        few_images: of figures of few images, whose values are few, too, so that rounds may agree
+            by chance: the variance between rounds is taken for no less than that by images alone.
 
     Raises:
         DataError: no round, rounds with different numbers of seeds, fewer than two clusters, or
@@ -123,6 +126,9 @@ def measure_difference(
         repeated = between / len(units)
         if claim == "method":
             repeated = float(rounds_variance(between, num_rounds))
+    images, seeds, rounds = by_source(samples, same_test)
+    if few_images and claim == "method":
+        repeated = max(repeated, images)
     parts = (shared, df_shared, repeated, df_repeated)
     width = float(half_width(confidence, *parts))
     support = min(one.support for one in samples)
@@ -133,7 +139,6 @@ def measure_difference(
         verdict = "unclaimed"
     elif abs(estimate) > width:
         verdict = "better" if estimate > 0 else "worse"
-    images, seeds, rounds = by_source(samples, same_test)
     return Difference(
         estimate=estimate,
         low=estimate - width,

@@ -37,15 +37,16 @@ def jackknife_cells(confusion: np.ndarray, measure: Measure) -> np.ndarray:
         measure: of confusions.
 
     Returns:
-        float64 [..., K, K], 0 in cells without images. All images of a cell add the same, so
-        this is the whole delete-one jackknife.
+        float64 [..., K, K], 0 in cells without images, and where the measure is not defined
+        without the image (the only one of its class). All images of a cell add the same, so this
+        is the whole delete-one jackknife.
     """
     confusion = np.asarray(confusion, dtype=np.float64)
     num_classes = confusion.shape[-1]
     one = np.eye(num_classes**2).reshape(-1, num_classes, num_classes)
     without = np.maximum(confusion[..., None, :, :] - one, 0)  # [..., K*K, K, K]
     added = (measure(confusion)[..., None] - measure(without)).reshape(confusion.shape)
-    return np.where(confusion > 0, added, 0.0)
+    return np.where((confusion > 0) & ~np.isnan(added), added, 0.0)
 
 
 def confusions(target: np.ndarray, pred: np.ndarray, num_classes: int) -> np.ndarray:
@@ -68,6 +69,59 @@ def sum_clusters(values: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, n
     return sums, ids
 
 
+def sample_measure(
+    target: np.ndarray,
+    pred: np.ndarray,
+    cluster: np.ndarray,
+    measure: Measure,
+    num_classes: int,
+) -> Sample:
+    """Return a measure of an arm's predicted classes in one round: it minus nothing.
+
+    Args:
+        target: class ids int64 [N], none missing.
+        pred: predicted class ids of the seeds, int64 [S, N].
+        cluster: int64 [N]; images that belong together.
+        measure: of confusions, such as those of `classifiers.measures`; it must not change when
+            all counts are multiplied.
+        num_classes: K.
+
+    Raises:
+        DataError: shapes do not fit together, or the measure is not defined on these images.
+
+    Source: the jackknife over clusters, Efron 1982 (doi:10.1137/1.9781611970319), chapter 3.
+    """
+    if pred.shape[1:] != target.shape:
+        raise DataError(
+            f"predictions of shape {pred.shape} for {len(target)} images; expected one of each"
+            " image and seed"
+        )
+    counts = confusions(target, pred, num_classes)
+    values = measure(counts)
+    if np.isnan(values).any():
+        raise DataError("the measure is not defined on these test images")
+    cells = jackknife_cells(counts, measure).reshape(len(pred), -1)
+    added = np.take_along_axis(cells, target * num_classes + pred, axis=1)
+    influence, ids = sum_clusters(added, cluster)
+    support = np.bincount(target, minlength=num_classes).min()
+    return Sample(values, influence, int(support), ids)
+
+
+def difference_of(arm: Sample, other: Sample) -> Sample:
+    """Return the difference of two arms' samples of the same round.
+
+    Raises:
+        DataError: they have other seeds or clusters.
+    """
+    if arm.influence.shape != other.influence.shape:
+        raise DataError(
+            f"predictions of {arm.influence.shape} and {other.influence.shape} seeds and clusters;"
+            " expected the same seeds and images in both arms"
+        )
+    values, influence = arm.values - other.values, arm.influence - other.influence
+    return Sample(values, influence, arm.support, arm.cluster_ids)
+
+
 def sample_classes(
     target: np.ndarray,
     baseline: np.ndarray,
@@ -82,32 +136,16 @@ def sample_classes(
         target: class ids int64 [N], none missing.
         baseline, arm: predicted class ids of the seeds, int64 [S, N].
         cluster: int64 [N]; images that belong together.
-        measure: of confusions, such as those of `classifiers.measures`; it must not change when
-            all counts are multiplied.
+        measure: see `sample_measure`.
         num_classes: K.
 
     Raises:
         DataError: shapes do not fit together, or the measure is not defined on these images.
-
-    Source: the jackknife over clusters, Efron 1982 (doi:10.1137/1.9781611970319), chapter 3.
     """
-    if baseline.shape != arm.shape or arm.shape[1:] != target.shape:
-        raise DataError(
-            f"predictions of shapes {baseline.shape} and {arm.shape} for {len(target)} images;"
-            " expected the same seeds and images in both arms"
-        )
-    values, added = [], []
-    for pred in (baseline, arm):
-        counts = confusions(target, pred, num_classes)
-        values.append(measure(counts))
-        cells = jackknife_cells(counts, measure).reshape(len(pred), -1)
-        added.append(np.take_along_axis(cells, target * num_classes + pred, axis=1))
-    difference = values[1] - values[0]
-    if np.isnan(difference).any():
-        raise DataError("the measure is not defined on these test images")
-    influence, ids = sum_clusters(added[1] - added[0], cluster)
-    support = np.bincount(target, minlength=num_classes).min()
-    return Sample(difference, influence, int(support), ids)
+    parts = [
+        sample_measure(target, pred, cluster, measure, num_classes) for pred in (arm, baseline)
+    ]
+    return difference_of(*parts)
 
 
 def sample_losses(

@@ -46,7 +46,7 @@ def permutation_p(
         np.add.at(moved, (place[None], which, target * num_classes + arm), 1)
         np.add.at(moved, (place[None], which, target * num_classes + baseline), -1)
         differs = moved.any(axis=(1, 2))
-        moved = moved[differs].reshape(int(differs.sum()), -1)
+        moved = moved[differs].reshape(-1, num_seeds * num_classes**2)
         counts = [confusions(target, pred, num_classes) for pred in (baseline, arm)]
         found += float((measure(counts[1]) - measure(counts[0])).mean())
         for start in range(0, num_permutations, _CHUNK):

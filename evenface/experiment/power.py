@@ -32,16 +32,22 @@ class Variances:
 
 @dataclass(frozen=True)
 class Design:
-    """What is repeated: rounds, seeds in each, images of each round's test part."""
+    """What is repeated: rounds, seeds in each, images of each round's test part.
+
+    With `same_test` all rounds have the same test part, an official one that is kept.
+    """
 
     rounds: int
     seeds: int
     images: int
+    same_test: bool = False
 
     def parts(self, variances: Variances) -> tuple[float, float, float, float]:
         """Return shared, df_shared, repeated, df_repeated, as `half_width` takes them."""
         of_seeds = (variances.noise / self.images + variances.seeds) / self.seeds
         shared = variances.images / self.images
+        if self.rounds > 1 and self.same_test:
+            return shared, np.inf, (of_seeds + variances.rounds) / self.rounds, self.rounds - 1.0
         if self.rounds > 1:
             between = shared + of_seeds + variances.rounds
             repeated = float(rounds_variance(between, self.rounds))
@@ -114,13 +120,4 @@ def assumed_variances(
         noise=total * noise_share,
         seeds=seed_sd**2,
         rounds=round_sd**2,
-    )
-
-
-def measured_variances(
-    images: float, noise: float, between_seeds: float, between_rounds: float
-) -> Variances:
-    """Return variances measured by an experiment, NaN (not repeated) taken for 0."""
-    return Variances(
-        images, noise, float(np.nan_to_num(between_seeds)), float(np.nan_to_num(between_rounds))
     )

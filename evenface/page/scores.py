@@ -88,18 +88,20 @@ class Arm:
         return pd.concat(parts or [empty], ignore_index=True)
 
 
-def find_arms(task: Path, comparison: Mapping[str, Any]) -> list[Arm]:
+def find_arms(rounds: Sequence[Path], comparison: Mapping[str, Any]) -> list[Arm]:
     """Return the arms compared, with the seeds compared; those of earlier settings left out.
 
     Args:
-        task: folder of the task's classifiers.
+        rounds: folder of the task's classifiers in each round; the mean of all seeds is that of
+            the first.
         comparison: of `evenface compare`.
     """
     found = []
+    seeds = comparison["rounds"][0]["seeds"]
     for arm in comparison["arms"]:
-        folders = [task / arm["arm"] / f"seed{seed}" for seed in arm["seeds"]]
-        is_one = (task / arm["arm"] / ENSEMBLE / "metrics.json").exists()
-        found.append(Arm(arm["arm"], folders, is_one and len(folders) > 1))
+        folders = [task / arm["arm"] / f"seed{seed}" for task in rounds for seed in seeds]
+        is_one = (rounds[0] / arm["arm"] / ENSEMBLE / "metrics.json").exists()
+        found.append(Arm(arm["arm"], folders, is_one and len(seeds) > 1))
     return found
 
 
@@ -214,7 +216,7 @@ def _groups(head: str, arms: Sequence[Arm]) -> dict[str, Any] | None:
         cells = [found_one[measure] for found_one in found if measure in found_one]
         losses = [_sure_loss(cell, worse) for cell in cells]
         is_worse = any(cell["gap"] is not None and worse * cell["gap"] > 0 for cell in cells)
-        if is_worse and len(cells) == len(arms):
+        if len(cells) == len(arms):
             rows.append(
                 {
                     "attribute": attribute,
@@ -222,12 +224,14 @@ def _groups(head: str, arms: Sequence[Arm]) -> dict[str, Any] | None:
                     "support": group["support"],
                     "small": group["small"],
                     "cells": [
-                        {**cell, "is_sure": loss > 0}
-                        for cell, loss in zip(cells, losses, strict=True)
+                        {**cell, "is_sure": cell["marked"] and worse * cell["gap"] > 0}
+                        for cell in cells
                     ],
+                    "is_worse": is_worse,
                     "loss": max(losses),
                 }
             )
+    all_rows, rows = rows, [row for row in rows if row["is_worse"]]
     if not rows:
         return None
     rows.sort(key=lambda row: -row["loss"])
@@ -236,6 +240,7 @@ def _groups(head: str, arms: Sequence[Arm]) -> dict[str, Any] | None:
         "measure": MEASURES[measure],
         "of_all": [of_arm[measure] for of_arm in of_arms],
         "rows": shown,
+        "all_rows": all_rows,
         "num_more": len(rows) - len(shown),
         "has_small": any(row["small"] for row in shown),
     }

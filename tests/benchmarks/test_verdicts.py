@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import verdicts
+from experiments import Experiment
 
 from classifiers.measures import MEASURES
 from evenface.experiment.differences import measure_difference
@@ -71,3 +72,28 @@ def test_verdicts_keep_their_promise(rounds, seeds):
         covered += found.low <= 0 <= found.high
     assert false / num <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / num)
     assert covered / num <= 0.98 + 2 * np.sqrt(0.02 * 0.98 / num)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rounds", "seeds"), [(1, 3), (3, 2)])
+def test_compared_files_keep_the_promise(tmp_path, rounds, seeds):
+    # Files of whole experiments in which nothing helps; networks differ by GAN and seed.
+    rng, num, counts = np.random.default_rng(2), 200, {"false": 0, "helps": 0, "marks": 0}
+    arms = ("real", "synth@0.5", "copy@0.5", "weighted_loss")
+    for e in range(num):
+        # With one round its GAN is what the claim is about, so that it shifts nothing.
+        gan = rng.normal(0, 0.015, (len(arms), rounds, 1)) * (rounds > 1)
+        accuracy = 0.75 + gan + rng.normal(0, 0.015, (len(arms), rounds, seeds))
+        made = Experiment(
+            tmp_path / str(e), dict(zip(arms, accuracy, strict=True)), rounds, seeds, seed=e
+        )
+        found = made.compare().result
+        assert found.withheld == []
+        primary = next(one for one in found.arms if one.arm == "synth@0.5")
+        assert primary.difference.role == "primary"
+        counts["false"] += primary.difference.verdict in ("better", "worse")
+        counts["helps"] += found.answer == "helps"
+        counts["marks"] += any(one.is_marked for one in found.classes)
+    limit = num * 0.06 + 3 * np.sqrt(num * 0.06 * 0.94)
+    assert counts["false"] <= limit and counts["marks"] <= limit, counts
+    assert counts["helps"] <= 0.025 * num + 3 * np.sqrt(num * 0.025), counts

@@ -25,6 +25,7 @@ def process(monkeypatch):
 def test_split(tmp_path):
     table = DataSet(tmp_path).table.drop(columns=["split", "fold"]).assign(official_split=None)
     table["official_split"] = table["official_split"].astype("str")
+    table["unit"] = range(len(table))
     tables.write(table, tmp_path / "curated.parquet")
     facts = pd.DataFrame({"image_id": table["image_id"], "pixel_hash": table["image_id"]})
     tables.write(facts, tmp_path / "inspection.parquet")

@@ -21,10 +21,11 @@ TINY = {
     "curate": {"non_faces": "keep", "several_faces": "keep"},  # noise shows no faces
     "labels": {"kimg": 0, "folds": 2},
     "split": {"folds": 2},
+    "rounds": 1,
     "seeds": [0],
     "classify": {"weights": "none", "epochs": 1, "batch": 16},
     "evaluate": {"num_bootstrap": 100},
-    "compare": {"num_bootstrap": 100},
+    "compare": {"num_permutations": 100},
 }
 
 
@@ -97,7 +98,7 @@ def test_a_preset_runs_through(name, tmp_path):
 
     results = project / "results" / name
     assert (results / f"compare/{task}.txt").read_text().strip()
-    run = results / f"classifiers/{task}/real/seed0"
+    run = results / f"round0/classifiers/{task}/real/seed0"
     metrics = json.loads((run / "metrics.json").read_text())
     assert tuple(metrics) == tuple(heads)
     models = sorted(run.rglob("model.safetensors"))
@@ -105,5 +106,5 @@ def test_a_preset_runs_through(name, tmp_path):
     values = json.loads((models[0].parent / "run.json").read_text())["values"]
     assert values["backbone"] == preset["classify"]["backbone"]
     assert values["optimizer"]["name"] == preset["classify"]["optimizer"]["name"]
-    splits = pd.read_parquet(results / "splits.parquet")
+    splits = pd.read_parquet(results / "round0/splits.parquet")
     assert set(splits["split"]) == {"train", "val", "test"}

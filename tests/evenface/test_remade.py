@@ -119,7 +119,7 @@ def test_an_edit_of_a_module_makes_again_what_the_table_says(tree):
     [
         ("classifiers/evaluate/calibration.py", TRAININGS | {"classifiers filter"}),
         ("classifiers/evaluate/evaluate.py", TRAININGS | {"classifiers filter"}),
-        ("classifiers/models/native.py", {"classifiers ensemble", "evenface compare"}),
+        ("classifiers/models/native.py", {"classifiers ensemble"}),
         ("facedata/splits/split.py", TRAININGS),
         ("facekit/digests/parts.py", TRAININGS | {"facedata inspect"}),
     ],

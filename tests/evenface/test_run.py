@@ -16,7 +16,7 @@ from facekit.digests.parts import Code
 from facekit.errors import DataError
 
 ROOT = Path(__file__).parents[2]
-ARMS = ["real", "focal", "weighted_sampler", "logit_adjust+synth@0.5"]
+ARMS = ["real", "focal", "weighted_sampler", "logit_adjust+synth@0.5", "copy@0.5", "crt", "mixup"]
 EVERY = ["judging", *ARMS]  # trainings
 
 
@@ -43,7 +43,8 @@ def test_options_that_change_results_and_those_that_do_not_are_apart(tmp_path, m
     assert options["--resume"] == "my net.pkl" and "--no-mirror" in options
     assert "--keep" not in options
     harmless = words(run.harmless("gan")(wildcards(), threads=1))
-    assert harmless == {"--keep": "7", "--processes": "auto"}
+    assert harmless["--keep"] == "7" and harmless["--wandb"] == "none"
+    assert not {*harmless} & {*options}
 
 
 @pytest.mark.parametrize("stage", ["faces", "gan_metrics", "synth", "filter", "evaluate"])
@@ -106,19 +107,45 @@ def test_a_table_whose_name_is_too_long_is_one_line(tmp_path):
 
 def test_paths_of_folds():
     run = Run({"classify": {"use_folds": True}, "split": {"folds": 2}, "seeds": [3]})
-    assert run.teacher() == "results/avatars/classifiers/hair/real/seed3/all/model.safetensors"
+    folder = "results/avatars/round{round}/classifiers/hair/real/seed3"
+    assert run.teachers() == [f"{folder}/fold{k}/model.safetensors" for k in range(2)]
     assert [path.split("/")[-2] for path in run.seed_models()] == ["fold0", "fold1"]
     assert fold_option(wildcards(fold="/fold1")) == "--fold 1"
-    assert fold_option(wildcards(fold="/all")) == fold_option(wildcards(fold="")) == ""
+    assert fold_option(wildcards(fold="")) == ""
     assert run.ensembles() == []
 
 
 def test_synthetic_images_are_read_by_arms_that_learn_from_them():
-    run, files = Run({}), SimpleNamespace(synth_images="i", synth_samples="s", deficits="d")
-    assert run.synth_inputs(wildcards(arm="real")) == {}
-    assert set(run.synth_inputs(wildcards(arm="focal+synth@0.5"))) == set(vars(files))
-    assert synth_options(wildcards(arm="focal"), files) == ""
-    assert synth_options(wildcards(arm="synth@1.0"), files).startswith("--synth-images i")
+    run = Run({"rounds": 2})
+    assert run.synth_inputs(wildcards(arm="real", round=1)) == {}
+    found = run.synth_inputs(wildcards(arm="focal+synth@0.5", round=1))
+    folder = "results/avatars/round1"
+    assert found == {
+        "synth_images": f"{folder}/synth/base/images.npy",
+        "synth_samples": f"{folder}/synth/base/samples.parquet",
+        "deficits": f"{folder}/deficits.csv",
+    }
+    assert list(run.synth_inputs(wildcards(arm="copy@0.5", round=0))) == ["deficits"]
+    assert synth_options(wildcards(), SimpleNamespace(images="i")) == ""
+    options = synth_options(wildcards(), SimpleNamespace(images="i", **found))
+    assert options.startswith(f"--synth-images {folder}/synth/base/images.npy --synth-samples")
+
+
+def test_rounds_have_files_and_seeds_of_their_own():
+    run = Run({"rounds": 3, "seeds": [0, 1], "arms": ["real", "focal"]})
+    paths = run.arm_files("metrics.json")
+    assert len(set(paths)) == 3 * 2 * 2
+    assert "results/avatars/round2/classifiers/{task}/focal/seed1/metrics.json" in paths
+    seeds = [run.round_seed(wildcards(round=str(number))) for number in range(3)]
+    assert seeds[0] == 0 and len(set(seeds)) == 3
+    assert len(run.stages()["gan"]) == 3 and len(run.stages()["compare"]) == 1
+
+
+def test_more_rounds_than_test_parts_without_an_official_split_are_refused():
+    split = {"official": "ignore", "train": 0.5, "stratify": ["glasses"]}
+    assert Run({"rounds": 4, "split": split}).settings.rounds == 4
+    with pytest.raises(DataError, match=r"rounds: 5, but test parts of 0.25 .* enough for 4"):
+        Run({"rounds": 5, "split": split})
 
 
 def test_a_file_that_may_lack_is_quoted():
@@ -172,6 +199,22 @@ def test_an_edit_of_an_augmentation_trains_nothing_again_that_does_without_it(ch
         changed_arms("classifiers/images/operations.py", "MAX_SHEAR = 0.3", "MAX_SHEAR = 1") == []
     )
     assert changed_arms("classifiers/augmentations/color.py", "1 + draw", "2 + draw") == EVERY
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "arms"),
+    [
+        ("samplers/balanced.py", "return rng.permuted", ["crt"]),
+        ("augmentations/mix.py", "shares = rng.beta", ["mixup"]),
+        ("train/adjust.py", "count = np.maximum", ["logit_adjust+synth@0.5"]),
+        ("images/added.py", "found.append(members[passes", ["copy@0.5"]),
+        ("images/synthetic.py", "wanted = round(share", ["logit_adjust+synth@0.5"]),
+    ],
+)
+def test_an_edit_of_what_an_arm_does_trains_the_arms_again_that_do_it(
+    changed_arms, path, old, arms
+):
+    assert changed_arms(f"classifiers/{path}", old, f"edited = 1; {old}") == arms
 
 
 def test_an_edit_of_a_loss_trains_the_arms_again_that_take_it(changed_arms):

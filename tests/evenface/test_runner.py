@@ -1,6 +1,10 @@
 """The roof's command: Snakemake with our Snakefile and profile, from anywhere."""
 
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ from click.testing import CliRunner
 
 from evenface import places, runner
 from evenface.cli import main
+from facekit.errors import DataError
 
 START = [sys.executable, "-m", "snakemake"]
 
@@ -28,6 +33,19 @@ def test_what_is_said_wins():
         assert "all" not in command
     assert runner.command(["-s", "mine.smk"]).count("--snakefile") == 0
     assert "--workflow-profile" not in runner.command(["--profile=mine"])
+
+
+@pytest.mark.parametrize(
+    "said", [["--workflow-profile", "slurm"], ["--workflow-profile=slurm"]], ids=["word", "sign"]
+)
+def test_a_profile_that_comes_along_is_named_from_anywhere(said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = runner.command([*said, "-n"])
+    assert words[words.index("--workflow-profile") + 1] == str(places.PROFILES / "slurm")
+    assert words.count("--workflow-profile") == 1
+    (tmp_path / "slurm").mkdir()  # one's own
+    words = runner.command([*said, "-n"])
+    assert words[words.index("--workflow-profile") + 1] == "slurm"
 
 
 def test_options_that_look_alike_are_no_cores():
@@ -73,6 +91,97 @@ def test_right_configs_are_left_to_snakemake(tmp_path, monkeypatch):
     runner.check(["--config", "dataset_root=/data/a.b", "-f", "results/a.b=c"])
 
 
+SNAKE = """
+rule all:
+    input: "results/done"
+
+rule done:
+    output: "results/done"
+    shell: "{command} && touch {{output}}"
+"""
+
+
+def start_run(folder, command):
+    """Start a run of one rule in a folder, in a process group of its own."""
+    (folder / "Snakefile").write_text(SNAKE.format(command=command))
+    program = "from evenface.cli import main; main()"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "run", "-s", "Snakefile", "--cores", "1", "--profile=none"],
+        cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for(path, process):
+    end = time.monotonic() + 300
+    while not path.exists():
+        assert process.poll() is None and time.monotonic() < end, process.stdout.read()
+        time.sleep(0.1)
+
+
+def test_a_run_that_was_killed_is_unlocked_and_one_that_lives_is_told(tmp_path):
+    first = start_run(tmp_path, "touch begun && sleep 600")
+    wait_for(tmp_path / "begun", first)
+    assert any((tmp_path / runner.SNAKEMAKE_LOCKS).iterdir())
+
+    second = start_run(tmp_path, "true")
+    said, _ = second.communicate(timeout=300)
+    assert second.returncode == 1 and said.count("\n") == 1
+    assert f"error: results: process {first.pid} on " in said
+
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    third = start_run(tmp_path, "true")
+    said, _ = third.communicate(timeout=300)
+    assert third.returncode == 0, said
+    assert "the run that locked this folder was killed; unlocking" in said
+    assert (tmp_path / "results/done").exists() and not (tmp_path / "results/.lock").exists()
+
+
+JOB = """
+import pathlib, signal, sys, time
+
+def stop(number, frame):
+    pathlib.Path("saved").touch()
+    sys.exit(1)
+
+signal.signal(signal.SIGTERM, stop), signal.signal(signal.SIGINT, stop)
+pathlib.Path("begun").touch()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "send"), [(signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)], ids=["TERM", "INT"]
+)
+def test_a_run_that_is_told_to_stop_lets_its_jobs_save(tmp_path, number, send):
+    (tmp_path / "job.py").write_text(JOB)
+    run = start_run(tmp_path, f"{sys.executable} job.py")
+    wait_for(tmp_path / "begun", run)
+    send(run.pid, number)
+    said, _ = run.communicate(timeout=100)
+    assert run.returncode not in (0, -signal.SIGKILL)
+    assert (tmp_path / "saved").exists() and "stopping: jobs that run save where they are" in said
+    assert not any((tmp_path / runner.SNAKEMAKE_LOCKS).glob("*"))  # nothing to unlock
+
+
+@pytest.mark.parametrize(
+    ("arguments", "looks"),
+    [
+        (["-n"], True),
+        (["split", "-np"], True),
+        (["--dry-run", "split"], True),
+        (["--summary"], True),
+        (["split", "--configfile", "my-n.yaml"], False),
+        (["--config", "seed=1", "-f", "gan"], False),
+        ([], False),
+    ],
+)
+def test_what_only_looks_locks_nothing(arguments, looks):
+    assert runner.only_looks(arguments) == looks
+
+
 def test_settings_say_where_values_are_from(tmp_path):
     config = tmp_path / "mine.yaml"
     config.write_text("split: {train: 0.5}\n")
@@ -93,3 +202,28 @@ def test_an_unknown_setting_is_one_line():
     done = CliRunner().invoke(main, ["settings", "gan.cgf"])
     assert done.exit_code == 1
     assert done.output.startswith("error: gan.cgf: no such setting")
+
+
+def test_a_config_may_stand_first_and_one_that_lies_here_is_taken(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    assert runner.with_config(["mine.yaml", "b.yml", "split", "-n"]) == [
+        *("split", "-n", "--configfile", "mine.yaml", "b.yml")
+    ]
+    assert runner.with_config(["-n"]) == ["-n"]
+    Path("evenface.yaml").write_text("seed: 1\n")
+    assert runner.with_config(["-n"]) == ["-n", "--configfile", "evenface.yaml"]
+    assert "evenface.yaml is taken" in caplog.text
+    for said in (["--configfile", "x.yaml"], ["-s", "mine.smk"], ["--help"], ["--configfile=x"]):
+        assert runner.with_config(said) == said
+    with pytest.raises(DataError, match=r"mine\.yaml: stands first, and --configfile is said"):
+        runner.with_config(["mine.yaml", "--configfile", "x.yaml"])
+
+
+def test_settings_and_plan_take_the_config_that_lies_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("evenface.yaml").write_text("rounds: 2\n")
+    done = CliRunner().invoke(main, ["settings", "rounds"])
+    assert "rounds  2  (evenface.yaml)" in done.output
+    Path("other.yaml").write_text("dataset: other\n")
+    done = CliRunner().invoke(main, ["plan", "other.yaml"])
+    assert done.output.startswith("other: 3 rounds")

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from evenface import reference
-from evenface.settings import demo_config, laid_over, read
+from evenface.settings import base_config, laid_over, read
 from facekit.errors import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +68,21 @@ TABLE = {
     ("update", "expected"),
     [
         ({"splitt": {}}, "config: splitt: unknown key; did you mean split?"),
+        ({"ingest": {"faces": "cut"}}, "config: ingest.faces: cut, but this adapter draws"),
+        (
+            {
+                "dataset_root": "x",
+                "ingest": {"adapter": "table", "table": TABLE | {"face_column": "n"}},
+            },
+            "config: ingest.faces: keep, but columns of the table name faces; expected cut",
+        ),
+        (
+            {
+                "dataset_root": "x",
+                "ingest": {"adapter": "table", "faces": "cut", "side": 63, "table": TABLE},
+            },
+            "config: ingest.side: faces are cut at 63 pixels, but geometries.classifier has 64x",
+        ),
         ({"gan": {"gama": 1}}, "config: gan.gama: unknown key; did you mean gamma?"),
         ({"split": {"train": 1.5}}, "config: split.train: 1.5 is"),
         ({"split": {"train": "most"}}, "config: split.train: 'most' is not number > 0 < 1"),
@@ -122,11 +137,21 @@ TABLE = {
         ({"arms": ["real", "synth@2"]}, "config: arms[1]: arm 'synth@2': expected"),
         ({"arms": []}, "config: arms: []"),
         ({"arms": ["weighted_sampler"]}, "config: compare.baseline: real is no arm of the run"),
+        ({"compare": {"primary": "real"}}, "config: compare.primary: real is no other arm of the"),
         (
             {"arms": ["weighted_loss", "synth@1.0"], "compare": {"baseline": "weighted_loss"}},
             "config: arms: synth@1.0 needs real",
         ),
-        ({"gan": {"condition": []}}, "config: gan.condition: empty, but synth@1.0 needs"),
+        ({"gan": {"condition": []}}, "config: gan.condition: empty, but copy@0.5 needs"),
+        ({"split": {"reserve": 0}}, "config: arms: withheld needs images that were held back"),
+        (
+            {"external": [{"name": "web", "adapter": "table"}]},
+            "config: external[0].root: null, but the adapter table needs its folder",
+        ),
+        (
+            {"external": [{"name": "web", "adapter": "avatars", "map": {"glasses": {"a": "b"}}}]},
+            "config: external[0].map.glasses: b is no class here, found none, glasses, sunglasses",
+        ),
         (
             {"gan": {"condition": ["headwear"]}},
             "config: tasks[0].heads: none predicts headwear (gan.condition)",
@@ -139,6 +164,14 @@ TABLE = {
             "config: labels.attributes: 'some' is not 'all' or",
         ),
         ({"split": {"stratify": "nose"}}, "config: split.stratify: 'nose' is not 'all' or list"),
+        (
+            {"split": {"scarce": {"attribute": "nose", "value": "big"}}},
+            "config: split.scarce.attribute: no attribute nose",
+        ),
+        (
+            {"split": {"scarce": {"attribute": "glasses", "value": "monocle"}}},
+            "config: split.scarce.value: no class monocle, found none, glasses, sunglasses",
+        ),
         (
             {"geometries": {"gan": {"height": 48, "width": 48}}},
             "config: geometries.gan: 48x48 is not square with a power of two",
@@ -210,8 +243,47 @@ def test_wrong_settings_are_named_in_one_line(update, expected, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("adapter", "own", "is_refused"),
+    [
+        ("table", TABLE, True),
+        ("table", TABLE | {"split_column": "part"}, False),
+        ("imagefolder", {}, True),
+        ("imagefolder", {"official_split": True}, False),
+        ("utkface", {}, True),
+        ("celeba", {}, False),
+        ("avatars", {}, True),
+    ],
+)
+def test_more_rounds_than_test_parts_are_refused_where_no_official_one_may_be_kept(
+    adapter, own, is_refused, tmp_path
+):
+    name = {"imagefolder": "label", "table": "sex", "celeba": "Male", "utkface": "gender"}
+    name = name.get(adapter, "glasses")
+    heads = [{"name": "judged", "attributes": [name], "kind": "categorical", "weight": 1}]
+    config = {
+        "dataset_root": None if adapter == "avatars" else str(tmp_path),
+        "ingest": {"adapter": adapter, adapter: own},
+        "split": {"train": 0.6},
+        "gan": {"condition": [name]},
+        "arms": ["real"],
+        "tasks": [
+            {"name": "one", "verdict": {"head": "judged", "measure": "macro_f1"}, "heads": heads}
+        ],
+    }
+    assert read(config | {"rounds": 5}).rounds == 5
+    message = "config: rounds: 6, but test parts of 0.2 of all images .* are enough for 5 that"
+    for official in ("keep", "ignore"):
+        more = laid_over(config, {"rounds": 6, "split": {"official": official}})
+        if is_refused or official == "ignore":
+            with pytest.raises(DataError, match=message):
+                read(more)
+        else:
+            assert read(more).rounds == 6
+
+
 def test_verdict_must_name_a_head():
-    tasks = demo_config()["tasks"]
+    tasks = base_config({})["tasks"]
     tasks[0]["verdict"]["head"] = "nose"
     with pytest.raises(DataError, match=r"config: tasks\[0\]\.verdict\.head: nose is no head"):
         read({"tasks": tasks})
@@ -238,7 +310,7 @@ def test_plain_meanings_are_taken(text, key, value):
 
 
 def test_recall_is_a_measure():
-    tasks = demo_config()["tasks"]
+    tasks = base_config({})["tasks"]
     tasks[0]["verdict"]["measure"] = "recall"
     assert read({"tasks": tasks}).tasks[0].verdict.measure == "recall"
 

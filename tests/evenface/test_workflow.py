@@ -52,6 +52,20 @@ DATA = {
 }
 
 
+def test_a_bare_run_beside_a_config_says_once_which_data_set_it_runs(project):
+    mine = project / "mine.yaml"
+    mine.write_text("dataset: mine\n")
+    try:
+        done = snakemake("-n", "ingest", cwd=project)
+    finally:
+        mine.unlink()
+    lines = [line for line in done.stderr.splitlines() if "no config is named" in line]
+    assert len(lines) == 1
+    assert (
+        "the data set avatars is run, the demo; here are configs of others: mine.yaml" in lines[0]
+    )
+
+
 def test_the_default_run_has_every_stage(project):
     done = snakemake("-n", cwd=project)
     assert planned(done) >= {
@@ -76,7 +90,6 @@ def test_the_default_run_has_every_stage(project):
         "filter",
         "classify",
         "evaluate",
-        "ensemble",
         "compare",
         "page",
     }
@@ -92,6 +105,21 @@ def test_the_dag_builds_for_every_config(name, project, tmp_path):
     assert "page" in planned(done)
     for table in watched:
         assert str(tmp_path / "data" / table) in done.stdout + done.stderr
+
+
+def test_faces_that_are_cut_are_an_output_that_the_next_stage_reads(project, tmp_path):
+    root = write_table(tmp_path / "data")
+    config = ["--configfile", "config/aaf.yaml", "--config", f"dataset_root={root}"]
+    done = snakemake("-n", "-p", "inspect", *config, "ingest={faces: cut}", cwd=project)
+    lines = (done.stdout + done.stderr).splitlines()
+    commands = {
+        name: line for line in lines for name in ("ingest", "inspect") if f" {name} --" in line
+    }
+    assert "--faces cut" in commands["ingest"] and f"--root {root} " in commands["ingest"]
+    assert "--cut results/aaf/cut.zip" in commands["ingest"]
+    assert "--root results/aaf " in commands["inspect"]
+    inputs = [line for line in lines if line.strip().startswith("input: results/aaf/index.parquet")]
+    assert inputs and all("results/aaf/cut.zip" in line for line in inputs)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config/cpu").glob("*.yaml")))
@@ -178,18 +206,32 @@ def test_weights_of_inception_are_an_input(project, tmp_path):
 
 def test_folds_are_trained_one_by_one_and_measured_together(project, tmp_path):
     changed = tmp_path / "changed.yaml"
-    changed.write_text("classify: {use_folds: true}\nsplit: {folds: 3}\narms: [real]\nseeds: [4]\n")
+    changed.write_text(
+        "classify: {use_folds: true}\nsplit: {folds: 3}\narms: [real]\nseeds: [4]\nrounds: 1\n"
+    )
     done = snakemake("-n", "-p", "--configfile", str(changed), cwd=project)
     lines = (done.stdout + done.stderr).splitlines()
-    folder = "results/avatars/classifiers/hair/real/seed4"
+    folder = "results/avatars/round0/classifiers/hair/real/seed4"
     models = [f"{folder}/fold{k}/model.safetensors" for k in range(3)]
     trained = [line for line in lines if "classifiers train --" in line]
     for k in range(3):
-        wanted = f"--seed 4 --outdir {folder}/fold{k} "
+        wanted = f"--seed 4 --round 0 --outdir {folder}/fold{k} "
         assert [f" --fold {k} " in line for line in trained if wanted in line] == [True]
     measured = [line for line in lines if "classifiers evaluate $" in line]
     assert len(measured) == 1 and f"$(printf -- '--model %s ' {' '.join(models)})" in measured[0]
     assert "ensemble" not in planned(done)  # one seed
+
+
+def test_a_stage_named_is_that_of_all_rounds(project):
+    """Of rules with wildcards Snakemake takes no name as a target."""
+    rounds = ("--config", "rounds=3", "seeds=[0]")
+    for named, forced in (("gan", ()), ("gan", ("-f",)), ("split", ("-f",)), ("filter", ())):
+        done = snakemake("-n", *forced, named, *TEST, *rounds, cwd=project)
+        text = done.stdout + done.stderr
+        assert text.count(f"rule {named}_each:") == 3
+        assert "rule compare_each:" not in text
+    done = snakemake("-n", "--until", "classify", *TEST, *rounds, cwd=project)
+    assert "classify" in planned(done) and "evaluate" not in planned(done)
 
 
 def test_a_killed_run_is_started_again_by_the_same_command(tmp_path):
@@ -282,7 +324,7 @@ rule mine:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("seeds=[3]", "--seed 3 --outdir results/test/classifiers/accessories/real/seed3"),
+        ("seeds=[3]", "--seed 3 --round 0 --outdir results/test/round0/classifiers/accessories"),
         ("split={train: 0.8}", "--train 0.8"),
         ('classify={"lr": "1e-3"}', "--lr 0.001"),
         ("seed=1.0", "--seed 1 "),
@@ -358,9 +400,9 @@ def test_no_row_is_lost(finished):
 def test_outputs_have_their_records(finished):
     results = finished / "results/test"
     for path in (
-        results / "splits.run.json",
-        results / "gan/base/run.json",
-        results / "classifiers/accessories/real/seed0/run.json",
+        results / "round0/splits.run.json",
+        results / "round0/gan/base/run.json",
+        results / "round0/classifiers/accessories/real/seed0/run.json",
     ):
         record = json.loads(path.read_text())
         assert record["seconds"] > 0
@@ -376,14 +418,16 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 @pytest.mark.slow
 def test_one_stage_again(finished):
-    assert "split" in planned(snakemake(*TEST, "-n", "-f", "split", cwd=finished))
+    assert planned(snakemake(*TEST, "-n", "-f", "split", cwd=finished)) == {"split"}
+    assert planned(snakemake(*TEST, "-n", "-f", "gan", cwd=finished)) == {"gan"}
     verdict = (finished / "results/test/compare/accessories.txt").read_text().strip()
     again = planned(snakemake(*TEST, "-n", "-R", "split", cwd=finished))
     assert {"split", "gan", "classify", "compare", "page"} <= again
     assert not again & {"ingest", "inspect", "faces", "dedup", "curate"}
     done = snakemake(*TEST, "-f", "split", cwd=finished)
-    assert (finished / "results/test/splits.parquet").is_file()
+    assert (finished / "results/test/round0/splits.parquet").is_file()
     assert verdict not in done.stdout + done.stderr
+    assert not planned(snakemake(*TEST, "-n", cwd=finished))  # it came out the same
     done = snakemake(*TEST, "--touch", cwd=finished)
     assert verdict not in done.stdout + done.stderr
 
@@ -391,9 +435,9 @@ def test_one_stage_again(finished):
 @pytest.mark.slow
 def test_one_value_reruns_what_depends_on_it(finished, tmp_path):
     changed = tmp_path / "changed.yaml"
-    changed.write_text("compare: {num_bootstrap: 300}\n")
+    changed.write_text("compare: {num_permutations: 300}\n")
     done = snakemake("--configfile", "config/test.yaml", str(changed), "-n", cwd=finished)
-    assert planned(done) == {"compare", "page", "all"}
+    assert planned(done) == {"compare", "external_compare", "page", "all"}
 
 
 @pytest.mark.slow
@@ -412,6 +456,26 @@ def test_a_value_that_changes_no_result_reruns_nothing(finished, tmp_path):
 
 
 @pytest.mark.slow
+def test_one_more_round_leaves_the_others_alone(finished):
+    done = snakemake(*TEST, "-n", "--config", "rounds=2", cwd=finished)
+    again = planned(done)
+    assert {"split", "gan", "synth", "filter", "classify", "evaluate", "compare"} <= again
+    text = done.stdout + done.stderr
+    assert "round=1" in text and "round=0" not in text
+
+
+@pytest.mark.slow
+def test_arms_are_measured_on_a_set_from_elsewhere(finished):
+    folder = finished / "results/test"
+    matched = pd.read_parquet(folder / "external/sketch/matched.parquet")
+    assert len(matched) > 40
+    found = json.loads((folder / "external/sketch/compare/accessories.json").read_text())
+    assert found["num_images"] == matched["glasses"].notna().sum()
+    assert found["role"] == "exploratory" and found["task"] == "accessories, on sketch"
+    assert "<h3>sketch</h3>" in (folder / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_a_comment_retrains_nothing_and_code_does(finished):
     source = finished / "stylegan2/train/loop.py"
     text = source.read_text()
@@ -426,6 +490,25 @@ def test_a_comment_retrains_nothing_and_code_does(finished):
         assert "split" not in again
     finally:
         source.write_text(text)
+
+
+@pytest.mark.slow
+def test_corrected_labels_move_no_image_to_another_split(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    results = folder / "results/test"
+    before = (results / "round0/splits.parquet").read_bytes()
+    curated = pd.read_parquet(results / "curated.parquet").dropna(subset="glasses")
+    rows = [
+        f"{image_id},relabel,glasses,{'glasses' if value == 'none' else 'none'},"
+        for image_id, value in curated[["image_id", "glasses"]][:3].itertuples(index=False)
+    ]
+    (folder / "resources/test").mkdir(parents=True)
+    text = "\n".join(["image_id,action,attribute,value,note", *rows, ""])
+    (folder / "resources/test/curation.csv").write_text(text)
+    snakemake("split_check", *TEST, cwd=folder)
+    relabelled = pd.read_parquet(results / "relabelled.parquet")
+    assert relabelled["who"].tolist().count("reviewer") == 3
+    assert (results / "round0/splits.parquet").read_bytes() == before
 
 
 @pytest.mark.slow
@@ -462,7 +545,7 @@ def test_a_review_reruns_from_curate_on(finished, tmp_path):
 
 @pytest.mark.slow
 def test_faces_by_seed_from_the_trained_network(finished, tmp_path):
-    network = finished / "results/test/gan/base/network-final.safetensors"
+    network = finished / "results/test/round0/gan/base/network-final.safetensors"
     stylegan2 = Path(sys.executable).with_name("stylegan2")
     arguments = ["--network", network, "--class", "none", "--trunc", "0.7", "--grid"]
     run(stylegan2, "generate", "--seeds", "0-3", *arguments, "--outdir", tmp_path, cwd=tmp_path)

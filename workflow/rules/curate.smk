@@ -34,7 +34,7 @@ rule crossval:
         results("benchmarks/crossval.tsv")
     threads: 8
     resources:
-        gpu=1,
+        gpu=gpu,
     params:
         options=options("crossval", attributes=RUN.judged()),
         seed=RUN.settings.seed,
@@ -74,6 +74,7 @@ rule curate:
         curated=results("curated.parquet"),
         dropped=results("dropped.csv"),
         decisions=results("decisions.parquet"),
+        relabelled=results("relabelled.parquet"),
     log:
         results("logs/curate.log"),
     params:
@@ -85,8 +86,8 @@ rule curate:
         "facedata curate --index {input.index} --rejected {input.rejected}"
         " --inspection {input.inspection} --faces {input.faces} --duplicates {input.duplicates}"
         " --label-issues {input.label_issues} {params.curation} --curated {output.curated}"
-        " --dropped {output.dropped} --decisions {output.decisions} {params.options}"
-        " --derived {params.derived:q} 2> {log}"
+        " --dropped {output.dropped} --decisions {output.decisions}"
+        " --relabelled {output.relabelled} {params.options} --derived {params.derived:q} 2> {log}"
 
 
 rule review:
@@ -107,6 +108,7 @@ rule review:
         options=options("review"),
         dataset=RUN.settings.dataset,
         saved_as=RUN.curation_path(),
+        again=typed_again(workflow),
         derived=derived(),
         curation=file_option("--curation", "curation"),
         code=code("facedata review"),
@@ -115,4 +117,4 @@ rule review:
         " --images {input.images} --faces {input.faces} --duplicates {input.duplicates}"
         " --label-issues {input.label_issues} --decisions {input.decisions}"
         " {params.curation} --page {output.page} {params.options} --derived {params.derived:q}"
-        " --dataset {params.dataset} --saved-as {params.saved_as} 2> {log}"
+        " --dataset {params.dataset} --saved-as {params.saved_as} --again {params.again:q} 2> {log}"

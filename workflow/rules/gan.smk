@@ -1,8 +1,8 @@
-rule gan:
+rule gan_each:
     input:
-        data=results("packs/train.npy"),
-        table=results("packs/train.parquet"),
-        meta=results("packs/train.json"),
+        data=of_round("packs/train.npy"),
+        table=of_round("packs/train.parquet"),
+        meta=of_round("packs/train.json"),
         resume=RUN.resume(),
     output:
         network=gan("network-chosen.safetensors"),
@@ -14,32 +14,32 @@ rule gan:
             category="GAN",
         ),
     log:
-        results("logs/gan.log"),
+        of_round("logs/gan.log"),
     benchmark:
-        results("benchmarks/gan.tsv")
-    threads: 8
+        of_round("benchmarks/gan.tsv")
+    threads: threads_of(RUN.settings.rounds)
     resources:
-        gpu=1,
+        gpu=gpu,
     params:
         outdir=folder_of("network"),
         options=options("gan"),
         harmless=harmless("gan"),
-        seed=RUN.settings.seed,
+        seed=RUN.round_seed,
         code=code("stylegan2 train"),
     shell:
         "stylegan2 train --data {input.data} --outdir {params.outdir} {params.options}"
         " {params.harmless} --threads {threads} --seed {params.seed} 2> {log}"
 
 
-rule gan_metrics:
+rule gan_metrics_each:
     input:
         network=gan("network-chosen.safetensors"),
-        data=results("packs/train.npy"),
-        table=results("packs/train.parquet"),
-        meta=results("packs/train.json"),
-        held_out=results("packs/val.npy"),
-        held_out_table=results("packs/val.parquet"),
-        held_out_meta=results("packs/val.json"),
+        data=of_round("packs/train.npy"),
+        table=of_round("packs/train.parquet"),
+        meta=of_round("packs/train.json"),
+        held_out=of_round("packs/val.npy"),
+        held_out_table=of_round("packs/val.parquet"),
+        held_out_meta=of_round("packs/val.json"),
         weights=RUN.metric_weights(),
     output:
         metrics=gan("metrics.json"),
@@ -49,14 +49,14 @@ rule gan_metrics:
             category="GAN",
         ),
     log:
-        results("logs/gan_metrics.log"),
-    threads: 8
+        of_round("logs/gan_metrics.log"),
+    threads: threads_of(RUN.settings.rounds)
     resources:
-        gpu=1,
+        gpu=gpu,
     params:
         options=options("gan_metrics"),
         harmless=harmless("gan_metrics"),
-        seed=RUN.settings.seed,
+        seed=RUN.round_seed,
         code=code("stylegan2 metrics"),
     shell:
         "stylegan2 metrics --network {input.network} --data {input.data}"

@@ -5,6 +5,7 @@ rule ingest:
         index=results("index.parquet"),
         rejected=results("rejected.csv"),
         notes=results("notes.csv"),
+        cut=RUN.cut_faces(),
     log:
         results("logs/ingest.log"),
     threads: 8
@@ -12,17 +13,21 @@ rule ingest:
         adapter=RUN.settings.ingest.adapter,
         root=root(),
         settings=ingest_settings(),
+        options=options("ingest"),
+        cut=lambda wildcards, output: f"--cut {output.cut}" if output.cut else "",
         seed=RUN.settings.seed,
         code=code("facedata ingest"),
     shell:
         "facedata ingest --adapter {params.adapter} --root {params.root:q}"
-        " --settings {params.settings:q} --seed {params.seed} --index {output.index}"
-        " --rejected {output.rejected} --notes {output.notes} 2> {log}"
+        " --settings {params.settings:q} {params.options} --seed {params.seed} --workers {threads}"
+        " --index {output.index} --rejected {output.rejected} --notes {output.notes} {params.cut}"
+        " 2> {log}"
 
 
 rule inspect:
     input:
         index=results("index.parquet"),
+        cut=RUN.cut_faces(),
     output:
         inspection=results("inspection.parquet"),
         gan=results("images/gan.npy"),
@@ -32,7 +37,7 @@ rule inspect:
         results("logs/inspect.log"),
     threads: 8
     params:
-        root=root(),
+        root=pictures_root(),
         geometries=RUN.geometries(),
         images=folder_of("gan"),
         code=code("facedata inspect"),
@@ -52,7 +57,7 @@ rule faces:
         results("logs/faces.log"),
     threads: 8
     resources:
-        gpu=1,
+        gpu=gpu,
     params:
         options=options("faces"),
         harmless=harmless("faces"),

@@ -1,38 +1,51 @@
-rule split:
+# What lies in splits-kept.parquet stays where it is; it is undeclared, since outputs go before a job.
+rule split_each:
     input:
         curated=results("curated.parquet"),
         inspection=results("inspection.parquet"),
+        tested=RUN.splits_before,
     output:
-        splits=results("splits.parquet"),
+        splits=of_round("splits.parquet"),
+        deals=of_round("splits.json"),
     log:
-        results("logs/split.log"),
+        of_round("logs/split.log"),
     params:
+        kept=of_round("splits-kept.parquet"),
         options=options("split"),
         seed=RUN.settings.seed,
         code=code("facedata split"),
     shell:
         "facedata split --curated {input.curated} --inspection {input.inspection}"
-        " --splits {output.splits} {params.options} --seed {params.seed} 2> {log}"
+        " $(for one in {input.tested}; do echo --tested $one; done)"
+        " --kept {params.kept} --splits {output.splits} --deals {output.deals}"
+        " {params.options} --seed {params.seed} --round {wildcards.round} 2> {log}"
 
 
 # Words about the split, apart from it: other words train no network again.
-rule split_check:
+rule split_check_each:
     input:
         curated=results("curated.parquet"),
         inspection=results("inspection.parquet"),
-        splits=results("splits.parquet"),
+        splits=of_round("splits.parquet"),
+        deals=of_round("splits.json"),
+        thumbs=results("images/thumbs.npy"),
+        index=results("index.parquet"),
+        duplicates=results("duplicates.parquet"),
+        dropped=results("dropped.csv"),
     output:
-        check=results("split_check.json"),
-        summary=results("splits_summary.csv"),
+        check=of_round("split_check.json"),
+        summary=of_round("splits_summary.csv"),
     log:
-        results("logs/split_check.log"),
+        of_round("logs/split_check.log"),
+    threads: threads_of(RUN.settings.rounds)
     params:
         options=options("split_check"),
         code=code("facedata split-check"),
     shell:
         "facedata split-check --curated {input.curated} --inspection {input.inspection}"
-        " --splits {input.splits} --check {output.check} --summary {output.summary}"
-        " {params.options} 2> {log}"
+        " --splits {input.splits} --deals {input.deals} --index {input.index}"
+        " --duplicates {input.duplicates} --dropped {input.dropped} --check {output.check} --summary {output.summary}"
+        " --thumbs {input.thumbs} --workers {threads} {params.options} 2> {log}"
 
 
 rule eda:
@@ -43,7 +56,7 @@ rule eda:
         duplicates=results("duplicates.parquet"),
         curated=results("curated.parquet"),
         dropped=results("dropped.csv"),
-        splits=results("splits.parquet"),
+        splits=RUN.first_round("splits.parquet"),
         images=results("images/classifier.npy"),
     output:
         summary=results("eda/summary.json"),
@@ -65,18 +78,19 @@ rule eda:
         " --outdir {params.outdir} 2> {log}"
 
 
-rule pack:
+rule pack_each:
     input:
         curated=results("curated.parquet"),
-        splits=results("splits.parquet"),
+        splits=of_round("splits.parquet"),
+        checked=ancient(of_round("split_check.json")),  # nothing learns from a split that leaks
         inspection=results("inspection.parquet"),
         images=results("images/gan.npy"),
     output:
-        images=results("packs/train.npy"),
-        table=results("packs/train.parquet"),
-        meta=results("packs/train.json"),
+        images=of_round("packs/train.npy"),
+        table=of_round("packs/train.parquet"),
+        meta=of_round("packs/train.json"),
     log:
-        results("logs/pack.log"),
+        of_round("logs/pack.log"),
     params:
         split="train",
         options=options("pack"),
@@ -88,28 +102,28 @@ rule pack:
 
 
 # Images that the GAN never sees: how near are they to those of train?
-use rule pack as pack_val with:
+use rule pack_each as pack_val_each with:
     output:
-        images=results("packs/val.npy"),
-        table=results("packs/val.parquet"),
-        meta=results("packs/val.json"),
+        images=of_round("packs/val.npy"),
+        table=of_round("packs/val.parquet"),
+        meta=of_round("packs/val.json"),
     log:
-        results("logs/pack_val.log"),
+        of_round("logs/pack_val.log"),
     params:
         split="val",
         options=options("pack"),
         code=code("facedata pack"),
 
 
-rule deficits:
+rule deficits_each:
     input:
-        pack=results("packs/train.npy"),
-        table=results("packs/train.parquet"),
-        meta=results("packs/train.json"),
+        pack=of_round("packs/train.npy"),
+        table=of_round("packs/train.parquet"),
+        meta=of_round("packs/train.json"),
     output:
-        deficits=results("deficits.csv"),
+        deficits=of_round("deficits.csv"),
     log:
-        results("logs/deficits.log"),
+        of_round("logs/deficits.log"),
     params:
         options=options("deficits"),
         code=code("facedata deficits"),

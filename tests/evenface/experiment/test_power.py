@@ -9,7 +9,6 @@ from evenface.experiment.power import (
     assumed_variances,
     detectable_by,
     improvements,
-    measured_variances,
 )
 
 VARIANCES = Variances(images=0.1, noise=0.1, seeds=1e-4, rounds=1e-4)
@@ -62,5 +61,9 @@ def test_assumed_variance_of_images_is_that_of_a_mean_recall():
     assert (assumed.images + assumed.noise) / 400 == pytest.approx(np.var(found), rel=0.1)
 
 
-def test_what_was_not_repeated_is_taken_for_nothing():
-    assert measured_variances(0.1, 0.0, float("nan"), 2e-4) == Variances(0.1, 0.0, 0.0, 2e-4)
+def test_rounds_on_the_same_test_images_do_not_share_their_luck_out():
+    design = Design(rounds=4, seeds=2, images=1000)
+    of_images = Variances(images=0.1, noise=0.0, seeds=0.0, rounds=0.0)
+    same = detectable_by(replace(design, same_test=True), of_images)
+    assert same == pytest.approx(detectable_by(Design(1, 2, 1000), of_images), rel=1e-3)
+    assert same == pytest.approx((1.96 + 0.8416) * 0.01, rel=1e-3)
