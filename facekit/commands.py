@@ -17,7 +17,7 @@ import click
 
 from facekit import paths, runs
 from facekit.compute import instructions, waiting
-from facekit.errors import MAX_LENGTH, DataError
+from facekit.errors import MAX_LENGTH, DataError, reason_of
 from facekit.options import TOO_LARGE, Options
 from facekit.paths import IN_DIR, IN_FILE, OUT_DIR, OUT_FILE
 
@@ -51,7 +51,6 @@ class AtLeast(click.IntRange):
 
 
 NO_MEMORY = ("out of memory", "can't allocate memory")  # as torch says it
-MAX_REASON = 300  # characters
 WORDS = "facekit.commands.words"  # of a command line, in its context
 
 SEED = AtLeast(min=0)
@@ -224,7 +223,7 @@ class Group(click.Group):
             reason = str(DataError(error))
             if isinstance(error, RuntimeError) and not any(one in reason for one in NO_MEMORY):
                 raise
-            _tell(f"no memory is left: {reason[:MAX_REASON]}; hold less at a time")
+            _tell(f"no memory is left: {reason_of(reason)}; hold less at a time")
             sys.exit(1)
         except KeyboardInterrupt:
             _tell("stopped by the user")

@@ -2,6 +2,7 @@
 
 MAX_LENGTH = 2000  # characters of a message: values and names of others may have any length
 SHOWN_OF_END = 300  # of one that is cut; what to do stands there
+MAX_REASON = 300  # characters of what a library's error says
 
 
 class DataError(Exception):
@@ -18,6 +19,11 @@ class DataError(Exception):
         return "".join(
             one if one.isprintable() else " " if one.isspace() else _escaped(one) for one in text
         )
+
+
+def reason_of(error: object) -> str:
+    """Return what another program's error says, on one line and not too long."""
+    return " ".join(str(error).split())[:MAX_REASON]
 
 
 def _escaped(character: str) -> str:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 
 CARD = "README.md"
 
@@ -47,7 +47,8 @@ def publish(
         address = str(api.create_repo(repository, private=not public, exist_ok=True))
         api.create_commit(repository, operations, commit_message="Write a model by evenface")
     except (HTTPError, HFValidationError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise DataError(f"--to-hub {repository}: nothing was written there ({reason})") from None
+        raise DataError(
+            f"--to-hub {repository}: nothing was written there ({reason_of(error)})"
+        ) from None
     log.info("%s: %s", address, ", ".join([CARD, *paths]))
     return address

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.storage import kinds
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,6 @@ WRAPPERS = {
 NOT_LEARNED = "num_batches_tracked"  # a count that old files lack
 GLOBAL = re.compile(r"GLOBAL ([\w.]+)|(?:global|type|class) ([\w.]+) was not an allowed")
 MAX_HEADER = 100_000_000  # bytes of a safetensors header, as its own library has it
-MAX_REASON = 200  # characters
 MAX_DICTS = 10_000  # within one another, in a file
 
 
@@ -105,7 +104,7 @@ def _content(path: Path, start: bytes) -> Any:
             " program that wrote it, and save the model's state_dict()"
         ) from None
     except Exception as error:  # whatever a damaged file trips over
-        reason = str(error).partition("\n")[0][:MAX_REASON]
+        reason = reason_of(str(error).partition("\n")[0])
         if "weights_only" in reason:  # an advice to load it unsafely
             reason = type(error).__name__
         raise DataError(f"weights {path}: cut off or damaged ({reason})") from None
@@ -121,8 +120,7 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        reason = str(error)[:MAX_REASON]
-        raise DataError(f"weights {path}: cut off or damaged ({reason})") from None
+        raise DataError(f"weights {path}: cut off or damaged ({reason_of(error)})") from None
     names = [info.filename.partition("/")[2] for info in infos]
     if "constants.pkl" in names:
         raise DataError(f"weights {path}: a TorchScript program, expected tensors by name")

@@ -16,11 +16,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.storage import files
 
 KEY = "evenface"  # of the header; its text is JSON
-MAX_REASON = 300  # characters of what a library says
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,12 @@ class States:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             form = header.get("format")
         except Exception as error:  # a damaged file is told in many ways
-            reason = str(error)[:MAX_REASON]
-            raise DataError(f"{path}: not a state of `{self.command}` ({reason})") from None
+            raise DataError(
+                f"{path}: not a state of `{self.command}` ({reason_of(error)})"
+            ) from None
         if form != self.form:
             raise DataError(
-                f"{path}: format {str(form)[:MAX_REASON]}, this version reads {self.form}; go on"
+                f"{path}: format {reason_of(form)}, this version reads {self.form}; go on"
                 f" with the version that wrote it, or remove {self.pattern} to begin anew"
             )
         return header, tensors
@@ -90,8 +90,7 @@ class States:
         try:
             yield
         except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:MAX_REASON]
-            raise DataError(f"{path}: does not fit this {self.what} ({reason})") from None
+            raise DataError(f"{path}: does not fit this {self.what} ({reason_of(error)})") from None
 
 
 def differences(

@@ -8,10 +8,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.storage import files, kinds
 
-MAX_REASON = 200  # characters of what a library says
 THUMB_SHAPE = (32, 32)  # of the gray thumbnails, height and width in pixels
 
 
@@ -146,5 +145,4 @@ def _map_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except Exception as error:  # a damaged header is told in many ways
-        reason = str(error)[:MAX_REASON]
-        raise DataError(f"{path}: not a readable array ({reason})") from None
+        raise DataError(f"{path}: not a readable array ({reason_of(error)})") from None

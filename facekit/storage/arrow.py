@@ -8,10 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.storage.columns import NOTHING, Table
 
-MAX_REASON = 300  # characters of what a library says
 ARROW_TYPES = {"str": "large_string", "Int64": "int64", "UInt64": "uint64", "float64": "float64"}
 
 
@@ -68,7 +67,7 @@ def readable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except Exception as error:  # pyarrow and pandas raise many kinds for a broken file
-        raise DataError(f"{path}: not a readable table ({str(error)[:MAX_REASON]})") from None
+        raise DataError(f"{path}: not a readable table ({reason_of(error)})") from None
 
 
 def kind_of(arrow_type: pa.DataType) -> str:

@@ -7,12 +7,11 @@ from typing import Any
 
 import openpyxl
 
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.spelling import plain
 
 SUFFIXES = (".xlsx", ".xlsm")
 ERRORS = frozenset({"#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#DIV/0!"})
-MAX_REASON = 300  # characters of what the library says
 
 
 def read(path: Path) -> tuple[list[str], Iterator[list[Any]]]:
@@ -68,5 +67,4 @@ def _readable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except Exception as error:  # openpyxl and zipfile raise many kinds for a broken file
-        reason = str(error)[:MAX_REASON]
-        raise DataError(f"{path}: not a readable Excel workbook ({reason})") from None
+        raise DataError(f"{path}: not a readable Excel workbook ({reason_of(error)})") from None

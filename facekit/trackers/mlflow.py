@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.options import TextOrNone, option
 from facekit.trackers import TRACKERS, Run, Tracker
 
@@ -50,8 +50,7 @@ class MLflow(Tracker):
         try:
             return Experiment(MlflowClient(tracking_uri=self.uri), run, known)
         except MlflowException as error:
-            reason = " ".join(str(error).split())[:300]
-            raise DataError(f"--mlflow {self.uri}: no run was begun ({reason})") from None
+            raise DataError(f"--mlflow {self.uri}: no run was begun ({reason_of(error)})") from None
 
 
 class Experiment:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.options import TextOrNone, option
 from facekit.trackers import TRACKERS, Run, Tracker
 
@@ -39,8 +39,9 @@ class WandB(Tracker):
                 settings=wandb.Settings(silent=True),
             )
         except (wandb.Error, ValueError) as error:  # no key, no network, no such name
-            reason = " ".join(str(error).split())
-            raise DataError(f"--wandb {self.project}: no run was begun ({reason})") from None
+            raise DataError(
+                f"--wandb {self.project}: no run was begun ({reason_of(error)})"
+            ) from None
         return Project(begun)
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from facekit import progress
 from facekit.compute.weights import packaged_state_dict
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.pictures import decode
 from facekit.pictures.canvas import Canvas
 from facekit.pictures.geometry import fit_images
@@ -98,7 +98,7 @@ class VGG(nn.Module):
             with torch.no_grad():
                 found = self(torch.zeros([2, 3, 64, 64]))
         except (RuntimeError, AttributeError, TypeError) as error:
-            reason = str(error).strip().split("\n")[0][:200]
+            reason = reason_of(str(error).strip().partition("\n")[0])
             raise DataError(
                 f"{path}: not a TorchScript network that gives features of images ({reason})"
             ) from None

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.storage import files
 from stylegan2.models.networks import Generator
 
@@ -40,8 +40,9 @@ def read(path: Path, network: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         with file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: not a NumPy archive (.npz) of numbers ({reason})") from None
+        raise DataError(
+            f"{path}: not a NumPy archive (.npz) of numbers ({reason_of(error)})"
+        ) from None
     if "w" not in arrays:
         found = ", ".join(arrays) or "nothing"
         raise DataError(f"{path}: no array `w`, found {found}; expected `stylegan2 project`'s")

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from facekit import progress
 from facekit.compute.weights import packaged_state_dict
-from facekit.errors import DataError, WriteError
+from facekit.errors import DataError, WriteError, reason_of
 from facekit.storage import arrays
 from stylegan2.metrics.extractors import EXTRACTORS
 from stylegan2.train.data import hash_images
@@ -112,7 +112,7 @@ class Inception(nn.Module):
                 self.model = torch.jit.load(path, map_location="cpu").eval()
                 found = self(torch.zeros([2, 32, 32, 3], dtype=torch.uint8))
         except (RuntimeError, AttributeError) as error:
-            reason = str(error).strip().split("\n")[0][:200]
+            reason = reason_of(str(error).strip().partition("\n")[0])
             raise DataError(
                 f"{path}: not the TorchScript network {INCEPTION_FILE} ({reason}); it is at"
                 f" {INCEPTION_URL}"

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from facekit.errors import reason_of
 from facekit.options import shown
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -61,7 +62,7 @@ def assemble(
     except ZeroDivisionError:
         raise ValueError("arguments that leave a layer without channels") from None
     except (TypeError, RuntimeError, ArithmeticError, RecursionError) as error:
-        raise ValueError(" ".join(str(error).split())[:300]) from None
+        raise ValueError(reason_of(error)) from None
     return network
 
 
