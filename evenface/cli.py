@@ -76,11 +76,12 @@ def init(
     evenface init photos --quick --labels labels.xlsx
     evenface init photos --pattern '{age}_{gender}_{}.jpg'
     """
+    from classifiers.columns import RESERVED
     from evenface.init import start
     from evenface.init.budgets import BUDGETS
-    from evenface.init.layouts import Given
+    from facedata.recognition.layouts import Given
 
-    given = Given(layout, labels, pattern, faces)
+    given = Given(layout, labels, pattern, faces, RESERVED)
     for line in start.begin(photos, out, BUDGETS[budget], given, cores or commands.num_cores()):
         click.echo(line)
 

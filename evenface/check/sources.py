@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evenface.init import layouts
-from evenface.init.folder import Folder
+from classifiers.columns import RESERVED
 from facedata.columns import attributes_of
 from facedata.ingest import adapters
 from facedata.ingest.adapters.imagefolder import SPLITS
 from facedata.ingest.adapters.reading import make_index
+from facedata.recognition import layouts
+from facedata.recognition.folder import Folder
 from facekit.errors import DataError
 from facekit.storage.walking import Files, also, join, told
 
@@ -99,11 +100,14 @@ def _layouts(
 ) -> list[layouts.Layout]:
     """Return where labels are read from: the tables given, else what the folder is."""
     if tables:
-        return [layouts.recognise(photos, layouts.Given(labels=path)) for path in tables]
+        return [
+            layouts.recognise(photos, layouts.Given(labels=path, reserved=RESERVED))
+            for path in tables
+        ]
     if not found_labels:
         return []
     try:
-        return [layouts.recognise(photos, layouts.Given())]
+        return [layouts.recognise(photos, layouts.Given(reserved=RESERVED))]
     except DataError as error:
         said.append(f"No labels were found: {str(error).removeprefix(f'{photos}: ')}.")
         return []

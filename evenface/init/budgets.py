@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evenface.experiment.differences import MIN_CLASS_IMAGES
-from evenface.init.folder import Sizes
+from facedata.recognition.folder import Sizes
 
 STEP = 8  # pixels; sides of the classifiers' images are multiples
 MIN_SIDE = 32

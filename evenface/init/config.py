@@ -7,10 +7,10 @@ from typing import Any
 import yaml
 
 from evenface.init.budgets import LARGE_BATCH, MANY_IMAGES, Budget, share_of_train
-from evenface.init.columns import listed, printable
-from evenface.init.folder import Sizes
-from evenface.init.layouts import Layout
 from facedata.options import CutOptions, SplitOptions
+from facedata.recognition.columns import listed, printable
+from facedata.recognition.folder import Sizes
+from facedata.recognition.layouts import Layout
 
 MAX_HEADS = 6
 MAX_STRATA = 2  # attributes that splits are balanced by

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from classifiers.columns import RESERVED
 from evenface import planning
-from evenface.init import config, folder, layouts
+from evenface.init import config
 from evenface.init.budgets import Budget, judged
-from evenface.init.columns import AGE, bins, listed, printable, shown, words_of
 from evenface.init.config import MINORITY, Found
-from evenface.init.layouts import WAYS, Given, Layout, NoLabels, attribute_name
 from evenface.places import DEMO_CONFIG
 from evenface.workflow import Run
 from facedata.ingest import adapters, dataset
 from facedata.ingest.adapters import Adapter, Ingested
 from facedata.ingest.derived import derive
+from facedata.recognition import folder, layouts
+from facedata.recognition.columns import AGE, bins, listed, printable, shown, words_of
+from facedata.recognition.layouts import WAYS, Given, Layout, NoLabels, attribute_name
 from facekit.errors import DataError
 from facekit.storage import files, walking
 
@@ -196,7 +198,7 @@ def _bins(layout: Layout, reader: Adapter, index: pd.DataFrame) -> list[dict[str
         parted = bins(index[name].dropna().to_numpy(), bool(words_of(name) & AGE))
         if parted is not None:
             edges, classes = parted
-            new = attribute_name(f"{name}_group", taken)
+            new = attribute_name(f"{name}_group", [*taken, *RESERVED])
             taken.append(new)
             found.append({"name": new, "source": name, "bins": edges, "classes": classes})
     return found

@@ -24,11 +24,12 @@ from layouts import (
 
 from evenface import planning
 from evenface.cli import main
-from evenface.init import config, layouts, start
+from evenface.init import config, start
 from evenface.init.budgets import BUDGETS, judged, share_of_train
 from evenface.settings import read_config
 from evenface.workflow import Run
 from facedata.ingest.dataset import ingest
+from facedata.recognition import layouts
 
 NUM = 40
 

@@ -3,14 +3,17 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from classifiers.columns import RESERVED as OF_PREDICTIONS
-from evenface.init import names, tables
-from evenface.init.columns import (
+from facedata.columns import RESERVED
+from facedata.ingest.adapters import celeba, maskbase, stylegan_zip, tinyportraits, utkface
+from facedata.ingest.adapters.imagefolder import SPLITS
+from facedata.ingest.adapters.table import CELL
+from facedata.recognition import names, tables
+from facedata.recognition.columns import (
     PERSONS,
     Column,
     in_order,
@@ -19,11 +22,7 @@ from evenface.init.columns import (
     understand,
     words_of,
 )
-from evenface.init.folder import Folder
-from facedata.columns import RESERVED
-from facedata.ingest.adapters import celeba, maskbase, stylegan_zip, tinyportraits, utkface
-from facedata.ingest.adapters.imagefolder import SPLITS
-from facedata.ingest.adapters.table import CELL
+from facedata.recognition.folder import Folder
 from facekit.errors import DataError
 from facekit.storage import archives, delimited
 from facekit.storage.walking import join
@@ -72,12 +71,14 @@ class Given:
         labels: a table.
         pattern: of names.
         faces: whether faces are looked for in some photographs.
+        reserved: names that no attribute gets, besides those of our tables' columns.
     """
 
     layout: str | None = None
     labels: Path | None = None
     pattern: str | None = None
     faces: bool = True
+    reserved: Collection[str] = ()
 
 
 def recognise(photos: Path, given: Given) -> Layout:
@@ -97,36 +98,37 @@ def recognise(photos: Path, given: Given) -> Layout:
         raise DataError(f"--layout, --labels, --pattern: they mean {' and '.join(sorted(meant))}")
     folder = Folder(photos)
     if given.pattern is not None:
-        return _names(folder, given.pattern)
+        return _names(folder, given.pattern, given)
     if given.labels is not None:
-        return _given_table(folder, given.labels)
+        return _given_table(folder, given.labels, given)
     if given.layout is not None:
-        found = _looks(folder).get(given.layout)
+        looks = _looks(folder, given)
+        found = looks.get(given.layout)
         if found is None:
-            raise DataError(f"--layout: {given.layout} is none of {', '.join(_looks(folder))}")
+            raise DataError(f"--layout: {given.layout} is none of {', '.join(looks)}")
         layout, why = found()
         if layout is None:
             raise DataError(f"--layout {given.layout}: {photos} is none: {why}")
         return layout
-    return _recognise(folder, photos)
+    return _recognise(folder, photos, given)
 
 
 Look = Callable[[], tuple[Layout | None, str]]
 
 
-def _looks(folder: Folder) -> dict[str, Look]:
+def _looks(folder: Folder, given: Given) -> dict[str, Look]:
     """Return functions that tell whether a folder is of a layout, or why not, by its name."""
     found: dict[str, Look] = {name: _published(folder, name) for name in PUBLISHED}
     found |= {
-        "table": lambda: _table(folder),
+        "table": lambda: _table(folder, given),
         "imagefolder": lambda: _class_folders(folder),
-        "file_names": lambda: _guessed_names(folder),
+        "file_names": lambda: _guessed_names(folder, given),
     }
     return found
 
 
-def _recognise(folder: Folder, photos: Path) -> Layout:
-    looks, why = _looks(folder), []
+def _recognise(folder: Folder, photos: Path, given: Given) -> Layout:
+    looks, why = _looks(folder, given), []
     for name in PUBLISHED:
         layout, _ = looks[name]()
         if layout is not None:
@@ -276,7 +278,7 @@ def _of_classes(found: Mapping[str, int]) -> tuple[dict[str, Any], list[str]]:
 # --- Tables and names
 
 
-def _table(folder: Folder) -> tuple[Layout | None, str]:
+def _table(folder: Folder, given: Given) -> tuple[Layout | None, str]:
     if not folder.tables:
         named = ", ".join(folder.files.labels(""))
         return None, f"no table ({named} is none that is read)" if named else "no table"
@@ -289,22 +291,22 @@ def _table(folder: Folder) -> tuple[Layout | None, str]:
     if not found:
         return None, "; ".join(others)
     try:
-        return _of_table(folder, found[0]), ""
+        return _of_table(folder, found[0], given), ""
     except NoLabels as error:
         return None, str(error)
 
 
-def _given_table(folder: Folder, path: Path) -> Layout:
+def _given_table(folder: Folder, path: Path, given: Given) -> Layout:
     table = tables.read(path.resolve(), folder)
     if table is None:
         raise DataError(
             f"--labels {path}: no column names photographs of {folder.root}, such as"
             f" {folder.images[0]}"
         )
-    return _of_table(folder, table)
+    return _of_table(folder, table, given)
 
 
-def _of_table(folder: Folder, table: tables.Read) -> Layout:
+def _of_table(folder: Folder, table: tables.Read, given: Given) -> Layout:
     inside = table.path.is_relative_to(folder.root)
     file = table.path.relative_to(folder.root) if inside else table.path
     settings = {"file": str(file), "file_column": table.file_column}
@@ -312,24 +314,30 @@ def _of_table(folder: Folder, table: tables.Read) -> Layout:
     if table.pattern != CELL:
         settings["file_pattern"] = table.pattern
         how += f" as {shown(table.pattern)}"
-    return _labelled("table", folder, settings, table.columns, f"{how}, {table.num_rows:,} rows")
+    how += f", {table.num_rows:,} rows"
+    return _labelled("table", folder, settings, table.columns, how, given)
 
 
-def _names(folder: Folder, pattern: str) -> Layout:
+def _names(folder: Folder, pattern: str, given: Given) -> Layout:
     columns, number = names.understood(folder.images, pattern)
     how = f"names like {shown(pattern)}, {number} of {len(folder.images)} photographs"
-    return _labelled("file_names", folder, {"pattern": pattern}, columns, how)
+    return _labelled("file_names", folder, {"pattern": pattern}, columns, how, given)
 
 
-def _guessed_names(folder: Folder) -> tuple[Layout | None, str]:
+def _guessed_names(folder: Folder, given: Given) -> tuple[Layout | None, str]:
     pattern = names.guess(folder.images)
     if pattern is None:
         return None, "no labels in the names"
-    return _names(folder, pattern), ""
+    return _names(folder, pattern, given), ""
 
 
 def _labelled(
-    adapter: str, folder: Folder, settings: dict[str, Any], columns: list[Column], how: str
+    adapter: str,
+    folder: Folder,
+    settings: dict[str, Any],
+    columns: list[Column],
+    how: str,
+    given: Given,
 ) -> Layout:
     """Return a layout with settings for columns: groups, split and attributes."""
     groups = sorted((c for c in columns if c.role == "group"), key=_is_unlike_person)
@@ -345,7 +353,9 @@ def _labelled(
     for column in columns:
         if column.role not in ("categorical", "numeric"):
             continue
-        name = attribute_name(column.column, [one["name"] for one in attributes])
+        name = attribute_name(
+            column.column, [*given.reserved, *(one["name"] for one in attributes)]
+        )
         one: dict[str, Any] = {"name": name, "column": column.column, "kind": column.role}
         if column.role == "numeric":
             one |= {"min": column.ends[0], "max": column.ends[1]}
@@ -369,7 +379,7 @@ def attribute_name(column: str, taken: Iterable[str]) -> str:
     """Return a name that an attribute can have, near a column's, and other than those taken."""
     plain = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_") or "attribute"
-    taken = {*taken, *RESERVED, *OF_PREDICTIONS}
+    taken = {*taken, *RESERVED}
     found, number = name, 1
     while found in taken:
         number += 1

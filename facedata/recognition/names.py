@@ -4,9 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from evenface.init.columns import AGES, Column, understand
 from facedata.ingest.adapters.file_names import fields_of, matcher
 from facedata.ingest.maps import MEANINGS
+from facedata.recognition.columns import AGES, Column, understand
 from facekit.errors import DataError
 
 ALL = 0.9  # share of names that a pattern has to fit

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from evenface.init import columns
-from evenface.init.columns import understand
+from facedata.recognition import columns
+from facedata.recognition.columns import understand
 
 
 def of(name, *texts):

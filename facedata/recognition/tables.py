@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evenface.init.columns import Column, understand
-from evenface.init.folder import Folder
 from facedata.ingest import table_rows
 from facedata.ingest.adapters.table import CELL
 from facedata.ingest.finding import ANYWHERE
+from facedata.recognition.columns import Column, understand
+from facedata.recognition.folder import Folder
 from facekit.errors import DataError
 from facekit.spelling import plain
 from facekit.storage.walking import respelled
