@@ -4,10 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evenface.experiment.differences import MIN_CLASS_IMAGES
-from facedata.recognition.folder import Sizes
 
-STEP = 8  # pixels; sides of the classifiers' images are multiples
-MIN_SIDE = 32
 SHARES = (0.7, 0.6, 0.5, 0.4)  # of train, the largest first
 MIN_EPOCHS = 2
 LARGE_BATCH, MANY_IMAGES = 64, 2000  # of train, from which on batches are large
@@ -45,19 +42,6 @@ class Budget:
         """Return passes over as many images of train."""
         wanted = round(self.shown / max(num_train, 1))
         return min(max(wanted, MIN_EPOCHS), self.max_epochs)
-
-    def sides(self, sizes: Sizes) -> tuple[int, int]:
-        """Return height and width of the classifiers' images: the photographs' aspect, no larger.
-
-        Args:
-            sizes: of the photographs.
-        """
-        longest = max(sizes.height, sizes.width)
-        scale = min(1.0, self.side / longest)
-        height, width = (
-            max(round(side * scale / STEP) * STEP, MIN_SIDE) for side in (sizes.height, sizes.width)
-        )
-        return height, width
 
 
 BUDGETS = {

@@ -80,7 +80,7 @@ def _lines(found: Found, judged: str, budget: Budget) -> Iterator[str]:
     if found.to_cut:
         side = CutOptions().side
         sizes, shown = Sizes(side, side, (side, side), (side, side)), "of faces that are cut out"
-    height, width = budget.sides(sizes)
+    height, width = sizes.within(budget.side)
     gan = {"height": GAN_SIDE, "width": GAN_SIDE, "fit": "pad"}
     classifier = {"height": height, "width": width, "fit": "pad"}
     yield "geometries:"

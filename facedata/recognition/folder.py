@@ -11,6 +11,7 @@ from facekit.pictures import decode
 from facekit.storage.walking import Files, also, join
 
 NUM_SIZED = 64  # pictures whose sizes are looked at
+STEP, MIN_SIDE = 8, 32  # pixels, of the sides of a classifier's images
 TABLE_SUFFIXES = (".csv", ".tsv", ".xls", ".xlsx", ".xlsm", ".parquet")
 
 
@@ -30,6 +31,18 @@ class Sizes:
             return text
         ends = [f"{width} x {height}" for height, width in (self.least, self.most)]
         return f"mostly {text} ({ends[0]} to {ends[1]})"
+
+    def within(self, longest: int) -> tuple[int, int]:
+        """Return height and width of images of this aspect, in steps of 8 px, and no larger.
+
+        Args:
+            longest: side that they may have, in pixels.
+        """
+        scale = min(1.0, longest / max(self.height, self.width))
+        height, width = (
+            max(round(side * scale / STEP) * STEP, MIN_SIDE) for side in (self.height, self.width)
+        )
+        return height, width
 
 
 class Folder:
