@@ -29,6 +29,7 @@ NUM_SHOWN = 8  # values that a line names
 MAX_LENGTH = 30  # characters of a value that a line shows
 AGES, AGE_BINS, AGE_CLASSES = (0, 120), (30, 60), ("young", "middle", "old")
 THIRDS = ("low", "middle", "high")
+ATTRIBUTE, GROUP = "attribute", "group"  # what a user may say that a column is
 MIN_BIN = 10  # images of an age group below which thirds are taken
 # Words in the names of columns, by what they are likely to hold.
 PERSONS = frozenset(
@@ -66,12 +67,13 @@ class Column:
     odd: tuple[str, ...] = ()
 
 
-def understand(name: str, cells: Mapping[str, int]) -> Column:
+def understand(name: str, cells: Mapping[str, int], role: str = "") -> Column:
     """Return what a column holds.
 
     Args:
         name: of the column.
         cells: how often each text is in it.
+        role: what the user says that it is, ATTRIBUTE or GROUP; empty: it is guessed.
     """
     words = words_of(name)
     texts = _merged(cells)
@@ -82,6 +84,11 @@ def understand(name: str, cells: Mapping[str, int]) -> Column:
         return Column(name, "none", "empty")
     if distinct == 1:
         return Column(name, "none", f"always {shown(next(iter(present)))}")
+    if role == GROUP:
+        return _persons(name, total, distinct, is_said=True)
+    if role == ATTRIBUTE:
+        column = _numbers(name, present, bool(words & AGE), is_said=True)
+        return _classes(name, present, missing, cells) if column is None else column
     if all(is_image(text) for text in present):
         return Column(name, "none", "names of files")
     found = {normal(text) for text in present}
@@ -131,15 +138,20 @@ def _may_be_persons(total: int, distinct: int) -> bool:
     return distinct > 2 and (each <= SMALL_SERIES or (distinct > FEW_IDS and each <= LARGE_SERIES))
 
 
-def _persons(name: str, total: int, distinct: int) -> Column:
+def _persons(name: str, total: int, distinct: int, is_said: bool = False) -> Column:
     said = f"persons ({distinct}, {total / distinct:.1f} photographs each): never in two splits"
     odd: tuple[str, ...] = ()
-    if not words_of(name) & PERSONS:
-        odd = ("taken for persons by its values; where it is none, take group_column out",)
-    return Column(name, "group", said, odd=odd)
+    if not is_said and not words_of(name) & PERSONS:
+        odd = (
+            "taken for persons by its values; where it is none, take group_column out of the"
+            " config, or name it an attribute",
+        )
+    return Column(name, GROUP, said, odd=odd)
 
 
-def _numbers(name: str, present: Counter[str], is_age: bool) -> Column | None:
+def _numbers(
+    name: str, present: Counter[str], is_age: bool, is_said: bool = False
+) -> Column | None:
     """Return a column of numbers; None where it holds something else, or numbers of classes."""
     commas = has_decimal_commas(present)
     values: Counter[float] = Counter()
@@ -156,7 +168,8 @@ def _numbers(name: str, present: Counter[str], is_age: bool) -> Column | None:
     is_whole = all(value.is_integer() for value in values)
     if not is_age and is_whole and len(values) <= FEW_NUMBERS:
         return None
-    if not is_age and is_whole and len(values) >= UNIQUE * total and total >= MANY_ROWS:
+    is_unique = len(values) >= UNIQUE * total and total >= MANY_ROWS
+    if not (is_age or is_said) and is_whole and is_unique:
         return Column(name, "none", f"{len(values)} different numbers, like identifiers")
     if is_age and is_whole and len(values) <= FEW_NUMBERS and max(values) <= LAST_GROUP:
         return None  # age groups that are numbered

@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from facedata.ingest.adapters.imagefolder import SPLITS
 from facedata.ingest.adapters.table import CELL
 from facedata.recognition import names, tables
 from facedata.recognition.columns import (
+    ATTRIBUTE,
+    GROUP,
     PERSONS,
     Column,
     in_order,
@@ -72,6 +75,8 @@ class Given:
         pattern: of names.
         faces: whether faces are looked for in some photographs.
         reserved: names that no attribute gets, besides those of our tables' columns.
+        attributes: columns, or parts of names, that are attributes whatever they look like.
+        persons: the one that names persons.
     """
 
     layout: str | None = None
@@ -79,6 +84,14 @@ class Given:
     pattern: str | None = None
     faces: bool = True
     reserved: Collection[str] = ()
+    attributes: Collection[str] = ()
+    persons: str | None = None
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """What is said of columns, as `columns.understand` takes it."""
+        group = {} if self.persons is None else {self.persons: GROUP}
+        return dict.fromkeys(self.attributes, ATTRIBUTE) | group
 
 
 def recognise(photos: Path, given: Given) -> Layout:
@@ -282,7 +295,7 @@ def _table(folder: Folder, given: Given) -> tuple[Layout | None, str]:
     if not folder.tables:
         named = ", ".join(folder.files.labels(""))
         return None, f"no table ({named} is none that is read)" if named else "no table"
-    found, others = tables.candidates(folder)
+    found, others = tables.candidates(folder, given.roles)
     if len(found) > 1:
         named = ", ".join(str(one.path.relative_to(folder.root)) for one in found)
         raise DataError(
@@ -297,7 +310,7 @@ def _table(folder: Folder, given: Given) -> tuple[Layout | None, str]:
 
 
 def _given_table(folder: Folder, path: Path, given: Given) -> Layout:
-    table = tables.read(path.resolve(), folder)
+    table = tables.read(path.resolve(), folder, given.roles)
     if table is None:
         raise DataError(
             f"--labels {path}: no column names photographs of {folder.root}, such as"
@@ -319,7 +332,7 @@ def _of_table(folder: Folder, table: tables.Read, given: Given) -> Layout:
 
 
 def _names(folder: Folder, pattern: str, given: Given) -> Layout:
-    columns, number = names.understood(folder.images, pattern)
+    columns, number = names.understood(folder.images, pattern, given.roles)
     how = f"names like {shown(pattern)}, {number} of {len(folder.images)} photographs"
     return _labelled("file_names", folder, {"pattern": pattern}, columns, how, given)
 
@@ -340,7 +353,9 @@ def _labelled(
     given: Given,
 ) -> Layout:
     """Return a layout with settings for columns: groups, split and attributes."""
-    groups = sorted((c for c in columns if c.role == "group"), key=_is_unlike_person)
+    _check_said(columns, given)
+    groups = [c for c in columns if c.role == GROUP]
+    groups.sort(key=lambda c: (c.column != given.persons, not words_of(c.column) & PERSONS))
     splits = [c for c in columns if c.role == "split"]
     odd = [f"{shown(c.column)}: {line}" for c in columns for line in c.odd]
     for role, found in (("group", groups), ("split", splits)):
@@ -371,8 +386,21 @@ def _labelled(
     return Layout(adapter, folder.root, settings, how, [*groups[:1], *splits[:1], *used], odd)
 
 
-def _is_unlike_person(column: Column) -> bool:
-    return not words_of(column.column) & PERSONS
+def _check_said(columns: Sequence[Column], given: Given) -> None:
+    """Check that what the user says of columns can be.
+
+    Raises:
+        DataError: there is no such column, or it holds nothing that can be told apart.
+    """
+    found = {column.column: column for column in columns}
+    for name, role in given.roles.items():
+        flag = "--person" if role == GROUP else "--attribute"
+        if name not in found:
+            near = get_close_matches(name, found, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DataError(f"{flag}: no column {name!r}, found {list(found)}{hint}")
+        if found[name].role == "none":
+            raise DataError(f"{flag} {name}: {found[name].said}")
 
 
 def attribute_name(column: str, taken: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from facedata.ingest.adapters.file_names import fields_of, matcher
 from facedata.ingest.maps import MEANINGS
@@ -75,8 +75,15 @@ def _is_age(values: Sequence[str]) -> bool:
     return is_all and len(numbers) >= MIN_AGES and max(numbers) <= AGES[1]
 
 
-def understood(paths: Sequence[str], pattern: str) -> tuple[list[Column], int]:
+def understood(
+    paths: Sequence[str], pattern: str, roles: Mapping[str, str]
+) -> tuple[list[Column], int]:
     """Return what the fields of a pattern hold, and how many names have it.
+
+    Args:
+        paths: of all photographs.
+        pattern: of their names.
+        roles: what the user says of fields, as of `understand`.
 
     Raises:
         DataError: no name has it, or it is none.
@@ -89,7 +96,7 @@ def understood(paths: Sequence[str], pattern: str) -> tuple[list[Column], int]:
     if not found:
         raise DataError(f"--pattern: no photograph is called {pattern!r}, such as {paths[0]}")
     columns = [
-        understand(name, Counter(values))
+        understand(name, Counter(values), roles.get(name, ""))
         for name, values in zip(fields_of(pattern), zip(*found, strict=True), strict=True)
     ]
     return columns, len(found)

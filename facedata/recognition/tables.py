@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,13 @@ class Read:
     columns: list[Column]
 
 
-def read(path: Path, folder: Folder) -> Read | None:
+def read(path: Path, folder: Folder, roles: Mapping[str, str]) -> Read | None:
     """Read a table; None where no column of it names photographs of the folder.
+
+    Args:
+        path: of the table.
+        folder: of the photographs.
+        roles: what the user says of columns, as of `understand`.
 
     Raises:
         DataError: it cannot be read as a table.
@@ -53,7 +58,9 @@ def read(path: Path, folder: Folder) -> Read | None:
     if not column:
         return None
     num_rows, counts = _counts(path, names)
-    others = [understand(name, counts[name]) for name in names if name != column]
+    others = [
+        understand(name, counts[name], roles.get(name, "")) for name in names if name != column
+    ]
     return Read(path, column, pattern, num_rows, others)
 
 
@@ -123,12 +130,12 @@ def _patterns(
             yield f"{ANYWHERE}{CELL}{tail}", len(found)
 
 
-def candidates(folder: Folder) -> tuple[list[Read], list[str]]:
-    """Return the tables in a folder that name its photographs, and why others do not."""
+def candidates(folder: Folder, roles: Mapping[str, str]) -> tuple[list[Read], list[str]]:
+    """Return the tables in a folder that name its photographs, and why others do not; as `read`."""
     found, others = [], []
     for name in folder.tables:
         try:
-            table = read(folder.root / name, folder)
+            table = read(folder.root / name, folder, roles)
         except DataError as error:
             others.append(str(error))
             continue

@@ -88,6 +88,23 @@ def test_other_columns(name, texts, role, said):
     assert said in found.said
 
 
+@pytest.mark.parametrize(
+    ("name", "texts", "role", "kind"),
+    [
+        ("who", [f"p{i % 25}" for i in range(100)], columns.ATTRIBUTE, "categorical"),
+        ("fold", ["train", "test"] * 20, columns.ATTRIBUTE, "categorical"),
+        ("score", [str(i) for i in range(50)], columns.ATTRIBUTE, "numeric"),
+        ("label", ["a", "b"] * 20, columns.GROUP, "group"),
+        ("label", ["a"] * 20, columns.GROUP, "none"),
+        ("label", ["a"] * 20, columns.ATTRIBUTE, "none"),
+    ],
+)
+def test_what_a_user_says_of_a_column_wins(name, texts, role, kind):
+    assert of(name, *texts).role != kind or kind == "none"
+    found = understand(name, Counter(texts), role)
+    assert found.role == kind and not found.odd
+
+
 def test_numbers_of_two_kinds_are_no_split_without_a_name_that_says_so():
     assert of("glasses", *["0", "1"] * 20).role == "categorical"
 
