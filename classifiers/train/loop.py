@@ -64,18 +64,18 @@ class Keeper(Protocol):
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Return `fp32` or `bf16`: for `auto` the faster one, by what the processor can multiply.
+    """Return `fp32` or `bf16`: for `auto` the faster one.
 
-    Measured with tf_efficientnet_lite0 at 128x96 px on one core with AVX-512 BF16: 109 images/s
-    in bf16, 77 in fp32 (without the compiled operators). Without such instructions bf16 is emulated
-    and slower.
+    On CPUs that is float32, also where they multiply bf16: the compiled operators are for float32.
+    Measured on one core with AVX-512 BF16, images/s in bf16 and fp32: tf_efficientnet_lite0 124 and
+    148 (64x48 px, batch 16), 98 and 161 (81x63, batch 64), 53 and 77 (128x96, batch 64); resnet18
+    98 and 100 (64x48, batch 64).
     """
     if precision != "auto":
         return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    able = torch.cpu.get_capabilities()
-    return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    return "fp32"
 
 
 def losses_of(

@@ -578,13 +578,19 @@ def test_fast_depthwise_in_a_whole_network_and_in_bf16():
     assert similarity > 0.99
 
 
-def test_precision_follows_the_processor(monkeypatch):
-    cpu = torch.device("cpu")
-    assert resolve_precision("fp32", cpu) == "fp32"
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert resolve_precision("auto", cpu) == "bf16"
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    assert resolve_precision("auto", cpu) == "fp32"
+@pytest.mark.parametrize(
+    ("asked", "device", "able", "expected"),
+    [
+        ("bf16", "cpu", False, "bf16"),
+        ("fp32", "cuda", True, "fp32"),
+        ("auto", "cpu", True, "fp32"),
+        ("auto", "cuda", True, "bf16"),
+        ("auto", "cuda", False, "fp32"),
+    ],
+)
+def test_auto_takes_bf16_on_gpus_that_have_it(monkeypatch, asked, device, able, expected):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able)
+    assert resolve_precision(asked, torch.device(device)) == expected
 
 
 # --- Images
