@@ -1,7 +1,11 @@
 """Command line of classifiers."""
 
+import functools
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +16,7 @@ from classifiers.options import (
     EvaluateOptions,
     FiguresOptions,
     FilterOptions,
+    GivenHeadsOptions,
     PredictOptions,
     TaskOptions,
     TrainOptions,
@@ -20,7 +25,14 @@ from classifiers.options import (
 from facekit import commands
 from facekit.command_options import options
 from facekit.commands import in_file, out_dir, out_file, seed, value
+from facekit.errors import DataError
 from facekit.splits import SPLITS, round_seed
+
+if TYPE_CHECKING:
+    from classifiers.folders.ready import Ready
+    from facedata.recognition.layouts import Given
+
+log = logging.getLogger(__name__)
 
 
 @commands.group
@@ -30,19 +42,179 @@ def main() -> None:
 
 IMAGES = in_file("--images", "Packed images (classifier.npy).")
 CURATED = in_file("--curated", "Images that survived curation.")
-DATA = commands.options(IMAGES, CURATED, in_file("--splits", "Split and fold of each image."))
+BESIDE = "of the model's folder"
+OWN_DATA = commands.options(
+    in_file("--images", "Packed images (classifier.npy).", required=False, show_default=BESIDE),
+    in_file("--curated", "Images that survived curation.", required=False, show_default=BESIDE),
+    in_file("--splits", "Split and fold of each image.", required=False, show_default=BESIDE),
+)
 MODELS = "Of `classifiers train`; of several, such as one a fold, the mean is"
 OUTDIR = out_dir("--outdir", "metrics, tables, figures.")
 THREADS = value("--threads", commands.NUM_WORKERS, "Threads of a tensor operation on the CPU.")
 COMPUTE = commands.options(THREADS, commands.DEVICE)
 TRAINING_SEED = seed("Seed of weights, order and augmentation.")
 SAMPLING_SEED = seed("Seed of the resamplings.")
+SIZE = 128  # pixels, of images that are packed of a folder
+
+
+FOLDER = commands.options(
+    click.option(
+        "--images",
+        type=click.Path(exists=True, readable=True, path_type=Path),
+        required=True,
+        help="Folder of photographs; or packed images (classifier.npy).",
+    ),
+    in_file("--labels", "Of a folder: table of labels, where it holds none.", required=False),
+    click.option(
+        "--attribute",
+        "attributes",
+        metavar="COLUMN",
+        multiple=True,
+        help="Of a folder: what to predict; may be repeated. All that can be, if not given.",
+    ),
+    click.option(
+        "--person",
+        metavar="COLUMN",
+        help="Of a folder: persons, who are never in two splits; mostly found by itself.",
+    ),
+    click.option(
+        "--pattern",
+        metavar="PATTERN",
+        help="Of a folder: how files are called, '{age}_{gender}_{}.jpg'.",
+    ),
+    click.option(
+        "--layout",
+        metavar="NAME",
+        help="What a folder is, where it can be several: such as table, imagefolder.",
+    ),
+    click.option(
+        "--size",
+        type=commands.AtLeast(32),
+        show_default=str(SIZE),
+        help="Of a folder: longest side of the images that the network sees. [pixels]",
+    ),
+    in_file("--curated", "Of packed images: those that survived curation.", required=False),
+    in_file("--splits", "Of packed images: split and fold of each.", required=False),
+)
+
+
+def of_folder(train: Callable) -> Callable:
+    """Decorate a training of packed images so that these may be made of a folder first."""
+
+    @functools.wraps(train)
+    def wrapper(
+        images: Path,
+        labels: Path | None,
+        attributes: tuple[str, ...],
+        person: str | None,
+        pattern: str | None,
+        layout: str | None,
+        size: int | None,
+        task: GivenHeadsOptions,
+        **values: Any,
+    ) -> None:
+        of_photos: dict[str, Any] = {"--labels": labels, "--attribute": attributes or None}
+        of_photos |= {"--person": person, "--pattern": pattern, "--layout": layout, "--size": size}
+        of_packed = {"--curated": values["curated"], "--splits": values["splits"]}
+        if not images.is_dir():
+            of_packed |= {"--heads": task.heads, "--geometry": values["geometry"]}
+            _check_given(of_photos, "--images is no folder", of_packed)
+            assert task.heads is not None  # as was checked
+            train(images=images, task=TaskOptions(heads=task.heads), **values)
+            return
+        _check_given(of_packed, "--images is a folder")
+        if task.heads:
+            _check_given({"--attribute": attributes or None}, "--heads says what to predict")
+        if values["geometry"] is not None:
+            _check_given({"--size": size}, "--geometry says it")
+
+        from classifiers.columns import RESERVED
+        from facedata.recognition.layouts import Given
+
+        given = Given(
+            layout, labels, pattern, reserved=RESERVED, attributes=attributes, persons=person
+        )
+        ready, changed = _made_ready(images, given, size, task, values)
+        train(**values | changed)
+        model = values["outdir"] / "model.safetensors"
+        log.info("next: classifiers evaluate --model %s --outdir %s", model, values["outdir"])
+        log.info("%s: %s", model, ready.told())
+
+    return wrapper
+
+
+def _made_ready(
+    photos: Path, given: "Given", size: int | None, task: GivenHeadsOptions, values: dict[str, Any]
+) -> tuple["Ready", dict[str, Any]]:
+    """Return what was made of a folder, and the values that a training of it has."""
+    from classifiers.arms import read_arm
+    from classifiers.folders.places import Places
+    from classifiers.folders.ready import make_ready
+    from facekit.compute import distributed
+    from facekit.pictures.canvas import Geometry
+
+    outdir, geometry, training = values["outdir"], values["geometry"], values["options"]
+    places = Places.of(outdir)
+    if distributed.num_given():
+        raise DataError(
+            f"--images {photos}: one process makes a folder ready; train without torchrun, or give"
+            f" torchrun the packed images that such a training leaves in {places.root}"
+        )
+    check_backbone(training.backbone)
+    read_arm(values["arm"])
+    wanted = size or SIZE if geometry is None else Geometry.read(geometry, "geometry")
+    ready = make_ready(
+        photos, given, task.heads or (), wanted, values["round"], values["threads"], outdir
+    )
+    if "epochs" not in training.model_fields_set:
+        training = training.but(epochs=ready.epochs)
+        log.info("%g epochs, as --epochs says nothing", ready.epochs)
+    return ready, {
+        "images": places.images,
+        "curated": places.curated,
+        "splits": places.splits,
+        "task": TaskOptions(heads=ready.heads),
+        "geometry": ready.geometry.plain(),
+        "options": training,
+    }
+
+
+def of_model(evaluate: Callable) -> Callable:
+    """Decorate a measuring so that what its model was trained on may go without saying."""
+
+    @functools.wraps(evaluate)
+    def wrapper(model: tuple[Path, ...], **values: Any) -> None:
+        from classifiers.folders.places import Places
+
+        places = Places.of(model[0].parent)
+        for name in ("images", "curated", "splits"):
+            values[name] = values[name] or getattr(places, name)
+            if not values[name].is_file():
+                raise click.UsageError(
+                    f"Missing option '--{name}': beside {model[0]} is no {values[name]}, as"
+                    " `classifiers train` leaves it of a folder"
+                )
+        evaluate(model=model, **values)
+
+    return wrapper
+
+
+def _check_given(
+    others: dict[str, Any], why: str, needed: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Check that no options are given that do not go with others, and that those do are."""
+    for flag, given in others.items():
+        if given is not None:
+            raise click.UsageError(f"{flag}: given, but {why}")
+    for flag, given in needed.items():
+        if given is None:
+            raise click.UsageError(f"Missing option '{flag}': {why}")
 
 
 @main.command()
-@DATA
+@FOLDER
 @in_file("--faces", "Faces found in the images, for `predict --align`.", required=False)
-@options(TaskOptions, "task")
+@options(GivenHeadsOptions, "task")
 @value("--arm", str, ARMS_HELP, REAL, show_default=True)
 @in_file("--synth-images", "Generated images (arms synth@SHARE and such).", required=False)
 @in_file("--synth-samples", "Which of them were accepted.", required=False)
@@ -55,12 +227,23 @@ SAMPLING_SEED = seed("Seed of the resamplings.")
     help="Learn from the other folds of train and choose the epoch on this one, not on val.",
 )
 @value("--round", commands.SEED, "Number of the round whose splits these are.", 0)
-@value("--geometry", commands.JSON, "{height, width, fit} of the images.")
+@click.option(
+    "--geometry", type=commands.JSON, help="{height, width, fit} of the images; of a folder --size."
+)
 @options(TrainOptions)
-@COMPUTE
-@TRAINING_SEED
+@commands.ALL_THREADS
+@commands.DEVICE
+@seed("Seed of weights, order and augmentation.", 0)
 @commands.switch("--allow-changes", "Go on although options differ.")
-@out_dir("--outdir", "model, history, predictions.")
+@click.option(
+    "--out",
+    "--outdir",
+    "outdir",
+    type=commands.OUT_DIR,
+    required=True,
+    help="Output: model, history, predictions; of a folder also what was made of it.",
+)
+@of_folder
 @commands.recorded("outdir", name="run.json")
 def train(
     faces: Path | None,
@@ -79,16 +262,24 @@ def train(
 ) -> None:
     """Train one arm on the train split; the epoch is chosen on val, test is not read.
 
+    --images is a folder of photographs, labelled by a table, or by the names of folders or files:
+    it is dealt to train, val and test, a person's photographs and copies together. Where --epochs
+    is not said, the training is as long as suits their number. Or --images are the packed images of
+    the pipeline; --curated, --splits, --heads and --geometry then go with them.
+
     With --fold it learns from the other folds of train and neither val nor test is read.
 
     A training that was stopped in --outdir goes on from its last state.
 
     Several GPUs: `torchrun --nproc-per-node 4 --no-python classifiers train ...`; the processes
-    share each batch.
+    share each batch of packed images.
 
     `evenface run -n -p -R classify` prints this command with all values of the config.
 
     \b
+    classifiers train --images photos --labels labels.csv --out run
+    classifiers train --images photos --labels labels.csv --attribute hair --size 96 \\
+        --out run
     classifiers train --images images/classifier.npy --curated curated.parquet \\
         --splits splits.parquet --arm focal+synth@0.5 --deficits deficits.csv \\
         --synth-images images.npy --synth-samples samples.parquet \\
@@ -124,12 +315,20 @@ def train(
 
 @main.command()
 @in_file("--model", f"{MODELS} measured.", multiple=True)
-@DATA
-@click.option("--split", type=click.Choice(SPLITS), required=True, help="What to measure.")
+@OWN_DATA
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="test",
+    show_default=True,
+    help="What to measure.",
+)
 @options(EvaluateOptions)
-@SAMPLING_SEED
-@COMPUTE
+@seed("Seed of the resamplings.", 0)
+@commands.ALL_THREADS
+@commands.DEVICE
 @OUTDIR
+@of_model
 @commands.recorded("outdir", name="metrics.run.json")
 def evaluate(
     model: tuple[Path, ...],
@@ -144,9 +343,11 @@ def evaluate(
     """Measure models on one split; write measures, tables, figures and predictions.
 
     Temperatures and thresholds are fitted to val alone; where val itself is measured, they are not.
-    Models of folds also predict the images of train, each its own fold.
+    Models of folds also predict the images of train, each its own fold. In the model's own folder,
+    --outdir, `predict` finds what was fitted.
 
     \b
+    classifiers evaluate --model run/model.safetensors --outdir run
     classifiers evaluate --model fold0/model.safetensors \\
         --model fold1/model.safetensors --images images/classifier.npy \\
         --curated curated.parquet --splits splits.parquet --split test --seed 0 \\

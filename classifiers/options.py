@@ -145,6 +145,14 @@ class TaskOptions(Options):
     heads: Heads = option(help="One output each.")
 
 
+class GivenHeadsOptions(Options):
+    """What one classifier predicts, where it may follow from the data."""
+
+    heads: Annotated[Heads | None, OrNone] = option(
+        None, "One output each; needed with packed images, of a folder those of its attributes."
+    )
+
+
 class VerdictOptions(Options):
     """What arms are judged by."""
 

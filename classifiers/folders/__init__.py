@@ -1,0 +1,1 @@
+"""From a folder of photographs, and what labels them, to what a training reads."""

@@ -1,0 +1,218 @@
+"""A folder of photographs made ready to be learned from: read, packed, dealt to splits.
+
+The stages of the pipeline that a training needs, in one go. Nothing is cleaned: what cannot be read
+is left out, listed and counted, and copies are kept within one split.
+"""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from classifiers.folders.heads import attributes_in, choose, told
+from classifiers.folders.places import PACKED, Places
+from classifiers.options import HeadOptions
+from facedata.columns import INSPECTION, attributes_of
+from facedata.duplicates import dedup
+from facedata.ingest import dataset
+from facedata.ingest.adapters import Ingested
+from facedata.inspection import inspect
+from facedata.options import DedupOptions, SplitOptions
+from facedata.recognition import folder, layouts
+from facedata.recognition.columns import printable, shown
+from facedata.recognition.layouts import Given, Layout
+from facedata.splits import split, units
+from facedata.splits.strata import is_categorical
+from facekit.errors import DataError
+from facekit.pictures.canvas import Geometry
+from facekit.splits import SPLITS
+from facekit.storage import arrays, locks, tables
+
+# The split follows from the data alone: models of several seeds are measured on the same images.
+SPLIT_SEED = 0
+FOLDS = 5
+MIN_UNITS = 6  # persons, or pictures by themselves, that can be dealt to three parts
+MAX_JOINT = 2  # attributes up to which their joint classes keep their shares, too
+SHOWN, MIN_EPOCHS, MAX_EPOCHS = 20_000, 4, 30  # images of a training whose length is not said
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What was made of a folder.
+
+    Attributes:
+        heads: what is predicted.
+        geometry: of the packed images.
+        counts: images of each split.
+        left_out: what is not among them, in words; may be empty.
+    """
+
+    heads: tuple[HeadOptions, ...]
+    geometry: Geometry
+    counts: Mapping[str, int]
+    left_out: str
+
+    @property
+    def epochs(self) -> float:
+        """Passes over train that a training takes where nobody says how many."""
+        return float(min(max(round(SHOWN / self.counts["train"]), MIN_EPOCHS), MAX_EPOCHS))
+
+    def told(self) -> str:
+        """Return in a line how images were dealt, and what was left out."""
+        parts = ", ".join(f"{name} {self.counts[name]}" for name in SPLITS)
+        left_out = f"; {self.left_out}" if self.left_out else ""
+        return f"{sum(self.counts.values())} images, {parts}{left_out}"
+
+
+def make_ready(
+    photos: Path,
+    given: Given,
+    heads: Sequence[HeadOptions],
+    size: int | Geometry,
+    number: int,
+    num_workers: int,
+    model_dir: Path,
+) -> Ready:
+    """Make a folder of photographs ready; writes the files of `Places`.
+
+    Args:
+        photos: the folder; only read.
+        given: what the user says of the labels.
+        heads: what is to be predicted; none: the attributes that `given` names, or else all.
+        size: of the packed images, or their longest side.
+        number: of the split, from 0; each has other images of test.
+        num_workers: processes, or threads; the result does not depend on it.
+        model_dir: folder of the model, which gets a folder for all this.
+
+    Raises:
+        DataError: there are no photographs or no labels, an attribute cannot be predicted, there
+            are too few images, or something would be written among the photographs.
+    """
+    if model_dir.resolve().is_relative_to(photos.resolve()):
+        raise DataError(f"--out {model_dir}: is part of {photos}, where nothing is written")
+    layout = layouts.recognise(photos, given)
+    log.info("%s: read as %s", photos, printable(layout.how))
+    if given.persons is not None and layout.settings.get("group_column") != given.persons:
+        raise DataError(f"--person {given.persons}: {photos} has no columns; it is {layout.how}")
+    found = dataset.ingest(layout.adapter, layout.root, layout.settings, seed=0)
+    names = _attributes(given.attributes, layout, found.index)
+    if not isinstance(size, Geometry):
+        sizes = folder.sizes(layout.root, found.index["path"].tolist())
+        height, width = sizes.within(size)
+        size = Geometry(height=height, width=width, fit="pad")
+    places = Places.of(model_dir)
+    with locks.alone(model_dir):
+        facts, pairs = _look(found.index, layout.root, size, places, num_workers)
+        table, found = _kept(found, facts, pairs)
+        _tell(layout, table)
+        chosen = tuple(heads or choose(table, names))
+        for line in told(table, chosen):
+            log.info("%s", line)
+        assigned = _deal(table, chosen, number)
+        tables.write(found.rejected, places.left_out)
+        tables.write(table, places.curated)
+        tables.write(assigned, places.splits)
+    counts = {name: int((assigned["split"] == name).sum()) for name in SPLITS}
+    _, _, left_out = dataset.summary(found).partition("; ")
+    return Ready(chosen, size, counts, left_out)
+
+
+def _attributes(columns: Collection[str], layout: Layout, index: pd.DataFrame) -> list[str]:
+    """Return the attributes that columns of a table became, or that are called so.
+
+    Raises:
+        DataError: there is no such one.
+    """
+    of_column = {one["column"]: one["name"] for one in layout.settings.get("attributes", ())}
+    for name in attributes_of(index):
+        of_column.setdefault(name, name)
+    for column in columns:
+        if column not in of_column:
+            near = get_close_matches(column, of_column, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DataError(f"--attribute: no {column!r}, found {list(of_column)}{hint}")
+    return [of_column[column] for column in columns]
+
+
+def _look(
+    index: pd.DataFrame, root: Path, size: Geometry, places: Places, num_workers: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Decode and pack the images; return what was seen of each, and the pairs of copies."""
+    paths = pa.Table.from_pandas(index[["image_id", "path"]], preserve_index=False)
+    images = places.images.parent
+    inspect.inspect(paths, root, {PACKED: size}, num_workers, images, places.inspection)
+    facts = tables.read(places.inspection, INSPECTION)
+    thumbs = arrays.read_thumbs(images / f"{inspect.THUMBS}.npy")
+    pairs = dedup.find_duplicates(index, facts, thumbs, DedupOptions(), [], num_workers)
+    differing = int((pairs["conflict"] != "").sum())
+    if differing:
+        log.info("look at it: %d pairs of copies have different labels", differing)
+    return facts, pairs
+
+
+def _kept(
+    found: Ingested, facts: pd.DataFrame, pairs: pd.DataFrame
+) -> tuple[pd.DataFrame, Ingested]:
+    """Return the images that decoded, as of `curated.parquet`, and the data set without others.
+
+    Persons and copies are united before anything is left out: what is broken links others, too.
+    """
+    index, is_there = found.index, facts["row"].notna()
+    table = index.assign(
+        row=facts["row"], cluster=units.clusters(index["image_id"], pairs), unit=0, weight=1.0
+    )
+    table["unit"] = units.units(table.drop(columns="unit").assign(pixel_hash=facts["pixel_hash"]))
+    table = table.assign(flags="")
+    broken = index.loc[~is_there, ["image_id", "table_row"]]
+    broken = broken.assign(reason="not_decodable", detail=facts.loc[~is_there, "problem"])
+    rejected = pd.concat([found.rejected, broken.astype(found.rejected.dtypes)], ignore_index=True)
+    table = table[is_there].astype({"row": "int64"}).reset_index(drop=True)
+    return table, replace(found, index=index[is_there], rejected=rejected)
+
+
+def _tell(layout: Layout, table: pd.DataFrame) -> None:
+    """Log what was understood besides the attributes, and what is odd."""
+    for column in layout.columns:
+        if column.role in ("group", "split"):
+            log.info("%s: %s", shown(column.column), column.said)
+    if table["group"].isna().all():
+        log.info("no column of persons: copies of a picture alone are kept in one split")
+    for line in layout.odd:
+        log.info("look at it: %s", printable(line))
+
+
+def _deal(table: pd.DataFrame, heads: Sequence[HeadOptions], number: int) -> pd.DataFrame:
+    """Return split and fold of each image; the classes of all heads have equal shares.
+
+    Raises:
+        DataError: there are too few images, or train has none of a class.
+    """
+    num_units = table["unit"].nunique()
+    if num_units < MIN_UNITS:
+        raise DataError(
+            f"{len(table)} images of {num_units} persons (or pictures by themselves), expected"
+            f" {MIN_UNITS} or more: some to learn from, others to measure on"
+        )
+    names = [one for one in attributes_in(table, heads) if is_categorical(table[one])]
+    options = SplitOptions(
+        stratify=tuple(names),
+        balance="joint" if len(names) <= MAX_JOINT else "each",
+        folds=min(FOLDS, num_units // 2),
+    )
+    assigned = split.assign_splits(table, options, SPLIT_SEED, number)
+    for name in names:
+        counts = pd.crosstab(table[name], assigned["split"], dropna=False)
+        for part in SPLITS:
+            lacking = [shown(str(one)) for one in counts.index[counts[part] == 0]]
+            if lacking and part == "train":
+                raise DataError(f"attribute {shown(name)}: train has no image of {lacking[0]}")
+            if lacking:
+                text = ", ".join(lacking)
+                log.info("attribute %s: %s has no image of %s", shown(name), part, text)
+    return assigned
