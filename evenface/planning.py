@@ -36,6 +36,7 @@ LOOKING = 0.25  # of the seconds of a training: predicting as many images
 OTHER_SECONDS = 90.0  # ingest, explore, page
 IMAGE_SECONDS = 0.02  # an image in ingest, inspection, faces, duplicates
 CUT_SECONDS = 0.2  # to look for faces in a photograph, and to cut them out
+FRAME_SECONDS = 0.05  # likewise in a thumbnail, for `fit: face`
 KNOWN_BACKBONES = ("tf_efficientnet_lite0",)
 LARGEST = 1.0  # difference that measures can have
 CORE_YIELD = 0.9  # of a core's time that several jobs side by side leave
@@ -192,6 +193,8 @@ def _stages(run: "Run", num_images: int) -> list[Stage]:
     other = OTHER_SECONDS + IMAGE_SECONDS * num_images
     if settings.ingest.faces == "cut":
         other += CUT_SECONDS * num_images
+    if any(size.fit == "face" for _, size in settings.geometries):
+        other += FRAME_SECONDS * num_images
     folds = settings.split.folds if classify.use_folds else 1
     num_arms = len(settings.arms) * len(settings.seeds) * len(settings.tasks)
     look = None if rate is None else rate * LOOKING * num_images * 0.3

@@ -54,6 +54,16 @@ class Geometries(Options):
             raise ValueError(f"gan: {height}x{width} is not square with a power of two")
         return self
 
+    @model_validator(mode="after")
+    def _show_faces_alike(self) -> Self:
+        shown = [one.margin if one.fit == "face" else None for one in (self.gan, self.classifier)]
+        if shown[0] != shown[1]:
+            raise ValueError(
+                "classifier: faces lie otherwise than in the GAN's images; give both `fit: face`"
+                " with one margin, or neither"
+            )
+        return self
+
 
 class LabelsSettings(facedata_options.JudgedFolds, classifiers_options.JudgeOptions):
     """Wrong labels: what out-of-fold predictions contradict."""

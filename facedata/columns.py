@@ -123,6 +123,13 @@ INSPECTION = Table(
         Column(
             "border_std", "float64", "spread of colour there: black corners, white frames, bars"
         ),
+        Column(
+            "face_framed",
+            "Int64",
+            "with `fit: face`: 1 where a face was found and cut out, 0 where none was; NA: not"
+            " decoded",
+            optional=True,
+        ),
         Column("*_left", "Int64", "content box in each geometry, such as `gan_left`, pixels"),
         Column("*_top", "Int64", "likewise"),
         Column("*_right", "Int64", "likewise; exclusive"),

@@ -10,6 +10,7 @@ from facekit.options import (
     BelowOne,
     Count,
     IsNumber,
+    Name,
     NotNegative,
     NotNegativeCount,
     OpenShare,
@@ -21,7 +22,7 @@ from facekit.options import (
     TwoOrMore,
     option,
 )
-from facekit.pictures.canvas import Geometry
+from facekit.pictures.canvas import MARGIN, Geometry, Margin
 
 Keep = Literal["drop", "keep"]
 # The detector enlarges pictures until the smallest face has 12 pixels: memory bounds it.
@@ -31,8 +32,10 @@ FaceShare = Annotated[float, Field(ge=0.05, le=1), IsNumber]
 class InspectOptions(Options):
     """Which sizes images are packed at."""
 
-    geometries: Annotated[dict[str, Geometry], Field(min_length=1)] = option(
-        ..., "Sizes to pack, by name: {height, width, fit: pad, crop or stretch}."
+    geometries: Annotated[dict[Name, Geometry], Field(min_length=1)] = option(
+        ...,
+        "Sizes to pack, by name: {height, width, fit: pad, crop, stretch or face}; with face also"
+        " margin and no_face.",
     )
 
 
@@ -45,7 +48,7 @@ class CountedFaces(Options):
     )
 
 
-class CutOptions(Options):
+class WhichFaces(Options):
     """What an image is: a picture as it is, or a face that is cut out of a photograph."""
 
     faces: Literal["keep", "cut"] = option(
@@ -58,8 +61,13 @@ class CutOptions(Options):
         "Whose the labels of a photograph with several faces are, where a table does not name the"
         " face: nobody's (it is left out and listed), or the largest face's.",
     )
-    margin: Annotated[NotNegative, Field(le=2)] = option(
-        0.25, "What is cut on each side of a face, as a share of its width; the chin is inside."
+
+
+class CutOptions(WhichFaces):
+    """Likewise, and how faces are cut."""
+
+    margin: Margin = option(
+        MARGIN, "What is cut on each side of a face, as a share of its width; the chin is inside."
     )
     side: Annotated[Count, Field(ge=32, le=1024)] = option(
         256, "Of the square pictures that are cut; no smaller than any geometry.", unit="px"

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from facedata.columns import PACK
 from facekit import options as kinds
 from facekit.options import AUTO, Choice, Options, OrNone, option, with_parts
+from facekit.pictures.canvas import MARGIN, NO_FACE, Fit, Margin, Whole, check_of_faces
 from facekit.trackers import TRACKERS
 from stylegan2.metrics.extractors import EXTRACTORS
 from stylegan2.models import presets
@@ -259,9 +260,15 @@ class PackOptions(Options):
     resolution: Annotated[kinds.Count | None, OrNone] = option(
         None, "Pixels a side: 8, 16, 32 ...; that of the images if not given.", unit="px"
     )
-    fit: Literal["pad", "crop", "stretch"] = option(
-        "pad", "What becomes of images that are not square."
+    fit: Fit = option(
+        "pad",
+        "What becomes of images that are not square; face cuts away what surrounds the main face,"
+        " which is found and turned upright.",
     )
+    margin: Margin = option(
+        MARGIN, "With --fit face: what is left on each side of the face, as a share of its width."
+    )
+    no_face: Whole = option(NO_FACE, "Likewise: how images are fitted in which no face is found.")
     labels: Literal["auto", "folders", "none"] = option(
         AUTO, "auto: those of dataset.json if there is one; folders: an image's first folder."
     )
@@ -275,4 +282,5 @@ class PackOptions(Options):
             raise ValueError(f"resolution: {side}: networks make squares of 8, 16, 32 ... px")
         if self.attribute in PACK_COLUMNS:
             raise ValueError(f"attribute: a pack has a column {self.attribute}; take another name")
+        check_of_faces(self)
         return self

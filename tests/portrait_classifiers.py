@@ -29,8 +29,8 @@ def make_classifier(heads=HEADS, seed=1):
     return classifier
 
 
-def save(path, heads=HEADS, framing=FRAMING, seed=1):
-    geometry = {"height": SIZE.height, "width": SIZE.width, "fit": SIZE.fit}
-    meta = {"backbone": sets.BACKBONE, "geometry": geometry, "framing": framing, "arm": "real"}
+def save(path, heads=HEADS, framing=FRAMING, seed=1, geometry=SIZE, faces="keep"):
+    meta = {"backbone": sets.BACKBONE, "geometry": geometry.plain(), "arm": "real"}
+    meta |= {"framing": framing, "faces": faces}
     checkpoint.save_classifier(make_classifier(heads, seed), meta, path)
     return path

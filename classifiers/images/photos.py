@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facedata.inspection.align import FaceFinder, cut_face
+from facedata.inspection.align import FaceFinder, cut_face, fit_face
 from facekit.errors import DataError
 from facekit.pictures import decode
 from facekit.pictures.canvas import Geometry
@@ -25,7 +25,7 @@ class Photo:
     Attributes:
         thumbnails: uint8 [n, height, width, 3] of the classifier's geometry, one a face.
         boxes: of the faces in pixels of the upright photo, x0, y0, x1, y1, float64 [n, 4]; None
-            where no faces were looked for.
+            where no faces were looked for, or none was found and the photo was fitted without.
         problem: why there is no thumbnail; None where there is one.
     """
 
@@ -82,6 +82,22 @@ def whole_photo(path: str, geometry: Geometry) -> Photo:
     if isinstance(pixels, str):
         return _without(geometry, pixels)
     return Photo(fit_images(Pictures([pixels]), geometry)[0])
+
+
+def framed_photo(path: str, geometry: Geometry, finder: FaceFinder) -> Photo:
+    """Return a photo cut out around its main face, as training thumbnails were (`fit: face`).
+
+    Args:
+        path: of the photo.
+        geometry: of the thumbnails.
+        finder: of faces.
+    """
+    pixels = _decode(path)
+    if isinstance(pixels, str):
+        return _without(geometry, pixels)
+    face = finder.main_face(pixels)
+    thumbnail, _ = fit_face(pixels, face, geometry)
+    return Photo(thumbnail[None], None if face is None else face.box[None])
 
 
 def aligned_faces(path: str, geometry: Geometry, framing: np.ndarray, finder: FaceFinder) -> Photo:

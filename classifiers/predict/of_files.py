@@ -19,7 +19,13 @@ from classifiers.evaluate.calibration import (
     threshold_columns,
 )
 from classifiers.images.data import read_geometry, to_batch
-from classifiers.images.photos import Photo, aligned_faces, find_photos, whole_photo
+from classifiers.images.photos import (
+    Photo,
+    aligned_faces,
+    find_photos,
+    framed_photo,
+    whole_photo,
+)
 from classifiers.models.backbones import Classifier
 from classifiers.models.heads import Head, num_columns, split_outputs
 from classifiers.options import PredictOptions
@@ -27,10 +33,11 @@ from classifiers.predict.ensemble import Model, load_models
 from classifiers.predict.inference import NUM_READERS, look_outputs
 from classifiers.predict.predicted import Outputs, mean_outputs
 from facedata.ingest.adapters.celeba import CELEBA_ATTRIBUTES
-from facedata.inspection.align import FaceFinder
+from facedata.inspection.align import FaceFinder, framing_of, told_without_face
 from facekit import progress
 from facekit.compute.workers import threaded_map
 from facekit.errors import DataError
+from facekit.pictures.canvas import Geometry
 from facekit.storage import files, tables
 from facekit.storage.archives import as_written
 from facekit.storage.walking import told
@@ -91,11 +98,14 @@ class Prepared:
         ask: what is asked.
         read: from the path of a photo to its thumbnails.
         num_readers: threads that may read at a time.
+        framed: geometry of thumbnails that are cut out around a photo's main face; None: they are
+            of the whole photo, or of all its faces.
     """
 
     ask: Ask
     read: Callable[[str], Photo]
     num_readers: int
+    framed: Geometry | None = None
 
 
 def prepare(models: Sequence[Path], options: PredictOptions, device: torch.device) -> Prepared:
@@ -111,9 +121,10 @@ def prepare(models: Sequence[Path], options: PredictOptions, device: torch.devic
     log.info("calibrated by val: %s", ", ".join(calibrations) or "no head")
     read, num_readers = _reader(models[0], loaded[0], options, device)
     classifiers = [one.classifier for one in loaded]
-    return Prepared(
-        Ask(classifiers, options.tta, calibrations, options.batch, device), read, num_readers
-    )
+    geometry = read_geometry(loaded[0].meta["geometry"])
+    is_framed = geometry.fit == "face" and not _is_aligned(loaded[0], options)
+    ask = Ask(classifiers, options.tta, calibrations, options.batch, device)
+    return Prepared(ask, read, num_readers, geometry if is_framed else None)
 
 
 def predict_files(
@@ -147,6 +158,10 @@ def predict_files(
     problems = found.table["problem"].value_counts()
     parts += [f"{problem}: {count}" for problem, count in problems.items()]
     parts += [f"passed over: {told(photos.passed_over)}"] if photos.passed_over else []
+    if prepared.framed is not None:
+        shown = found.table[found.table["problem"].isna()]
+        without = int(shown["x0"].isna().sum())
+        parts.append(told_without_face(without, len(shown), [prepared.framed], "photos"))
     log.info("%s", "; ".join(parts))
     return found
 
@@ -156,17 +171,31 @@ def _reader(
 ) -> tuple[Callable[[str], Photo], int]:
     """Return what reads a photo as thumbnails for a model, and how many threads may do so."""
     geometry = read_geometry(model.meta["geometry"])
-    if not options.align:
+    is_declared, is_aligned = geometry.fit == "face", _is_aligned(model, options)
+    if not (is_aligned or is_declared):
         return partial(whole_photo, geometry=geometry), NUM_READERS
-    framing = model.meta.get("framing")
+    finder = FaceFinder(options.min_probability, device)
+    if not is_aligned:
+        return partial(framed_photo, geometry=geometry, finder=finder), 1
+    if not options.align:
+        log.info("trained on faces that were cut out of photographs: looked for here, too")
+    framing = framing_of(geometry) if is_declared else model.meta.get("framing")
     if framing is None:
         raise DataError(
             f"{path}: does not say how faces lie in its training images (there were hardly"
             " any, or it was trained without --faces); predict without --align"
         )
-    finder = FaceFinder(options.min_probability, device)
     read = partial(aligned_faces, geometry=geometry, framing=np.array(framing), finder=finder)
     return read, 1  # the finder has threads of its own
+
+
+def _is_aligned(model: Model, options: PredictOptions) -> bool:
+    """Return whether all faces of a photo are brought to where training faces lie.
+
+    They are where that is asked for, and for models of faces that were cut out of photographs.
+    """
+    was_cut = model.meta.get("faces") == "cut" and model.meta.get("framing") is not None
+    return options.align or was_cut
 
 
 def write_predictions(predictions: Predictions, form: str, path: Path) -> None:

@@ -139,6 +139,7 @@ def _meta(
         "weights": options.weights,
         "geometry": about.geometry.plain(),
         "framing": about.framing,
+        "faces": "cut" if "cut_from" in data.val_table else "keep",  # as `ingest: faces` has it
         "arm": about.arm,
         "seed": seed,
         "fold": about.fold,

@@ -1,7 +1,12 @@
 """Alignment: faces of a photograph, turned, scaled and cut as the faces of a data set lie.
 
-A framing says how they lie: where the landmarks of faces are found in the data set's thumbnails.
+A framing says how they lie: where the landmarks of faces are in the data set's thumbnails. It is
+measured in thumbnails that are there, or a margin around the face declares it.
 """
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +16,9 @@ from torch.nn import functional
 
 from facedata.columns import LANDMARK_COLUMNS, LANDMARKS
 from facedata.inspection.faces import MIN_HEIGHT
+from facedata.options import CountedFaces
 from facekit.pictures.canvas import Canvas
+from facekit.pictures.geometry import Box, fit_images
 from facekit.pictures.resample import Pictures, resize
 
 DETECT_SIDE = 640  # px; faces are looked for at this longer side of a photograph at most
@@ -19,7 +26,37 @@ SMALLEST = 20  # px, of a face there
 MIN_FACES = 10  # fewer say nothing of how faces lie
 MIN_SCALE = 1 / 32  # pixels of a photograph that make one of a thumbnail; less shows only squares
 MARGIN = 3  # px around a thumbnail that bicubic interpolation looks at
+GRID = 32  # places along a side by which it is told what lies outside of a photo
+NEARLY = 0.8  # of the size of the largest face: as large, so that the place in the picture counts
+# Landmarks of a face that just fills a square, in shares of its side (facedata.columns.LANDMARKS).
+# Source: the reference points of arXiv:1801.07698 (ArcFace), of 112 px, as its code has them.
+EYES = [38.2946, 51.6963], [73.5318, 51.5014]
+NOSE = [56.0252, 71.7366]
+MOUTH = [41.5493, 92.3655], [70.7299, 92.2041]
+FILLING = np.array([*EYES, NOSE, *MOUTH]) / 112
+FITTED = {"pad": "padded whole", "crop": "centre-cropped", "stretch": "stretched whole"}
 POINT_COLUMNS = [column.name for column in LANDMARK_COLUMNS]
+
+
+class Face(NamedTuple):
+    """A face in a photograph, in pixels: box (x0, y0, x1, y1), and landmarks, float64 [5, 2]."""
+
+    box: np.ndarray
+    points: np.ndarray
+
+
+def framing_of(canvas: Canvas) -> np.ndarray:
+    """Return the declared framing: a face with its margin, in the middle.
+
+    A square of the longer side holds both; what of it the canvas lacks is cut off on both sides, as
+    from pictures that are cropped.
+
+    Returns:
+        Where landmarks lie, float64 [5, 2] in pixels.
+    """
+    side = max(canvas.height, canvas.width)
+    places = side * (FILLING + canvas.margin) / (1 + 2 * canvas.margin)
+    return places + np.array([canvas.width - side, canvas.height - side]) / 2
 
 
 def measure_framing(faces: pd.DataFrame) -> list[list[float]] | None:
@@ -98,6 +135,30 @@ def cut_face(
     return turned[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).numpy()
 
 
+def share_outside(
+    size: tuple[int, int], points: np.ndarray, framing: np.ndarray, canvas: Canvas
+) -> float:
+    """Return which share of what `cut_face` gives lies outside of the photo, 0..1.
+
+    Args:
+        size: width and height of the photo in pixels.
+        points, framing, canvas: as for `cut_face`.
+    """
+    to_photo = similarity(framing, points)
+    shares = (np.arange(GRID) + 0.5) / GRID
+    x, y = np.meshgrid(canvas.width * shares, canvas.height * shares)
+    places = np.stack([x, y, np.ones_like(x)], axis=-1) @ to_photo.T
+    return float(((places < 0) | (places > size)).any(axis=-1).mean())
+
+
+def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return intersection over union of a box with others, all x0, y0, x1, y1; float64 [n]."""
+    shared = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    shared = np.clip(shared, 0, None).prod(axis=1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return shared / (areas + np.prod(box[2:] - box[:2]) - shared)
+
+
 class FaceFinder:
     """Finds all faces of photographs of any size, by MTCNN (see `facedata.inspection.faces`)."""
 
@@ -128,3 +189,73 @@ class FaceFinder:
         sure = np.asarray(probabilities, dtype=float) >= self.min_probability
         order = [i for i in np.argsort(-area, kind="stable") if sure[i]]
         return boxes[order], points[order]
+
+    def main_face(self, photo: np.ndarray) -> Face | None:
+        """Return the face that a thumbnail is about, `photo` as in `find`; None: none is found.
+
+        It is the largest by what of it is in the picture; of several that are nearly as large, the
+        one nearest to the middle.
+        """
+        boxes, points = self.find(photo)
+        if not len(boxes):
+            return None
+        size = np.array(photo.shape[1::-1])
+        seen = boxes.clip(0, [*size, *size])
+        sides = np.sqrt(np.prod(seen[:, 2:] - seen[:, :2], axis=1))
+        away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - size / 2, axis=1)
+        main = int(np.argmin(np.where(sides >= NEARLY * sides.max(), away, np.inf)))
+        return Face(boxes[main], points[main])
+
+
+def find_near(
+    finder: FaceFinder, photo: np.ndarray, box: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Look for faces close up, in the surroundings of a box: those too small for the whole photo.
+
+    Args:
+        finder: of faces.
+        photo: uint8 [H, W, 4].
+        box: x0, y0, x1, y1 in pixels; as much as its size is looked at on each side of it.
+
+    Returns:
+        As `FaceFinder.find`, in pixels of the photo; nothing where the box lies outside of it.
+    """
+    size = box[2:] - box[:2]
+    limits = np.array(photo.shape[1::-1])
+    first = np.floor(box[:2] - size).clip(0, limits).astype(int)
+    last = np.ceil(box[2:] + size).clip(0, limits).astype(int)
+    if (size <= 0).any() or (last <= first).any():
+        return np.zeros((0, 4)), np.zeros((0, len(LANDMARKS), 2))
+    boxes, points = finder.find(photo[first[1] : last[1], first[0] : last[0]])
+    return boxes + np.tile(first, 2), points + first
+
+
+@cache
+def finder_here(min_probability: float = CountedFaces().min_probability) -> FaceFinder:
+    """Return this process's finder; with one thread, so that no process's result differs."""
+    torch.set_num_threads(1)
+    return FaceFinder(min_probability, torch.device("cpu"))
+
+
+def fit_face(photo: np.ndarray, face: Face | None, canvas: Canvas) -> tuple[np.ndarray, Box]:
+    """Fit a picture into a canvas with `fit: face`.
+
+    Args:
+        photo: uint8 [H, W, 4], as `Pictures` takes it.
+        face: its main face; None: it is fitted as the canvas says for such.
+        canvas: the size, and what is left around the face.
+
+    Returns:
+        uint8 [height, width, 3], and its content box.
+    """
+    if face is None:
+        fitted, box = fit_images(Pictures([photo]), canvas.without_face)
+        return fitted[0], box
+    whole = (0, 0, canvas.width, canvas.height)
+    return cut_face(photo, face.points, framing_of(canvas), canvas), whole
+
+
+def told_without_face(number: int, total: int, canvases: Sequence[Canvas], noun: str) -> str:
+    """Return in words how many of some pictures show no face, and how they were fitted."""
+    ways = dict.fromkeys(FITTED[one.no_face] for one in canvases if one.fit == "face")
+    return f"{number} of {total} {noun} show no face that is found: {' or '.join(ways)}"

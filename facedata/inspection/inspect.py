@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ BATCH = 8  # pictures of one size that are measured together
 WAITING_BYTES = 32 << 20  # of pictures that wait for others of their size
 ROW_GROUP = 64  # chunks; what the table's file is written in
 QUALITY_SIDE = 128  # pixels; quality is measured with the longer side at no more than this
+FRAMED = "face_framed"  # column: whether `fit: face` found a face
+FINDERS = ("facenet-pytorch", "torch")  # packages that find faces
 THUMBS = "thumbs"  # beside the geometries: the small gray pictures that duplicates are found by
 
 FACTS = {
@@ -111,7 +114,8 @@ def inspect(
             (pixels, upright), format, mode, num_frames, num_bytes (of the file), jpeg_quality
             (1 to 100), pixel_hash (32 hex digits, of size and RGB bytes), phash and phash_mirror
             (as in `phash`), sharpness, brightness, contrast, entropy (as in `quality`), border_r,
-            border_g, border_b, border_std (as in `border`) and the content box of each geometry,
+            border_g, border_b, border_std (as in `border`), face_framed (1 where `fit: face` found
+            a face, 0 where not; if a geometry asks for it) and the content box of each geometry,
             such as gan_left, gan_top, gan_right, gan_bottom.
 
     Raises:
@@ -128,6 +132,7 @@ def inspect(
     schema = arrow.schema(INSPECTION, ["image_id", "row", *_dtypes(geometries)])
     is_decoded = np.zeros(len(index), dtype=bool)
     problems: Counter[str] = Counter()
+    num_framed = 0
     waiting = []  # parts of the table
     stamps: list[kept.Stamp] = []
     with files.replacing(inspection) as part, pq.ParquetWriter(part, schema) as writer:
@@ -140,6 +145,7 @@ def inspect(
             waiting.append(_table(image_ids, facts, row, schema))
             is_decoded[first : first + len(facts)] = facts["problem"] == ""
             problems.update(facts["problem"][facts["problem"] != ""].tolist())
+            num_framed += 0 if FRAMED not in facts.dtype.names else int(facts[FRAMED].sum())
             if len(waiting) == ROW_GROUP:
                 writer.write_table(pa.concat_tables(waiting))
                 waiting.clear()
@@ -151,6 +157,24 @@ def inspect(
             _publish(folder / f"{name}.npy", images_dir / f"{name}.npy", is_decoded)
     kept.keep(images_dir, made_by, index["path"], stamps, inspection, list(_shapes(geometries)))
     shutil.rmtree(folder.parent)
+    if _framed(geometries):
+        _tell_without_face(int(is_decoded.sum()), num_framed, geometries)
+
+
+def _framed(geometries: Mapping[str, Geometry]) -> dict[str, Geometry]:
+    """Return the geometries that are cut out around a face."""
+    return {name: size for name, size in geometries.items() if size.fit == "face"}
+
+
+def _tell_without_face(
+    num_images: int, num_framed: int, geometries: Mapping[str, Geometry]
+) -> None:
+    """Log how many images show no face, and what became of them."""
+    from facedata.inspection import align
+
+    canvases = list(geometries.values())
+    told = align.told_without_face(num_images - num_framed, num_images, canvases, "images")
+    log.log(logging.INFO if num_framed == num_images else logging.WARNING, "%s", told)
 
 
 def _check_problems(problems: Mapping[str, int], num_images: int, root: Path) -> None:
@@ -178,6 +202,8 @@ def _made_by(geometries: Mapping[str, Geometry]) -> str:
     """Return a digest of all that decides what is found of a file."""
     code = Code(ROOT, ("facekit", "facedata")).digest_of(__name__, examine_chunk.__name__)
     versions = [module.__version__ for module in (PIL, np, simplejpeg)]
+    if _framed(geometries):
+        versions += [metadata.version(name) for name in FINDERS]
     values = [code, versions, sorted(geometries.items())]
     return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
@@ -204,7 +230,8 @@ def _shapes(geometries: Mapping[str, Geometry]) -> dict[str, tuple[int, ...]]:
 def _dtypes(geometries: Mapping[str, Geometry]) -> dict[str, str]:
     """Return the facts of an image and their numpy types, in order."""
     boxes = [column for name in geometries for column in box_columns(name)]
-    return FACTS | dict.fromkeys(boxes, "i8")
+    framed = [FRAMED] if _framed(geometries) else []
+    return FACTS | dict.fromkeys([*framed, *boxes], "i8")
 
 
 def _table(
@@ -227,7 +254,7 @@ def _table(
             is_known = ~np.isnan(values)
         elif values.dtype.kind == "U" or (values.dtype.kind == "i" and name in FACTS):
             is_known = values != values.dtype.type()
-        else:  # hashes and boxes, which may be 0
+        else:  # hashes, boxes and whether there is a face, which may be 0
             is_known = is_decoded
         found.append(pa.array(values, type=schema.field(name).type, mask=~is_known))
     return pa.table(found, schema=schema)
@@ -384,10 +411,37 @@ def _measure(
     pictures[THUMBS][rows] = thumbnails(found)
     for name, values in (quality(found) | border(found)).items():
         facts[name][rows] = values
+    framed = _framed(geometries)
     for name, size in geometries.items():
-        pictures[name][rows], box = fit_images(found, size)
-        for column, side in zip(box_columns(name), box, strict=True):
-            facts[column][rows] = side
+        if name not in framed:
+            pictures[name][rows], box = fit_images(found, size)
+            _note_box(facts, name, rows, box)
+    if framed:
+        _frame(batch, framed, facts, pictures)
+
+
+def _note_box(
+    facts: np.ndarray, geometry: str, rows: int | Sequence[int], box: Sequence[int]
+) -> None:
+    for column, side in zip(box_columns(geometry), box, strict=True):
+        facts[column][rows] = side
+
+
+def _frame(
+    batch: Mapping[int, np.ndarray],
+    framed: Mapping[str, Geometry],
+    facts: np.ndarray,
+    pictures: Mapping[str, np.ndarray],
+) -> None:
+    """Fill in what is cut out around the main faces of decoded pictures, given by row."""
+    from facedata.inspection import align
+
+    for row, picture in batch.items():
+        face = align.finder_here().main_face(picture)
+        facts[FRAMED][row] = face is not None
+        for name, size in framed.items():
+            pictures[name][row], box = align.fit_face(picture, face, size)
+            _note_box(facts, name, row, box)
 
 
 def thumbnails(pictures: Pictures) -> np.ndarray:

@@ -32,7 +32,8 @@ def fit_images(pictures: Pictures, geometry: Canvas) -> tuple[np.ndarray, Box]:
 
     Args:
         pictures: N pictures.
-        geometry: the size to fit them into.
+        geometry: the size to fit them into. With `fit: face` the pictures show their faces as they
+            are to lie, such as those that were drawn; `facedata.inspection.align` finds faces.
 
     Returns:
         The pictures as uint8 [N, height, width, 3], Lanczos-filtered with antialiasing and zero
@@ -44,7 +45,7 @@ def fit_images(pictures: Pictures, geometry: Canvas) -> tuple[np.ndarray, Box]:
 
     # Cut what sticks out.
     x_span, y_span = (0.0, float(width)), (0.0, float(height))
-    if geometry.fit == "crop":
+    if geometry.fit in ("crop", "face"):
         scale = max(geometry.width / width, geometry.height / height)
         cut_x = max((width - geometry.width / scale) / 2, 0.0)  # not -1e-15
         cut_y = max((height - geometry.height / scale) / 2, 0.0)

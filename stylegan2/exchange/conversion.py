@@ -34,7 +34,8 @@ def convert(source: Path, dest: Path, options: PackOptions, *, dry_run: bool = F
         return
     found = folders.scan(source, options.labels)
     side = folders.choose_resolution(found, options.resolution)
-    geometry = Canvas(height=side, width=side, fit=options.fit)
+    fit = {name: getattr(options, name) for name in ("fit", "margin", "no_face")}
+    geometry = Canvas(height=side, width=side, **fit)
     for line in folders.summary(found, geometry):
         log.info("%s: %s", source, line)
     folders.check_usable(found, options.skip)
@@ -43,19 +44,19 @@ def convert(source: Path, dest: Path, options: PackOptions, *, dry_run: bool = F
 
     attribute, skip = options.attribute, options.skip
     if dest.suffix == ".npy":
-        left_out = folders.write_pack(found, geometry, attribute, skip, dest)
+        packed = folders.write_pack(found, geometry, attribute, skip, dest)
     else:
         dest.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=dest.parent) as folder:
             path = Path(folder, "pack.npy")
-            left_out = folders.write_pack(found, geometry, attribute, skip, path)
+            packed = folders.write_pack(found, geometry, attribute, skip, path)
             export_zip.export_zip(storage.read_pack(path), dest)
+    left_out = packed.left_out
     if len(left_out):
         path = dest.with_name(f"{dest.stem}.left_out.csv")
         tables.write(left_out, path)
         log.info("%d left out, listed in %s", len(left_out), path)
-    num_packed = len(found.table) + len(found.left_out) + len(found.unusable) - len(left_out)
-    log.info("%s: %s", dest, folders.last_line(found, left_out, num_packed))
+    log.info("%s: %s", dest, folders.last_line(found, packed, geometry))
 
 
 def _archive(source: Path, dest: Path, options: PackOptions, dry_run: bool) -> None:

@@ -214,6 +214,7 @@ def summary(found: Found, geometry: Canvas) -> list[str]:
     longer = table[["width", "height"]].max(axis=1)
     num_odd = int((table["width"] != table["height"]).sum())
     fits = {"pad": "padded with black", "crop": "cut to the centre", "stretch": "stretched"}
+    fits["face"] = f"cut out around the face, without one {fits[geometry.no_face]}"
     lines.append(
         f"sizes: {_sizes(sizes)} (px) -> {side}x{side} px;"
         f" {int((longer < side).sum())} enlarged, {num_odd} not square, {fits[geometry.fit]}"
@@ -236,8 +237,9 @@ def summary(found: Found, geometry: Canvas) -> list[str]:
     return lines
 
 
-def last_line(found: Found, left_out: pd.DataFrame, num_packed: int) -> str:
+def last_line(found: Found, packed: "Packed", geometry: Canvas) -> str:
     """Return how many images were packed, and how many files and labels were not, by why."""
+    left_out, num_packed = packed.left_out, packed.num_images
     counts = {why: len(paths) for why, paths in found.passed_over.items()}
     counts |= _counted(REASONS.get(reason, reason) for reason in left_out["reason"])
     parts = [f"{num_packed} images packed"]
@@ -245,6 +247,11 @@ def last_line(found: Found, left_out: pd.DataFrame, num_packed: int) -> str:
         parts.append(f"left out: {_list(counts, len(counts))}")
     if found.unread:
         parts.append(f"not read: {', '.join(found.unread)}")
+    if geometry.fit == "face":
+        from facedata.inspection import align
+
+        without = packed.num_without_face
+        parts.append(align.told_without_face(without, num_packed, [geometry], "images"))
     return "; ".join(parts)
 
 
@@ -298,10 +305,23 @@ def check_usable(found: Found, skip: bool) -> None:
         )
 
 
-def write_pack(
-    found: Found, geometry: Canvas, attribute: str, skip: bool, path: Path
-) -> pd.DataFrame:
-    """Decode all images and write them as a pack, atomically; return what was left out.
+@dataclass(frozen=True)
+class Packed:
+    """What became of a source.
+
+    Attributes:
+        num_images: that are in the pack.
+        num_without_face: of these, in which no face was found (`fit: face`).
+        left_out: image_id, reason, detail of each image and label that is not in the pack.
+    """
+
+    num_images: int
+    num_without_face: int
+    left_out: pd.DataFrame
+
+
+def write_pack(found: Found, geometry: Canvas, attribute: str, skip: bool, path: Path) -> Packed:
+    """Decode all images and write them as a pack, atomically; return what became of them.
 
     Args:
         found: as `scan` found it.
@@ -310,9 +330,6 @@ def write_pack(
         skip: leave out files that turn out to be damaged.
         path: the pack, .npy.
 
-    Returns:
-        image_id, reason, detail of each image and label that is not in the pack.
-
     Raises:
         DataError: a damaged file, unless skipped; or nothing is left.
     """
@@ -320,13 +337,16 @@ def write_pack(
     fit = partial(_fit, geometry=geometry)
     fitted = workers.ordered_map(fit, table["path"], workers.num_cores(), CHUNK)
     problems: list[str | None] = []
+    num_without_face = 0
     with arrays.appending(path, [geometry.height, geometry.width, 3]) as append:
         for image in track(fitted, "images", len(table)):
             if isinstance(image, str):
                 problems.append(image)
             else:
+                picture, is_framed = image
                 problems.append(None)
-                append(image[None])
+                num_without_face += not is_framed
+                append(picture[None])
         is_good = np.array([problem is None for problem in problems])
         damaged = pd.DataFrame(
             {
@@ -351,23 +371,32 @@ def write_pack(
             _pack_box(found, kept, geometry),
             [geometry.height, geometry.width],
         )
-    return pd.concat([found.left_out, unusable.assign(detail="")], ignore_index=True)
+    left_out = pd.concat([found.left_out, unusable.assign(detail="")], ignore_index=True)
+    return Packed(len(kept), num_without_face, left_out)
 
 
-def _fit(path: str, geometry: Canvas) -> np.ndarray | str:
-    """Return a picture as it is packed, or why it is unusable."""
+def _fit(path: str, geometry: Canvas) -> tuple[np.ndarray, bool] | str:
+    """Return a picture as it is packed and whether a face was found in it; or why it is unusable.
+
+    Faces are looked for with `fit: face` alone.
+    """
     try:
         picture = decode.decode(decode.read(path), {}, MIN_SIDE)
     except decode.Unusable as problem:
         return str(problem)
-    return fit_images(Pictures([picture]), geometry)[0][0]
+    if geometry.fit != "face":
+        return fit_images(Pictures([picture]), geometry)[0][0], False
+    from facedata.inspection import align  # with torch, which nothing else here needs
+
+    face = align.finder_here().main_face(picture)
+    return align.fit_face(picture, face, geometry)[0], face is not None
 
 
 def _pack_box(found: Found, kept: pd.DataFrame, geometry: Canvas) -> Box:
     """Return the content box: the source's if images stay as they are, else the median one."""
     sizes = set(zip(kept["width"], kept["height"], strict=True))
     side = geometry.width
-    if found.box is not None and sizes == {(side, side)}:
+    if geometry.fit != "face" and found.box is not None and sizes == {(side, side)}:
         left, top, right, bottom = found.box
         if 0 <= left < right <= side and 0 <= top < bottom <= side:
             return found.box

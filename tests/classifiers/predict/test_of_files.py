@@ -31,6 +31,7 @@ from classifiers.models import checkpoint
 from classifiers.options import PredictOptions
 from classifiers.predict import inference, of_files
 from facedata.ingest.adapters.celeba import CELEBA_ATTRIBUTES
+from facedata.inspection import inspect
 from facekit.errors import DataError
 from facekit.pictures.geometry import fit_image
 
@@ -349,3 +350,55 @@ def test_real_faces_and_planted_faults_are_all_told(model, tmp_path):
     assert undecodable[table["kind"].isin(hopeless)].all()
     strange = ["grayscale_jpeg", "cmyk_jpeg", "png_16_bit", "png_rgba", "exif_rotated"]
     assert table.loc[table["kind"].isin(strange), "problem"].isna().all()
+
+
+# --- Models of faces that were cut out
+
+
+def small_faces(folder):
+    """Write two pictures of a small face, and one of none."""
+    for number, (left, height) in enumerate([(10, 80), (110, 100)]):
+        photo = Image.new("RGB", (220, 140), (90, 110, 130))
+        photo.paste(portrait(height), (left, 30))
+        write(folder / f"{number}.png", encoded(photo, "PNG"))
+    write(folder / "none.png", encoded(noise(0, 120, 90), "PNG"))
+
+
+def test_a_model_of_fit_face_sees_photos_as_its_images_were_packed(tmp_path):
+    framed = SIZE.but(fit="face", no_face="stretch")
+    model = save(tmp_path / "model.safetensors", geometry=framed, framing=None)
+    small_faces(tmp_path / "photos")
+    done = invoke(model, tmp_path / "photos", tmp_path / "out.csv")
+    assert "1 of 3 photos show no face that is found: stretched whole" in done.output
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table["file"].tolist() == ["0.png", "1.png", "none.png"]
+    assert table["x0"].isna().tolist() == [False, False, True]
+    assert table["color"].notna().all()
+    _, packed = inspect.examine(
+        [str(tmp_path / "photos" / name) for name in table["file"]], {"classifier": framed}
+    )
+    found = of_files.predict_files(
+        [model], str(tmp_path / "photos"), PredictOptions(), CPU, num_shown=3
+    )
+    np.testing.assert_array_equal(np.stack(found.shown), packed["classifier"])
+
+
+def test_aligning_for_a_model_of_fit_face_brings_all_faces_to_its_framing(tmp_path):
+    framed = SIZE.but(fit="face")
+    model = save(tmp_path / "model.safetensors", geometry=framed, framing=None)
+    small_faces(tmp_path / "photos")
+    found = of_files.predict_files(
+        [model], str(tmp_path / "photos"), PredictOptions(align=True), CPU, num_shown=3
+    )
+    assert found.table["problem"].isna().tolist() == [True, True, False]
+    _, packed = inspect.examine([str(tmp_path / "photos/0.png")], {"classifier": framed})
+    np.testing.assert_array_equal(found.shown[0], packed["classifier"][0])
+
+
+def test_a_model_of_faces_cut_out_of_photographs_looks_for_faces_unasked(tmp_path):
+    model = save(tmp_path / "model.safetensors", faces="cut")
+    small_faces(tmp_path / "photos")
+    done = invoke(model, tmp_path / "photos", tmp_path / "out.csv")
+    assert "trained on faces that were cut out of photographs" in done.output
+    invoke(save(tmp_path / "plain.safetensors"), tmp_path / "photos", tmp_path / "a.csv", "--align")
+    assert (tmp_path / "out.csv").read_text() == (tmp_path / "a.csv").read_text()

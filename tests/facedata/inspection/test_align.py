@@ -10,7 +10,7 @@ from unseen_photos import noise, portrait
 from facedata.inspection import align
 from facedata.inspection.faces import detect_faces
 from facedata.options import FacesOptions
-from facekit.pictures.canvas import Geometry
+from facekit.pictures.canvas import Canvas, Geometry
 from facekit.pictures.geometry import fit_image
 from facekit.pictures.resample import to_rgbx
 
@@ -123,3 +123,47 @@ def test_the_framing_is_the_median_of_what_was_found():
 def test_drawings_have_no_framing(num_images, num_faces):
     points = np.broadcast_to(FRAMING, (num_images, 5, 2))
     assert align.measure_framing(faces_table(points, range(num_faces, num_images))) is None
+
+
+# --- The declared framing, and thumbnails that are cut out around the face
+
+
+@pytest.mark.parametrize("side", [112, 224])
+def test_the_declared_framing_has_the_face_in_the_middle_with_its_margin(side):
+    nose = align.framing_of(Canvas(height=side, width=side, fit="face", margin=0.0))[2]
+    np.testing.assert_allclose(nose, np.array([56.0252, 71.7366]) * side / 112)
+    nose = align.framing_of(Canvas(height=side, width=side, fit="face", margin=0.5))[2]
+    np.testing.assert_allclose(nose, np.array([56 + 56.0252, 56 + 71.7366]) * side / 224)
+
+
+def test_a_canvas_that_is_not_square_shows_the_middle_of_the_square():
+    """So a square picture with that framing is brought to it by cropping, as drawn ones are."""
+    square = align.framing_of(Canvas(height=64, width=64, fit="face"))
+    tall = align.framing_of(Canvas(height=64, width=48, fit="face"))
+    np.testing.assert_allclose(square - tall, np.broadcast_to([8, 0], (5, 2)))
+
+
+def test_of_faces_as_large_the_one_in_the_middle_is_meant(finder):
+    class Found:
+        def find(self, photo):
+            return boxes, np.zeros((len(boxes), 5, 2))
+
+    def main(*found):
+        nonlocal boxes
+        boxes = np.array(found, dtype=float)
+        face = align.FaceFinder.main_face(Found(), np.zeros((100, 200, 4), np.uint8))
+        return face.box.tolist()
+
+    boxes = np.zeros((0, 4))
+    edge, middle, small = [0, 0, 44, 44], [80, 30, 120, 70], [95, 45, 105, 55]
+    assert main(edge, middle, small) == middle
+    assert main([0, 0, 90, 90], middle) == [0, 0, 90, 90]
+    assert main([-60, 0, 20, 60], middle) == middle  # by what of it is in the picture
+    boxes = np.zeros((0, 4))
+    assert align.FaceFinder.main_face(Found(), np.zeros((100, 200, 4), np.uint8)) is None
+
+
+def test_what_of_a_cut_face_lies_outside_is_told():
+    inside = align.share_outside((96, 120), FRAMING, FRAMING, GEOMETRY)
+    half = align.share_outside((96, 120), FRAMING - [48, 0], FRAMING, GEOMETRY)
+    assert inside == 0 and half == pytest.approx(0.5)
