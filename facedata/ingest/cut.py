@@ -12,21 +12,22 @@ import logging
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from PIL import Image
 
-from facedata.columns import BOX, REJECTED
+from facedata.columns import BOX, FACES, REJECTED
 from facedata.ingest.adapters import Ingested
-from facedata.inspection.align import FaceFinder, cut_face
+from facedata.ingest.boxes import PIXELS, SHARES
+from facedata.inspection import align
 from facedata.options import IngestOptions
 from facekit.compute.workers import ordered_map
 from facekit.digests.parts import ROOT, Code
@@ -34,19 +35,16 @@ from facekit.errors import DataError
 from facekit.pictures import decode
 from facekit.pictures.canvas import Canvas
 from facekit.progress import track
-from facekit.storage import archives, files
+from facekit.storage import archives, files, tables
 
 log = logging.getLogger(__name__)
 
 CHUNK = 16  # photographs that are lost when a run is stopped, for each process
-WAYS = (("left", "top", "width", "height"), ("by_size",), ("from_left",))  # to name a face
+# To name a face: by a box, in pixels or in shares of the photograph's sides, or by a number.
+WAYS = (PIXELS, SHARES, ("by_size",), ("from_left",))
+TINY = align.SMALLEST**2  # px, of a face's box
+EDGE = 0.1  # share of a cut picture that lies outside of the photograph: its face is at the edge
 PACKAGES = ("facenet-pytorch", "numpy", "pillow", "torch")  # that faces are found and cut by
-# Landmarks of a face that just fills a square, in shares of its side (facedata.columns.LANDMARKS).
-# Source: the reference points of arXiv:1801.07698 (ArcFace), of 112 px, as its code has them.
-EYES = [38.2946, 51.6963], [73.5318, 51.5014]
-NOSE = [56.0252, 71.7366]
-MOUTH = [41.5493, 92.3655], [70.7299, 92.2041]
-FILLING = np.array([*EYES, NOSE, *MOUTH]) / 112
 # What became of the rows of some photographs, see `cut_chunk`.
 CHOICES = pa.schema(
     [
@@ -54,6 +52,7 @@ CHOICES = pa.schema(
         *[("row", pa.int64()), ("face", pa.int64())],
         *[("reason", pa.string()), ("detail", pa.string())],
         *[(end, pa.float64()) for end in BOX],
+        *[("mode", pa.string()), ("turned", pa.bool_()), ("outside", pa.float64())],
         ("picture", pa.binary()),
     ]
 )
@@ -91,8 +90,56 @@ class Choice:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Frame:
+    """How faces lie in pictures that are cut.
+
+    Attributes:
+        height, width: of the pictures in pixels.
+        points: where landmarks lie, [x, y] of each in pixels.
+    """
+
+    height: int
+    width: int
+    points: tuple[tuple[float, float], ...]
+
+    @classmethod
+    def declared(cls, options: IngestOptions) -> Self:
+        """Return that of squares with a margin."""
+        side = options.side
+        canvas = Canvas(height=side, width=side, fit="face", margin=options.margin)
+        return cls(side, side, _pairs(align.framing_of(canvas)))
+
+    @classmethod
+    def like(cls, faces: Path, size: Canvas, options: IngestOptions) -> Self:
+        """Return that of a data set's thumbnails; the declared one where it has none, as drawings.
+
+        Args:
+            faces: what `facedata faces` found in them.
+            size: of the packed images that were looked at.
+            options: their `side` is that of the longer side.
+        """
+        wanted = ["image_id", "non_face", *align.POINT_COLUMNS]
+        points = align.measure_framing(tables.read(faces, FACES, wanted))
+        if points is None:
+            return cls.declared(options)
+        scale = options.side / max(size.height, size.width)
+        height, width = (round(side * scale) for side in (size.height, size.width))
+        by = np.array([width / size.width, height / size.height])
+        return cls(height, width, _pairs(np.array(points) * by))
+
+
+def _pairs(points: np.ndarray) -> tuple[tuple[float, float], ...]:
+    return tuple((float(x), float(y)) for x, y in points)
+
+
 def cut_faces(
-    found: Ingested, root: Path, options: IngestOptions, archive: Path, num_workers: int
+    found: Ingested,
+    root: Path,
+    options: IngestOptions,
+    archive: Path,
+    num_workers: int,
+    frame: Frame | None = None,
 ) -> Ingested:
     """Return the index with a row a face in place of photographs; write the faces' pictures.
 
@@ -100,9 +147,9 @@ def cut_faces(
         found: photographs as an adapter read them.
         root: folder that their paths are relative to.
         options: which faces are cut, and how.
-        archive: gets the pictures, square PNG files; paths of the new index are relative to its
-            folder.
+        archive: gets the pictures, PNG files; paths of the new index are relative to its folder.
         num_workers: processes; the result does not depend on it.
+        frame: how faces lie in them; None: as the options declare.
 
     Returns:
         A row a face: image_id is the photograph's with `#` and the face's number, the largest
@@ -114,8 +161,9 @@ def cut_faces(
         DataError: no face was cut at all.
     """
     photographs = _photographs(found)
-    folder = _open_state(archive, options)
-    cut = partial(cut_chunk, root=str(root), options=options, folder=folder)
+    frame = Frame.declared(options) if frame is None else frame
+    folder = _open_state(archive, options, frame)
+    cut = partial(cut_chunk, root=str(root), options=options, frame=frame, folder=folder)
     chunks = [
         (number, photographs[first : first + CHUNK])
         for number, first in enumerate(range(0, len(photographs), CHUNK))
@@ -155,10 +203,11 @@ def _photographs(found: Ingested) -> list[Photograph]:
     ]
 
 
-def _open_state(archive: Path, options: IngestOptions) -> Path:
+def _open_state(archive: Path, options: IngestOptions, frame: Frame) -> Path:
     """Return the folder of the chunks that are done; those that others would make are removed."""
     code = Code(ROOT, ("facekit", "facedata")).digest_of(__name__, cut_chunk.__name__)
     values = [code, [metadata.version(name) for name in PACKAGES], options.effective(), CHUNK]
+    values.append(vars(frame))
     digest = hashlib.blake2b(json.dumps(values).encode(), digest_size=8)
     folder = archive.parent / ".cut" / digest.hexdigest()
     if not folder.is_dir():
@@ -173,17 +222,22 @@ def _member(row: int) -> str:
 
 
 def cut_chunk(
-    chunk: tuple[int, Sequence[Photograph]], root: str, options: IngestOptions, folder: Path
+    chunk: tuple[int, Sequence[Photograph]],
+    root: str,
+    options: IngestOptions,
+    frame: Frame,
+    folder: Path,
 ) -> Path:
     """Cut the faces of some photographs, unless that was done before and the files are the same.
 
     Args:
         chunk: its number, and the photographs.
         root: folder that their paths are relative to.
-        options: which faces are cut, and how.
+        options: which faces are cut.
+        frame: how they lie in the pictures.
         folder: gets a table of CHOICES: those fields of `Choice`, the box of the face, picture (the
-            bytes of a PNG file; missing where none is cut), photograph (its first row in the
-            index).
+            bytes of a PNG file; missing where none is cut), which share of it lies outside of the
+            photograph, photograph (its first row in the index), its mode, whether EXIF turns it.
 
     Returns:
         The path of that table; its name says what it was made from.
@@ -195,7 +249,9 @@ def cut_chunk(
     if path.is_file():
         return path
     records = [
-        record for one in photographs for record in _records(one, f"{root}/{one.path}", options)
+        record
+        for one in photographs
+        for record in _records(one, f"{root}/{one.path}", options, frame)
     ]
     with files.replacing(path) as part:
         pq.write_table(pa.Table.from_pylist(records, CHOICES), part)
@@ -210,37 +266,74 @@ def _stamp(path: str) -> object:
         return str(error)
 
 
-def _records(photograph: Photograph, path: str, options: IngestOptions) -> Iterator[dict]:
+def _records(
+    photograph: Photograph, path: str, options: IngestOptions, frame: Frame
+) -> Iterator[dict]:
     """Yield a record for each choice of a photograph, as in `cut_chunk`."""
-    geometry, framing = Canvas(height=options.side, width=options.side), framing_of(options)
-    of = {"photograph": photograph.rows[0]}
+    canvas, framing = Canvas(height=frame.height, width=frame.width), np.array(frame.points)
+    of: dict[str, Any] = {"photograph": photograph.rows[0]}
+    facts: dict[str, Any] = {}
     try:
-        pixels = decode.decode(decode.read(path), {})
+        data = decode.read(path)
+        pixels = decode.decode(data, facts)
     except decode.Unusable as problem:
         for row in photograph.rows:
             yield {**of, "row": row, "reason": str(problem), "detail": "cannot be decoded"}
         return
-    boxes, points = _finder(options.min_probability).find(pixels)
-    for choice in choose(photograph, boxes, options):
+    of |= {"mode": facts["mode"], "turned": decode.is_turned(data)}
+    size = facts["width"], facts["height"]
+    photograph = _in_pixels(photograph, size)
+    boxes, points = _find(photograph, pixels, align.finder_here(options.min_probability))
+    for choice in choose(photograph, boxes, options, size):
         record = {**of, **vars(choice)}
         if choice.face is not None:
             record |= dict(zip(BOX, boxes[choice.face].tolist(), strict=True))
             if not choice.reason:
-                picture = cut_face(pixels, points[choice.face], framing, geometry)
-                record["picture"] = _encoded(picture)
+                face = points[choice.face]
+                record["picture"] = _encoded(align.cut_face(pixels, face, framing, canvas))
+                record["outside"] = align.share_outside(size, face, framing, canvas)
         yield record
 
 
-@cache
-def _finder(min_probability: float) -> FaceFinder:
-    """Return this process's finder; with one thread, so that no process's result differs."""
-    torch.set_num_threads(1)
-    return FaceFinder(min_probability, torch.device("cpu"))
+def _in_pixels(photograph: Photograph, size: tuple[int, int]) -> Photograph:
+    """Return a photograph whose boxes are in pixels; its width and height are given."""
+    scale = [*size, *size]
+
+    def converted(named: dict[str, float]) -> dict[str, float]:
+        if SHARES[0] not in named:
+            return named
+        return {name: named[way] * by for name, way, by in zip(PIXELS, SHARES, scale, strict=True)}
+
+    return replace(photograph, named=tuple(map(converted, photograph.named)))
 
 
-def framing_of(options: IngestOptions) -> np.ndarray:
-    """Return where landmarks lie in a picture that is cut, float64 [5, 2] in pixels."""
-    return options.side * (FILLING + options.margin) / (1 + 2 * options.margin)
+def _find(
+    photograph: Photograph, pixels: np.ndarray, finder: align.FaceFinder
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the faces of a photograph, the largest first, as `FaceFinder.find`.
+
+    Where a box is said to have a face and none was found, it is looked at close up.
+    """
+    boxes, points = finder.find(pixels)
+    for box in map(_box_of, photograph.named):
+        if box is None or _face_in(box, boxes) is not None:
+            continue
+        near, near_points = align.find_near(finder, pixels, box)
+        face = _face_in(box, near)
+        if face is not None:
+            boxes = np.concatenate([boxes, near[face : face + 1]])
+            points = np.concatenate([points, near_points[face : face + 1]])
+    order = np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), kind="stable")
+    return boxes[order], points[order]
+
+
+def _box_of(named: dict[str, float]) -> np.ndarray | None:
+    """Return the box by which a row names a face, x0, y0, x1, y1 in pixels; None: there is none."""
+    if PIXELS[0] not in named:
+        return None
+    box = np.array([named[name] for name in PIXELS])
+    box[2:] += box[:2]
+    return box
 
 
 def _encoded(picture: np.ndarray) -> bytes:
@@ -249,7 +342,9 @@ def _encoded(picture: np.ndarray) -> bytes:
     return data.getvalue()
 
 
-def choose(photograph: Photograph, boxes: np.ndarray, options: IngestOptions) -> list[Choice]:
+def choose(
+    photograph: Photograph, boxes: np.ndarray, options: IngestOptions, size: tuple[int, int]
+) -> list[Choice]:
     """Return what becomes of the rows about a photograph, and of faces that none is about.
 
     A face counts that is not much smaller than the largest: those of passers-by do not. A row that
@@ -260,6 +355,7 @@ def choose(photograph: Photograph, boxes: np.ndarray, options: IngestOptions) ->
         photograph: and its rows.
         boxes: of the faces found in it, the largest first, [n, 4] (x0, y0, x1, y1).
         options: the rules.
+        size: width and height of the photograph in pixels.
 
     Returns:
         A choice a row, in their order, then the other faces that count, if any row got one.
@@ -269,7 +365,7 @@ def choose(photograph: Photograph, boxes: np.ndarray, options: IngestOptions) ->
     found: list[Choice] = []
     taken: dict[int, int] = {}  # face -> row
     for row, named in zip(photograph.rows, photograph.named, strict=True):
-        choice = _choice(row, named, boxes, counted, options)
+        choice = _choice(row, named, boxes, counted, options, size)
         if choice.face in taken:
             detail = "another row of the photograph is about the same face"
             choice = Choice(row, choice.face, "face_taken", detail)
@@ -291,17 +387,20 @@ def _choice(
     boxes: np.ndarray,
     counted: np.ndarray,
     options: IngestOptions,
+    size: tuple[int, int],
 ) -> Choice:
     """Return the face that a row is about."""
+    box = _box_of(named)
+    if box is not None and ((box[2:] <= 0) | (box[:2] >= size)).any():
+        detail = f"of the photograph of {size[0]} x {size[1]} px"
+        return Choice(row, None, "box_outside", f"{_told(box)} lies outside {detail}")
     if not len(boxes):
         return Choice(row, None, "no_face", "no face was found")
-    if "left" in named:
-        box = np.array([named[name] for name in WAYS[0]])
-        box[2:] += box[:2]
+    if box is not None:
         face = _face_in(box, boxes)
         if face is None:
-            detail = f"{len(boxes)} faces, none in the box {box[0]:g}, {box[1]:g} to"
-            return Choice(row, None, "no_such_face", f"{detail} {box[2]:g}, {box[3]:g}")
+            detail = f"{len(boxes)} faces, none in {_told(box)}"
+            return Choice(row, None, "no_such_face", detail)
         return Choice(row, face)
     for way, number in named.items():
         order = counted
@@ -316,16 +415,17 @@ def _choice(
     return Choice(row, 0)
 
 
+def _told(box: np.ndarray) -> str:
+    return f"the box {box[0]:g}, {box[1]:g} to {box[2]:g}, {box[3]:g}"
+
+
 def _face_in(box: np.ndarray, boxes: np.ndarray) -> int | None:
     """Return the face whose centre lies in a box and that overlaps with it most; None: none."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     inside = ((centres >= box[:2]) & (centres <= box[2:])).all(axis=1)
     if not inside.any():
         return None
-    shared = np.clip(np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2]), 0, None)
-    shared, areas = np.prod(shared, axis=1), np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    overlap = shared / (areas + np.prod(box[2:] - box[:2]) - shared)
-    return int(np.argmax(np.where(inside, overlap, -1)))
+    return int(np.argmax(np.where(inside, align.overlap(box, boxes), -1)))
 
 
 def _of_faces(found: Ingested, choices: pd.DataFrame, archive: str) -> Ingested:
@@ -357,7 +457,31 @@ def _of_faces(found: Ingested, choices: pd.DataFrame, archive: str) -> Ingested:
             records.append((image_id, number, one.reason, one.detail))
     rejected = pd.DataFrame(records, columns=REJECTED.names).astype(REJECTED.dtypes(REJECTED.names))
     rejected = pd.concat([found.rejected, rejected], ignore_index=True)
-    return Ingested(index, rejected, found.notes, found.passed_over)
+    return replace(found, index=index, rejected=rejected, named=None, said=tuple(_said(choices)))
+
+
+def _said(choices: pd.DataFrame) -> Iterator[str]:
+    """Yield what photographs and cut faces are besides plain, and how many, in words."""
+    photographs = choices.drop_duplicates("photograph")
+    total = len(photographs)
+    modes = photographs["mode"].dropna().value_counts().drop("RGB", errors="ignore").items()
+    kinds = [f"{number} {mode}" for mode, number in modes]
+    if num_turned := int((photographs["turned"] == True).sum()):  # noqa: E712  also missing
+        kinds.append(f"{num_turned} turned upright as EXIF says")
+    if kinds:
+        yield f"of {total} photographs {', '.join(kinds)}"
+    cut = choices[choices["reason"] == ""]
+    x0, y0, x1, y1 = (cut[end] for end in BOX)
+    kinds = [
+        f"{number} {what}"
+        for what, number in (
+            (f"smaller than {align.SMALLEST} px", int((((x1 - x0) * (y1 - y0)) < TINY).sum())),
+            ("at the edge, which is repeated", int((cut["outside"] > EDGE).sum())),
+        )
+        if number
+    ]
+    if kinds:
+        yield f"of {len(cut)} faces {', '.join(kinds)}"
 
 
 def _image_id(photograph: str, face: int) -> str:

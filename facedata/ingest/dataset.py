@@ -86,6 +86,7 @@ def summary(found: Ingested, unread: Sequence[str] = ()) -> str:
     if len(counts):
         noted = [f"{name} {kind} {count}" for (name, kind), count in counts.items()]
         parts.append(f"labels: {', '.join(noted)}")
+    parts += found.said
     if unread:
         parts.append(f"not read: {', '.join(unread)}")
     return "; ".join(parts)

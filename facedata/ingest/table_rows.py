@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from facedata.ingest import boxes
 from facedata.ingest.adapters import Ingested
 from facedata.ingest.adapters.declared import normal
 from facedata.ingest.adapters.reading import MISSING, Log, make_index
@@ -238,7 +239,7 @@ def _usable_rows(
     wanted, files = adapter.columns(), find.files
     rows = _Rows(columns={name: _Column() for name in wanted})
     places = [heading.index(name) for name in wanted]
-    of_face = [heading.index(name) for name in adapter.face_columns().values()]
+    of_face = [heading.index(name) for name in adapter.face_columns()]
     place, width = heading.index(file_column), len(heading)
     chunk: list[list[str]] = []
 
@@ -351,14 +352,45 @@ def _named_faces(rows: _Rows, adapter: Labelled, log: Log) -> pd.DataFrame | Non
     """
     if not adapter.names_faces():
         return None
-    columns = adapter.face_columns()
-    found = {
-        way: _agreed(
-            name, rows, name, _number_parser(None, None, rows.columns[name].texts), np.nan, log
-        )
-        for way, name in columns.items()
-    }
-    return pd.DataFrame(found)
+
+    def read(column: str, parse: Parser, log: Log) -> np.ndarray:
+        return _agreed(column, rows, column, parse, np.nan, log)
+
+    names = adapter.face_columns()
+    if adapter.box is None:
+        way = "from_left" if adapter.face_order == "left" else "by_size"
+        numbers = _number_parser(None, None, rows.columns[names[0]].texts)
+        return pd.DataFrame({way: read(names[0], numbers, log)})
+    ways = boxes.PIXELS if adapter.box_unit == "px" else boxes.SHARES
+    if len(names) == 1:  # what is no box is noted once, not for each of its numbers
+        logs = [log, *(Log() for _ in ways[1:])]
+        parsers = [_box_parser(place, adapter.box_form) for place in range(len(ways))]
+        found = [read(names[0], *both) for both in zip(parsers, logs, strict=True)]
+        return pd.DataFrame(dict(zip(ways, found, strict=True)))
+    sides = [
+        read(name, _number_parser(None, None, rows.columns[name].texts), log) for name in names
+    ]
+    return pd.DataFrame(boxes.to_size(np.stack(sides, axis=1), adapter.box_form), columns=ways)
+
+
+def _box_parser(place: int, form: boxes.Form) -> Parser:
+    """Return a parser of boxes in one cell, whose values are their left, top, width or height.
+
+    Args:
+        place: which of them.
+        form: of a box that does not say it.
+    """
+
+    def parse(text: str) -> Parsed:
+        if normal(text) in MISSING:
+            return None, "missing"
+        found = boxes.read(text)
+        if found is None:
+            return None, "set missing: not a box of four numbers"
+        values, own = found
+        return float(boxes.to_size(np.array([values]), own or form)[0, place]), ""
+
+    return parse
 
 
 def _agreed(

@@ -24,6 +24,7 @@ MAX_PIXELS = 64_000_000  # 192 MB as RGB; more is a decompression bomb or no thu
 MAX_ASPECT = 16  # longer side to shorter side; a strip shows no face
 MAX_BYTES = 400_000_000  # of a file; 64 million pixels of 3 x 16 bits have 384 MB
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF: the tag, and its values for a quarter turn
+TURNED = (2, 3, 4, *LYING)  # those of any turn, or of a mirror
 START_OF_SCAN, QUANTIZATION = b"\xda", b"\xdb"  # markers in a JPEG
 JPEG_MODES = {"YCbCr": "RGB", "Gray": "L"}  # by colour space
 # Steps of luminance in the JPEG standard (annex K.1), which encoders scale by their quality.
@@ -71,6 +72,16 @@ def header(data: bytes, min_side: int = MIN_SIDE) -> dict[str, Any]:
             if image.getexif().get(ORIENTATION) in LYING:
                 facts |= {"width": image.height, "height": image.width}
     return facts
+
+
+def is_turned(data: bytes) -> bool:
+    """Return whether EXIF says that a picture is stored turned or mirrored."""
+    if _steps_of_plain_jpeg(data) is not None:
+        return False
+    with _calm(), suppress(Exception):  # as in _turn_upright
+        image = Image.open(io.BytesIO(data), formats=_formats())
+        return image.getexif().get(ORIENTATION) in TURNED
+    return False
 
 
 def decode(data: bytes, facts: dict[str, Any], min_side: int = MIN_SIDE) -> np.ndarray:

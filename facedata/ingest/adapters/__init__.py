@@ -38,6 +38,7 @@ class Ingested:
         named: where a table may have a row for each of a photograph's faces: which one each row of
             `index` means, as `cut.WAYS` has it, NaN where it does not say; the index then may have
             several rows of a path, and of an image_id. None: rows are of whole photographs.
+        said: what else is to be told of them, in words.
     """
 
     index: pd.DataFrame
@@ -45,6 +46,7 @@ class Ingested:
     notes: pd.DataFrame
     passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
     named: pd.DataFrame | None = None
+    said: Sequence[str] = ()
 
 
 class Adapter(Options):

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from facedata.ingest import boxes
 from facedata.ingest.adapters import ADAPTERS, Adapter, Ingested, present
 from facedata.ingest.adapters.declared import (
     Derived,
@@ -18,6 +19,7 @@ from facekit.errors import DataError
 from facekit.options import Number, Options, OrNone, Text, TextOrNone, option
 
 CELL = "{}"
+Columns = Annotated[tuple[Text, ...], Field(min_length=1, max_length=4)]
 
 
 class Column(Options):
@@ -99,9 +101,9 @@ class Labelled(Adapter):
                 return f"attributes[{place}].map", item.column
         return None
 
-    def face_columns(self) -> dict[str, str]:
-        """Return the columns that name a face of a photograph, by what they say (`cut.WAYS`)."""
-        return {}
+    def face_columns(self) -> tuple[str, ...]:
+        """Return the columns that name a face of a photograph."""
+        return ()
 
     def names_faces(self) -> bool:
         """Return whether rows may be of faces, several of a photograph."""
@@ -110,7 +112,7 @@ class Labelled(Adapter):
     def columns(self) -> list[str]:
         """Return the names of the columns that are read, each once."""
         names = [self.group_column, self.split_column, *(item.column for item in self.attributes)]
-        names += self.face_columns().values()
+        names += self.face_columns()
         return list(dict.fromkeys(name for name in names if name is not None))
 
     def ranges(self) -> dict[str, tuple[float | None, float | None]]:
@@ -135,10 +137,18 @@ class Table(Labelled):
         "Path of the image, relative to dataset_root; {} stands for the cell: images/{}.jpg. **/{}"
         " is a file of that name in any folder.",
     )
-    box: Annotated[tuple[Text, Text, Text, Text] | None, OrNone] = option(
+    box: Annotated[Columns | None, OrNone] = option(
         None,
-        "With `faces: cut`, the columns of a box around the face that a row is about: left, top,"
-        " width, height, in pixels of the upright photograph; a photograph may have several rows.",
+        "With `faces: cut`, the four columns of a box around the face that a row is about, or the"
+        " one that has it as text (`12 30 50 60`, JSON); a photograph may have several rows.",
+    )
+    box_form: boxes.Form = option(
+        "size",
+        "What the four numbers are: left, top, width, height (size), left, top, right, bottom"
+        " (corners), or x and y of the centre, width, height (centre).",
+    )
+    box_unit: boxes.Unit = option(
+        "px", "Pixels of the upright photograph (px), or shares of its width and height (share)."
     )
     face_column: TextOrNone = option(
         None, "Likewise, column of the face's number in the photograph, from 1."
@@ -151,6 +161,8 @@ class Table(Labelled):
     def _names_face_once(self) -> Self:
         if self.box is not None and self.face_column is not None:
             raise ValueError("face_column: given, but box names the face, too; take one of them")
+        if self.box is not None and len(self.box) not in (1, 4):
+            raise ValueError(f"box: {len(self.box)} columns, expected four, or one with all")
         return self
 
     @model_validator(mode="after")
@@ -159,13 +171,11 @@ class Table(Labelled):
             raise ValueError(f"file_pattern: {self.file_pattern!r}, expected {CELL} in it once")
         return self
 
-    def face_columns(self) -> dict[str, str]:
+    def face_columns(self) -> tuple[str, ...]:
         """Return the columns of the box, or that of the face's number."""
         if self.box is not None:
-            return dict(zip(("left", "top", "width", "height"), self.box, strict=True))
-        if self.face_column is not None:
-            return {"from_left" if self.face_order == "left" else "by_size": self.face_column}
-        return {}
+            return self.box
+        return () if self.face_column is None else (self.face_column,)
 
     def tables(self, root: Path) -> list[Path]:
         """Return the table."""

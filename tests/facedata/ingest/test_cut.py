@@ -15,17 +15,19 @@ from click.testing import CliRunner
 from held_tables import hold
 from layouts import picture, write, write_zip
 from PIL import Image
-from unseen_photos import noise, portrait
+from unseen_photos import encoded, noise, portrait, turned
 
 from facedata.cli import main
-from facedata.columns import INDEX, LANDMARKS
+from facedata.columns import INDEX
 from facedata.ingest import adapters, cut
 from facedata.ingest.cut import Photograph, choose
 from facedata.ingest.dataset import ingest, summary
+from facedata.inspection import align
 from facedata.inspection.align import FaceFinder
 from facedata.options import IngestOptions
 from facedata.splits.units import units
 from facekit.errors import DataError
+from facekit.pictures.canvas import Canvas
 from facekit.storage import archives, tables
 
 HAIR = {"name": "hair", "column": "hair", "kind": "categorical", "classes": ["red", "blue"]}
@@ -37,7 +39,7 @@ def chosen(boxes, *named, **changes):
     """Return (row, face from 1, reason) of rows of one photograph that name a face so."""
     photograph = Photograph("a.jpg", tuple(range(len(named))), named)
     boxes = np.array(boxes, dtype=float).reshape(-1, 4)
-    found = choose(photograph, boxes, OPTIONS.but(**changes))
+    found = choose(photograph, boxes, OPTIONS.but(**changes), (220, 100))
     return [(one.row, one.face if one.face is None else one.face + 1, one.reason) for one in found]
 
 
@@ -65,8 +67,15 @@ def test_a_row_can_name_its_face_by_a_box():
     assert chosen(faces, box(0, 0, 220, 80))[0] == (0, 1, "")
     assert chosen(faces, box(195, -5, 215, 15))[0] == (0, 3, "")
     assert chosen(faces, box(150, 60, 180, 90)) == [(0, None, "no_such_face")]
+    assert chosen(faces, box(0, 10, 70, 10)) == [(0, None, "no_such_face")]
     # A row without a box goes by the rule for photographs.
     assert chosen(faces, {}) == [(0, None, "several_faces")]
+
+
+def test_of_several_boxes_one_that_lies_outside_loses_its_row_alone():
+    found = chosen([LARGE, SMALL], box(0, 0, 70, 70), box(230, 0, 300, 70), box(0, -90, 70, 0))
+    outside = [(1, None, "box_outside"), (2, None, "box_outside")]
+    assert found == [(0, 1, ""), *outside, (None, 2, "other_face")]
 
 
 def test_a_row_can_name_its_face_by_a_number():
@@ -148,7 +157,7 @@ def test_faces_are_found_turned_upright_and_lie_in_one_framing(photos, tmp_path)
     assert "left out: 1 no_face, 3 other_face, 1 truncated" in summary(found)
     # The box is of the face in the photograph: of two.jpg the one on the right is larger.
     assert 400 < index["cut_x0"].iloc[2] < index["cut_x1"].iloc[2] < 700
-    framing = cut.framing_of(OPTIONS)
+    framing = align.framing_of(Canvas(height=256, width=256, fit="face"))
     finder = FaceFinder(0.9, torch.device("cpu"))
     for path in index["path"]:
         pixels = np.asarray(Image.open(io.BytesIO(archives.read_bytes(tmp_path / path))))
@@ -159,13 +168,6 @@ def test_faces_are_found_turned_upright_and_lie_in_one_framing(photos, tmp_path)
         assert abs(np.degrees(np.arctan2(dy, dx))) < 5
     assert {one: one.stat().st_mtime_ns for one in photos.iterdir()} == before
     assert sorted(one.name for one in tmp_path.iterdir()) == ["cut.zip"]
-
-
-def test_framing_has_the_face_in_the_middle_with_its_margin():
-    framing = dict(zip(LANDMARKS, cut.framing_of(OPTIONS.but(margin=0.0, side=112)), strict=True))
-    np.testing.assert_allclose(framing["nose"], [56.0252, 71.7366])
-    wide = dict(zip(LANDMARKS, cut.framing_of(OPTIONS.but(margin=0.5, side=224)), strict=True))
-    np.testing.assert_allclose(wide["nose"], [56 + 56.0252, 56 + 71.7366])
 
 
 # What follows needs no detector: faces are where rows of coloured squares are.
@@ -187,13 +189,13 @@ class Squares:
         boxes = boxes.reshape(-1, 4)
         boxes = boxes[np.argsort(boxes[:, 0] - boxes[:, 2], kind="stable")]
         sizes = boxes[:, 2:] - boxes[:, :2]
-        return boxes, boxes[:, None, :2] + cut.FILLING * sizes[:, None]
+        return boxes, boxes[:, None, :2] + align.FILLING * sizes[:, None]
 
 
 @pytest.fixture
 def squares(monkeypatch):
     finder = Squares()
-    monkeypatch.setattr(cut, "_finder", lambda min_probability: finder)
+    monkeypatch.setattr(align, "finder_here", lambda min_probability: finder)
     return finder
 
 
@@ -231,6 +233,31 @@ def test_rows_of_one_photograph_are_its_faces_and_stay_together(tmp_path, square
     assert units(index).tolist() == [0, 0, 1]
     tables.write(index, tmp_path / "index.parquet")
     assert list(hold(tmp_path / "index.parquet", INDEX)) == [*INDEX.names, "hair"]
+
+
+def test_boxes_are_read_in_each_form_and_unit(tmp_path, squares):
+    draw(tmp_path / "photos/a.png", 40, 30)  # squares at 10 to 50 and 60 to 90 of 90 px, 40 high
+    forms = {
+        ("size", "px"): ["10 0 40 40", "60 0 30 30"],
+        ("corners", "px"): ["[10, 0, 50, 40]", "[60, 0, 90, 30]"],
+        ("centre", "share"): ["0.333 0.5 0.444 1", "0.833 0.375 0.333 0.75"],
+        ("size", "share"): ['{"x": 0.11, "y": 0, "w": 0.44, "h": 1}', "(0.66, 0, 0.33, 0.75)"],
+    }
+    for (form, unit), texts in forms.items():
+        rows = [["a.png", hair, text] for hair, text in zip(["red", "blue"], texts, strict=True)]
+        label(tmp_path / "photos", ["file", "hair", "bbox"], *rows)
+        settings = {"box": ["bbox"], "box_form": form, "box_unit": unit}
+        index = read(tmp_path / "photos", tmp_path / "cut.zip", settings=settings).index
+        assert index["cut_x0"].tolist() == [10, 60], form
+        assert index["hair"].tolist() == ["red", "blue"]
+
+
+def test_what_is_no_box_is_noted_and_the_row_goes_by_the_rule_for_photographs(tmp_path, squares):
+    draw(tmp_path / "photos/a.png", 40)
+    label(tmp_path / "photos", ["file", "hair", "bbox"], ["a.png", "red", "somewhere"])
+    found = read(tmp_path / "photos", tmp_path / "cut.zip", settings={"box": ["bbox"]})
+    assert found.index["cut_x0"].tolist() == [10]
+    assert found.notes["note"].tolist() == ["set missing: not a box of four numbers"]
 
 
 def test_faces_are_numbered_by_size_or_from_the_left(tmp_path, squares):
@@ -312,6 +339,8 @@ def test_settings_that_do_not_fit_are_refused(tmp_path):
     both = {"attributes": [HAIR], "face_column": "n", "box": ["x", "y", "w", "h"]}
     with pytest.raises(DataError, match="face_column: given, but box names the face"):
         adapters.read("table", both)
+    with pytest.raises(DataError, match="box: 3 columns, expected four, or one"):
+        adapters.read("table", {"attributes": [HAIR], "box": ["x", "y", "w"]})
 
 
 def test_the_command_cuts_and_the_next_stage_reads_it(photos, tmp_path):
@@ -332,6 +361,83 @@ def test_the_command_cuts_and_the_next_stage_reads_it(photos, tmp_path):
     done = CliRunner().invoke(main, [*map(str, arguments), "--workers", "1"])
     assert done.exit_code == 0, done.output
     assert np.load(tmp_path / "images/classifier.npy").shape == (3, 64, 64, 3)
+
+
+# --- Photographs that are odd, and faces that are
+
+
+def test_odd_photographs_are_cut_and_counted(tmp_path):
+    face, root = portrait(300), tmp_path / "photos"
+    gray = np.asarray(face.convert("L"))
+    odd = {
+        "cmyk.jpg": encoded(face.convert("CMYK")),
+        "deep.png": encoded(Image.fromarray(gray.astype(np.uint16) * 257), "PNG"),
+        "gray.jpg": encoded(face.convert("L")),
+        "plain.jpg": encoded(face),
+        "turned.jpg": turned(face, 6, "JPEG"),
+    }
+    for name, data in odd.items():
+        write(root / name, data)
+    width, height = face.size
+    box = [0, 0, width, height]
+    label(root, ["file", "hair", "x1", "y1", "x2", "y2"], *[[name, "red", *box] for name in odd])
+    settings = {"box": ["x1", "y1", "x2", "y2"], "box_form": "corners"}
+    found = read(root, tmp_path / "cut.zip", settings=settings)
+    assert found.index["image_id"].tolist() == [f"{name}#1" for name in odd]
+    corners = found.index[["cut_x0", "cut_y0", "cut_x1", "cut_y1"]].to_numpy()
+    assert np.abs(corners - corners[3]).max() < 15  # of the upright photograph, whatever its kind
+    assert found.said == ("of 5 photographs 1 CMYK, 1 I;16, 1 L, 1 turned upright as EXIF says",)
+    assert found.said[0] in summary(found)
+
+
+def test_faces_at_the_edge_and_tiny_ones_are_cut_and_counted(tmp_path):
+    """A tiny one is found where a box says that there is one."""
+    root = tmp_path / "photos"
+    large = portrait(240)
+    photo = Image.new("RGB", (420, 300), (90, 110, 130))
+    photo.paste(large.crop((75, 0, *large.size)), (0, 60))  # its left side is cut off
+    save(photo, root / "edge.png")
+    tiny = Image.new("RGB", (300, 200), (90, 110, 130))
+    tiny.paste(portrait(32), (140, 90))
+    save(tiny, root / "tiny.png")
+    rows = [["edge.png", "red", 0, 60, 130, 240], ["tiny.png", "red", 140, 90, 27, 32]]
+    label(root, ["file", "hair", "x", "y", "w", "h"], *rows)
+    found = read(root, tmp_path / "cut.zip", settings={"box": ["x", "y", "w", "h"]})
+    assert found.index["image_id"].tolist() == ["edge.png#1", "tiny.png#1"]
+    assert 140 < found.index["cut_x0"].iloc[1] < found.index["cut_x1"].iloc[1] < 167
+    assert found.said == ("of 2 faces 1 smaller than 20 px, 1 at the edge, which is repeated",)
+
+
+def test_faces_are_framed_as_they_lie_in_other_thumbnails(tmp_path, squares):
+    """In the median, and in the aspect of those."""
+    root = tmp_path / "photos"
+    draw(root / "a.png", 30)
+    label(root, ["file", "hair"], ["a.png", "red"])
+    size = Canvas(height=40, width=30)
+    points = np.broadcast_to(align.FILLING * 20 + [5, 10], (12, 5, 2)).reshape(12, 10)
+    faces = pd.DataFrame(points, columns=align.POINT_COLUMNS)
+    faces.insert(0, "image_id", [f"{n}.png" for n in range(12)])
+    tables.write(faces.assign(non_face=False), tmp_path / "faces.parquet")
+    frame = cut.Frame.like(tmp_path / "faces.parquet", size, OPTIONS.but(side=80))
+    assert (frame.height, frame.width) == (80, 60)
+    np.testing.assert_allclose(frame.points, 2 * points[0].reshape(5, 2), atol=0.01)
+    archive = tmp_path / "cut.zip"
+    cutter = partial(
+        cut.cut_faces, root=root, options=OPTIONS, archive=archive, num_workers=1, frame=frame
+    )
+    found = ingest("table", root, {"attributes": [HAIR]}, 0, cutter)
+    picture = np.asarray(
+        Image.open(io.BytesIO(archives.read_bytes(tmp_path / found.index["path"][0])))
+    )
+    assert picture.shape == (80, 60, 3)
+    # The square of 30 px lies from 10, 20 to 50, 60; above it the edge is repeated.
+    red = picture[..., 0] > 128
+    assert red[:58, 12:48].all() and not red[62:].any()
+    assert not red[:, :8].any() and not red[:, 52:].any()
+    # Of drawings, in which no faces are found, nothing is known.
+    tables.write(faces.assign(non_face=True), tmp_path / "faces.parquet")
+    declared = cut.Frame.like(tmp_path / "faces.parquet", size, OPTIONS)
+    assert declared == cut.Frame.declared(OPTIONS) and declared.height == OPTIONS.side
 
 
 REAL = Path(__file__).parents[4] / "shared/data/aaf"
