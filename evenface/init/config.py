@@ -36,6 +36,7 @@ class Found:
         keeps_test: the data set has an official test part.
         are_portraits: faces are found in nearly all of them.
         to_cut: why faces are to be cut out of them, in words; none for thumbnails.
+        to_frame: why what surrounds the face is to be cut away from thumbnails, likewise.
         are_series: photographs of one person differ in labels, such as with a mask and without.
     """
 
@@ -49,6 +50,7 @@ class Found:
     keeps_test: bool
     are_portraits: bool = False
     to_cut: Sequence[str] = ()
+    to_frame: Sequence[str] = ()
     are_series: bool = False
 
 
@@ -80,9 +82,14 @@ def _lines(found: Found, judged: str, budget: Budget) -> Iterator[str]:
     if found.to_cut:
         side = CutOptions().side
         sizes, shown = Sizes(side, side, (side, side), (side, side)), "of faces that are cut out"
+    elif found.to_frame:
+        side = min(sizes.height, sizes.width)
+        sizes = Sizes(side, side, (side, side), (side, side))
+        shown = f"cut out around the face: {', '.join(found.to_frame)}"
     height, width = sizes.within(budget.side)
-    gan = {"height": GAN_SIDE, "width": GAN_SIDE, "fit": "pad"}
-    classifier = {"height": height, "width": width, "fit": "pad"}
+    fit = "face" if found.to_frame else "pad"
+    gan = {"height": GAN_SIDE, "width": GAN_SIDE, "fit": fit}
+    classifier = {"height": height, "width": width, "fit": fit}
     yield "geometries:"
     yield f"  gan: {flow(gan)} # small enough for a CPU"
     yield f"  classifier: {flow(classifier)} # {shown}"
@@ -127,7 +134,7 @@ def _lines(found: Found, judged: str, budget: Budget) -> Iterator[str]:
 def _curate(found: Found) -> Iterator[str]:
     """Yield the lines on what happens to flagged photographs, where it is not the default."""
     lines = []
-    if found.are_portraits and not found.to_cut:
+    if found.are_portraits and not (found.to_cut or found.to_frame):
         lines.append("  non_faces: drop # faces were found in nearly all photographs looked at")
     if found.are_series:
         lines.append("  duplicate_policy: keep_all # a person's photographs look alike,")

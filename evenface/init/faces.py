@@ -23,6 +23,7 @@ DRAWN = 0.5  # below which they are perhaps drawings
 SMALL = 0.4  # height of a face as a share of the photograph's longer side
 TURNED = 20.0  # degrees
 MANY = 0.1  # share of photographs that is worth a word
+THUMBNAIL = 320  # px of the longer side, up to which a picture of one face is no whole photograph
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Faces:
         turned: share of faces that are turned by more than TURNED degrees.
         height: median height of the faces, as a share of the photograph's longer side.
         off_centre: share of faces whose centre is far from that of the photograph.
+        side: median longer side of the photographs in pixels.
     """
 
     num: int
@@ -44,6 +46,7 @@ class Faces:
     turned: float
     height: float
     off_centre: float = 0.0
+    side: float = float("inf")
 
     @property
     def are_portraits(self) -> bool:
@@ -68,6 +71,11 @@ class Faces:
             found.append(f"several faces in {self.several:.0%}")
         return found
 
+    @property
+    def are_thumbnails(self) -> bool:
+        """Whether they are small pictures of one face each, of which none is to be lost."""
+        return self.side <= THUMBNAIL and self.several <= MANY and self.found >= DRAWN
+
     def lines(self) -> Iterator[str]:
         """Yield what is odd, for people."""
         of = f"of {self.num} photographs looked at"
@@ -75,10 +83,13 @@ class Faces:
             yield f"no face was found in {1 - self.found:.0%} {of}: drawings?"
             return
         if not self.are_portraits:
-            fate = "left out" if self.reasons else "kept"
+            fate = "left out" if self.reasons and not self.are_thumbnails else "kept"
             yield f"no face was found in {1 - self.found:.0%} {of}; they are {fate}"
         if self.reasons:
-            yield f"{', '.join(self.reasons)} {of}: `faces: cut` makes an image of each face"
+            remedy = "`faces: cut` makes an image of each face"
+            if self.are_thumbnails:
+                remedy = "`fit: face` cuts away what surrounds it"
+            yield f"{', '.join(self.reasons)} {of}: {remedy}"
         if self.several > MANY:
             yield (
                 "whose are the labels of a photograph with several faces? `several: list` leaves"
@@ -94,7 +105,7 @@ def look(root: Path, paths: Sequence[str]) -> Faces | None:
         paths: of the photographs, relative to it.
     """
     canvas = Canvas(height=SIDE, width=SIDE, fit="pad")
-    images, boxes = [], []
+    images, boxes, sides = [], [], []
     for path in paths[:: max(len(paths) // NUM_LOOKED_AT, 1)][:NUM_LOOKED_AT]:
         try:
             pixels = decode.decode(decode.read(f"{root}/{path}"), {})
@@ -103,6 +114,7 @@ def look(root: Path, paths: Sequence[str]) -> Faces | None:
         fitted, box = fit_images(Pictures([pixels]), canvas)
         images.append(fitted[0])
         boxes.append(box)
+        sides.append(max(pixels.shape[:2]))
     if not images:
         return None
     device = machine.ready(1, "auto")
@@ -121,4 +133,5 @@ def look(root: Path, paths: Sequence[str]) -> Faces | None:
         turned=float((np.degrees(np.arctan2(dy, dx)).abs() > TURNED).mean()) if len(seen) else 0.0,
         height=float((seen["y1"] - seen["y0"]).median() / SIDE) if len(seen) else 0.0,
         off_centre=float((away > OFF_CENTRE).mean()) if len(seen) else 0.0,
+        side=float(np.median(sides)),
     )

@@ -4,8 +4,9 @@ import logging
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from evenface.workflow import Run
 from facedata.ingest import adapters, dataset
 from facedata.ingest.adapters import Adapter, Ingested
 from facedata.ingest.derived import derive
-from facedata.recognition import folder, layouts
+from facedata.recognition import boxes, folder, layouts
 from facedata.recognition.columns import AGE, bins, listed, printable, shown, words_of
 from facedata.recognition.layouts import WAYS, Given, Layout, NoLabels, attribute_name
 from facekit.errors import DataError
@@ -109,7 +110,12 @@ def look(photos: Path, given: Given) -> tuple[Found, Ingested]:
         DataError: as in `begin`.
     """
     layout = layouts.recognise(photos, given)
-    ingested = _read(layout)
+    ingested, box = _read_boxes(layout, given.faces)
+    paths = ingested.index["path"].drop_duplicates().tolist()
+    seen = _look_at_faces(layout, paths) if given.faces else None
+    if box is not None and not _needed(box, len(paths) < len(ingested.index), seen):
+        layout.said.append(f"{box}; not needed, since photographs are of one face each")
+        ingested, box = _read(layout), None
     reader = adapters.read(layout.adapter, layout.settings)
     derived = _bins(layout, reader, ingested.index)
     if derived:
@@ -126,8 +132,12 @@ def look(photos: Path, given: Given) -> tuple[Found, Ingested]:
         if classes == []:  # known only now
             layout.settings["classes"] = list(index[name].cat.categories)
     numeric = [name for name, of in kinds.items() if of is None]
-    paths = index["path"].tolist()
-    seen = _look_at_faces(layout, paths) if given.faces else None
+    to_cut = [] if seen is None or seen.are_thumbnails else seen.reasons
+    to_frame = seen.reasons if seen is not None and seen.are_thumbnails else []
+    if box is not None:
+        layout.said.append(str(box))
+        layout.settings.update(box.settings)
+        to_cut, to_frame = [*to_cut, "the table tells which face each row is about"], []
     found = Found(
         layout=layout,
         name=run_name(photos),
@@ -138,10 +148,11 @@ def look(photos: Path, given: Given) -> tuple[Found, Ingested]:
         ages=[name for name in numeric if words_of(name) & AGE],
         keeps_test=bool((index["official_split"] == "test").any()),
         are_portraits=seen is not None and seen.are_portraits,
-        to_cut=[] if seen is None else seen.reasons,
+        to_cut=to_cut,
+        to_frame=to_frame,
         are_series=_are_series(index, list(counts)),
     )
-    return found, Ingested(index, ingested.rejected, ingested.notes, ingested.passed_over)
+    return found, replace(ingested, index=index)
 
 
 def run_name(photos: Path) -> str:
@@ -151,10 +162,72 @@ def run_name(photos: Path) -> str:
     return name if name[:1].isalpha() else f"{RUN}_{name}" if name else RUN
 
 
-def _read(layout: Layout) -> Ingested:
-    """Read a data set; the line that `facedata ingest` logs is said here in other words."""
+def _read(
+    layout: Layout,
+    more: dict[str, Any] | None = None,
+    cut: Callable[[Ingested], Ingested] | None = None,
+) -> Ingested:
+    """Read a data set; the line that `facedata ingest` logs is said here in other words.
+
+    Args:
+        layout: what it is.
+        more: settings besides its own.
+        cut: as for `dataset.ingest`.
+    """
+    settings = {**layout.settings, **(more or {})}
     with _quiet(dataset.log):
-        return dataset.ingest(layout.adapter, layout.root, layout.settings, seed=0)
+        return dataset.ingest(layout.adapter, layout.root, settings, 0, cut)
+
+
+def _read_boxes(layout: Layout, see: bool) -> tuple[Ingested, boxes.Boxes | None]:
+    """Read a data set, a row a face where boxes name faces; note what these are.
+
+    Args:
+        layout: what it is.
+        see: whether faces may be looked for.
+
+    Returns:
+        What was read, and the boxes that count; None: there are none.
+    """
+    if layout.box is None:
+        return _read(layout), None
+    ingested = _read(layout, layout.box.raw, _one_a_row)
+    index = ingested.index
+    index = index.assign(path=index["cut_from"]).drop(columns="cut_from")
+    assert ingested.named is not None
+    paths = index["path"].tolist()
+    found = boxes.understand(layout.box, layout.root, paths, ingested.named, see=see)
+    if found is not None and found.fit:
+        return replace(ingested, index=index), found
+    if found is not None:
+        layout.odd.append(f"{found}: left out, boxes of other pictures?")
+    return _read(layout), None
+
+
+def _needed(box: boxes.Boxes, has_several: bool, seen: "Faces | None") -> bool:
+    """Return whether faces are to be cut out by their boxes.
+
+    Args:
+        box: what they are.
+        has_several: whether a photograph has several rows.
+        seen: how faces lie in some photographs; None where they were not looked at.
+    """
+    from evenface.init.faces import SMALL
+
+    if has_several or seen is None:
+        return has_several or box.height < SMALL
+    return not seen.are_thumbnails and (bool(seen.reasons) or box.height < SMALL)
+
+
+def _one_a_row(found: Ingested) -> Ingested:
+    """Return rows of faces under names of their own, as cutting would give them."""
+    numbers = [f"#{number}" for number in range(1, len(found.index) + 1)]
+    index = found.index.assign(
+        image_id=found.index["image_id"] + numbers,
+        cut_from=found.index["path"],
+        path=found.index["path"] + numbers,
+    )
+    return replace(found, index=index)
 
 
 def _look_at_faces(layout: Layout, paths: Sequence[str]) -> "Faces | None":
@@ -214,6 +287,7 @@ def _understood(photos: Path, found: Found, ingested: Ingested) -> Iterator[str]
     index = ingested.index
     yield f"{photos}: {found.num_images:,} photographs, {found.sizes}"
     yield f"Read as {printable(found.layout.how)}."
+    yield from (f"  {printable(line)}" for line in found.layout.said)
     lines = {c.column: c.said for c in found.layout.columns if c.role in ("group", "split")}
     for name, counts in found.counts.items():
         lines[name] = listed(counts) + _lacking(index[name])

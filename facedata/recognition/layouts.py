@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from facedata.ingest.adapters import celeba, maskbase, stylegan_zip, tinyportrai
 from facedata.ingest.adapters.imagefolder import SPLITS
 from facedata.ingest.adapters.table import CELL
 from facedata.recognition import names, tables
+from facedata.recognition.boxes import Candidate
 from facedata.recognition.columns import (
     ATTRIBUTE,
     GROUP,
@@ -55,6 +56,9 @@ class Layout:
         how: what it was recognised by, in words.
         columns: of a table, or parts of names, as they were understood.
         odd: lines about what will not be read.
+        said: lines about what is read besides columns.
+        box: columns of a table that may be a box around a face; whoever reads the photographs tells
+            whether they are.
     """
 
     adapter: str
@@ -63,6 +67,8 @@ class Layout:
     how: str
     columns: Sequence[Column] = ()
     odd: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    box: Candidate | None = None
 
 
 @dataclass(frozen=True)
@@ -328,7 +334,8 @@ def _of_table(folder: Folder, table: tables.Read, given: Given) -> Layout:
         settings["file_pattern"] = table.pattern
         how += f" as {shown(table.pattern)}"
     how += f", {table.num_rows:,} rows"
-    return _labelled("table", folder, settings, table.columns, how, given)
+    layout = _labelled("table", folder, settings, table.columns, how, given)
+    return replace(layout, box=table.box)
 
 
 def _names(folder: Folder, pattern: str, given: Given) -> Layout:

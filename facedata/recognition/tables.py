@@ -9,6 +9,7 @@ from pathlib import Path
 from facedata.ingest import table_rows
 from facedata.ingest.adapters.table import CELL
 from facedata.ingest.finding import ANYWHERE
+from facedata.recognition import boxes
 from facedata.recognition.columns import Column, understand
 from facedata.recognition.folder import Folder
 from facekit.errors import DataError
@@ -29,6 +30,7 @@ class Read:
         pattern: how its cells become paths.
         num_rows: below the heading.
         columns: the others, as they were understood.
+        box: those of them that may be a box around a face, which are not among `columns`.
     """
 
     path: Path
@@ -36,6 +38,7 @@ class Read:
     pattern: str
     num_rows: int
     columns: list[Column]
+    box: boxes.Candidate | None = None
 
 
 def read(path: Path, folder: Folder, roles: Mapping[str, str]) -> Read | None:
@@ -58,10 +61,13 @@ def read(path: Path, folder: Folder, roles: Mapping[str, str]) -> Read | None:
     if not column:
         return None
     num_rows, counts = _counts(path, names)
+    names.remove(column)
+    box = boxes.find([name for name in names if name not in roles], rows)
+    taken = () if box is None else box.columns
     others = [
-        understand(name, counts[name], roles.get(name, "")) for name in names if name != column
+        understand(name, counts[name], roles.get(name, "")) for name in names if name not in taken
     ]
-    return Read(path, column, pattern, num_rows, others)
+    return Read(path, column, pattern, num_rows, others, box)
 
 
 def _counts(path: Path, names: Sequence[str]) -> tuple[int, dict[str, Counter[str]]]:

@@ -57,3 +57,13 @@ def test_small_faces_of_two_people_are_seen(tmp_path):
     assert seen.found == 1.0 and seen.several > 0.5
     assert 0.05 < seen.height < 0.3 and seen.turned == 0.0
     assert seen.off_centre > 0.5 and len(seen.reasons) == 3
+
+
+def test_thumbnails_of_one_face_each_are_told_from_whole_photographs():
+    small = {**vars(PORTRAITS), "height": 0.2}
+    assert Faces(**{**small, "side": 240.0}).are_thumbnails
+    assert next(Faces(**{**small, "side": 240.0}).lines()).endswith(
+        "`fit: face` cuts away what surrounds it"
+    )
+    for change in ({"side": 1200.0}, {"side": 240.0, "several": 0.5}):
+        assert not Faces(**{**small, **change}).are_thumbnails

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -416,3 +417,61 @@ def test_rounds_are_no_more_than_test_parts(place):
     root = photographs(place / "photos", [f"{'abbb'[i % 4]}/{i}.jpg" for i in range(140)])
     _, settings, _ = made(root, "--thorough")
     assert (settings.split.train, settings.rounds) == (0.4, 3)
+
+
+# --- Boxes around faces
+
+
+def boxed(root, boxes, *, heading=("file", "hat", "x", "y", "w", "h")):
+    """Write two rows a photograph of 48 x 60 px, which differ in their box."""
+    names = [f"{number:02}.jpg" for number in range(NUM)]
+    photographs(root, names)
+    rows = [(name, "xy"[i % 2], *box) for i, name in enumerate(names) for box in boxes]
+    table(root / "labels.csv", heading, rows)
+    return root
+
+
+def test_boxes_in_a_table_are_said_and_written(place):
+    done = invoke(boxed(place / "photos", [(0.1, 0.2, 0.3, 0.3), (0.6, 0.2, 0.3, 0.3)]))
+    assert done.exit_code == 0, done.output
+    said = "x, y, w, h: a box around the face, left, top, width, height in shares of the photograph"
+    assert said in done.output and "64 of 64 looked at lie within" in done.output
+    assert f"hat: x {NUM}, y {NUM}" in done.output  # of faces, two a photograph
+    settings = Run(read_config(Path("evenface.yaml"))).settings
+    assert settings.ingest.faces == "cut"
+    own = settings.ingest.table
+    assert (own.box, own.box_form, own.box_unit) == (("x", "y", "w", "h"), "size", "share")
+    assert [one.name for one in own.attributes] == ["hat"]
+
+
+def test_boxes_of_other_pictures_are_said_and_left_out(place):
+    corners = ["file", "hat", "x1", "y1", "x2", "y2"]
+    root = boxed(place / "photos", [(95, 10, 130, 55)], heading=corners)
+    done = invoke(root)
+    assert done.exit_code == 0, done.output
+    assert "0 of 40 looked at lie within their photographs; not 00.jpg: 95, 10, 130, 55" in (
+        done.output
+    )
+    settings = Run(read_config(Path("evenface.yaml"))).settings
+    assert settings.ingest.faces == "keep" and settings.ingest.table.box is None
+    assert [one.name for one in settings.ingest.table.attributes] == ["hat"]
+
+
+def test_one_large_box_in_each_photograph_is_not_needed(place):
+    done = invoke(boxed(place / "photos", [(4, 5, 40, 50)]))
+    assert done.exit_code == 0, done.output
+    assert "not needed, since photographs are of one face each" in done.output
+    assert Run(read_config(Path("evenface.yaml"))).settings.ingest.faces == "keep"
+
+
+def test_thumbnails_with_small_faces_are_framed_and_whole_photographs_cut(place):
+    root = photographs(place / "photos", [f"{'abbb'[i % 4]}/{i}.jpg" for i in range(NUM)])
+    found, _ = start.look(root, layouts.Given(faces=False))
+    framed = replace(found, to_frame=["faces are small"])
+    read = yaml.safe_load(config.text(framed, "label", BUDGETS["quick"]))
+    assert read["geometries"]["gan"]["fit"] == read["geometries"]["classifier"]["fit"] == "face"
+    assert read["geometries"]["classifier"]["height"] == read["geometries"]["classifier"]["width"]
+    assert "faces" not in read["ingest"] and "curate" not in read
+    cut = replace(found, to_cut=["faces are small"])
+    read = yaml.safe_load(config.text(cut, "label", BUDGETS["quick"]))
+    assert read["geometries"]["gan"]["fit"] == "pad" and read["ingest"]["faces"] == "cut"
