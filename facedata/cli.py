@@ -619,7 +619,9 @@ def doubts(
 @DUPLICATES
 @commands.in_file("--decisions", "What curation decided.")
 @LABEL_ISSUES
+@commands.in_file("--predictions", "Out of fold, if any: what is alike.", required=False)
 @commands.in_file("--curation", "The reviewer's list so far (CSV).", required=False)
+@click.option("--root", type=paths.ANY_DIR, help="Of photographs that faces were cut from.")
 @DERIVED
 @commands.value("--dataset", str, "Name of the data set, for the title.")
 @commands.value("--saved-as", str, "Where the saved list belongs, for the page to say.")
@@ -629,7 +631,9 @@ def doubts(
 @commands.recorded("page")
 def review(
     issues: Path | None,
+    predictions: Path | None,
     curation: Path | None,
+    root: Path | None,
     derived: Derived,
     dataset: str,
     saved_as: str,
@@ -649,5 +653,12 @@ def review(
     from facedata.curation import review
     from facekit.storage import files
 
-    data = review.read_data(**findings, label_issues=issues, curation=curation, derived=derived)
+    data = review.read_data(
+        **findings,
+        label_issues=issues,
+        curation=curation,
+        derived=derived,
+        predictions=predictions,
+        root=root,
+    )
     files.write_text(review.make_page(data, dataset, saved_as, options, again), page)

@@ -283,6 +283,19 @@ class ReviewOptions(Options):
     """What the page of flagged images holds."""
 
     max_images: Count = option(
-        2000, "Pictures on the page, shared out among its sections; about 4 KB each."
+        2000,
+        "Pictures of flagged images and of the sample, shared out among the sections; about 4 KB"
+        " each.",
     )
     sample: NotNegativeCount = option(60, "Unflagged images drawn by chance, to be looked at too.")
+    similar: NotNegativeCount = option(4, "Similar images beside each of these, with their labels.")
+    browse: NotNegativeCount = option(
+        2000,
+        "Small pictures of unflagged images: at most half of them are the similar ones, the others"
+        " are of every class as many; about 2 KB each.",
+    )
+    photographs: NotNegativeCount = option(
+        200,
+        "Whole photographs on the page with the box of the face, where faces are cut out of them;"
+        " about 30 KB each.",
+    )

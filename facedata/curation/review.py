@@ -18,17 +18,20 @@ from markupsafe import Markup
 
 from facedata import columns
 from facedata.columns import attributes_of
-from facedata.curation import curate
+from facedata.curation import beside, curate, likeness
 from facedata.ingest import ranges
 from facedata.options import ReviewOptions
 from facedata.packs import storage
+from facedata.splits.units import clusters
 from facekit.errors import DataError
 from facekit.pictures import inline
 from facekit.pictures.geometry import box_columns
 from facekit.storage import tables
 
 PAIR = ("image_id_a", "image_id_b", "kind", "distance", "cluster", "conflict")
-MAX_HEIGHT = 160  # px of a picture on the page; larger thumbnails are scaled down
+# Heights of pictures on the page, px; larger thumbnails are scaled down.
+LARGE, SMALL = 160, 96
+SCRIPTS = ("review.js", "browse.js", "start.js")  # one module, in this order
 KINDS = ("altered", "near", "mirror", "exact")  # how sure a pair is, the least sure first
 
 
@@ -49,6 +52,9 @@ class Data:
         rows: of the reviewer's list so far, each with curate.REVIEW_COLUMNS.
         derived: attributes made of others, as in `facedata.ingest.derived`.
         images: packed thumbnails, uint8 [M, H, W, 3].
+        predictions: out-of-fold predictions as in `oof.parquet`, one row an image of the index, NA
+            where there is none; None where nothing was predicted.
+        root: folder of the photographs that faces were cut from; None where it is not known.
     """
 
     index: pd.DataFrame
@@ -62,6 +68,8 @@ class Data:
     rows: list[dict[str, str]]
     derived: Sequence[Mapping[str, Any]]
     images: np.ndarray
+    predictions: pd.DataFrame | None = None
+    root: Path | None = None
 
 
 def read_data(
@@ -74,6 +82,8 @@ def read_data(
     label_issues: Path | None,
     curation: Path | None,
     derived: Sequence[Mapping[str, Any]],
+    predictions: Path | None = None,
+    root: Path | None = None,
 ) -> Data:
     """Read what the stages before found out and decided.
 
@@ -93,6 +103,12 @@ def read_data(
     issues = None
     if label_issues is not None:
         issues = curate.read_issues(label_issues, table["image_id"])
+    said = None
+    if predictions is not None:
+        said = tables.read(predictions, columns.OUT_OF_FOLD, ["image_id"]).set_index("image_id")
+        if not said.index.is_unique:
+            raise DataError(f"{predictions}: an image is there twice; make the file again")
+        said = said.reindex(table["image_id"])
     return Data(
         index=table,
         row=facts["row"],
@@ -105,6 +121,8 @@ def read_data(
         rows=[] if curation is None else [row for _, row in curate.review_rows(curation)],
         derived=derived,
         images=storage.read_images(images),
+        predictions=said,
+        root=root,
     )
 
 
@@ -123,7 +141,8 @@ def make_page(
     content = {"dataset": dataset, "saved_as": saved_as, **gallery(data, options)}
     # Inside <script> only `<` could end the text; as an escape it is the same JSON.
     text = json.dumps(content, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
-    script = resources.files("facedata.curation").joinpath("templates/review.js").read_text("utf-8")
+    folder = resources.files("facedata.curation").joinpath("templates")
+    script = "\n".join(folder.joinpath(name).read_text("utf-8") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     template = inline.environment("facedata.curation").get_template("review.html.j2")
     return template.render(
@@ -143,11 +162,14 @@ def gallery(data: Data, options: ReviewOptions) -> dict[str, Any]:
     Returns:
         attributes: name, classes (None: a number), sources (of a derived one), range (of a number).
         images: id, labels (in the order of attributes, None if missing), kept, reason, detail,
-            faces (their number), probability, picture (WebP in base64).
+            faces (their number), probability, picture (WebP in base64), is_small (what that is), at
+            (place on the map, in thousandths; None: there is none), similar (numbers in images)
+            and, where its photograph is shown, photograph and box (as `beside.photographs`).
         sections: items of duplicates, label_issues, non_faces and several_faces, the most telling
-            first, and a sample of unflagged images, each with `images` (numbers in images, above)
-            and what was found.
-        hidden: how many items of each section are left out for `max_images`.
+            first, a sample of unflagged images and more of these to browse, each with `images`
+            (numbers in images, above) and what was found.
+        hidden: how many items of each section are left out for `max_images`, or `browse`.
+        photographs: whole ones, WebP in base64.
         rejected: id, reason, detail of what has no picture.
         rows: of the reviewer's list, image_id, action, attribute, value, note.
     """
@@ -157,8 +179,13 @@ def gallery(data: Data, options: ReviewOptions) -> dict[str, Any]:
         "non_faces": _flagged(data, "non_face"),
         "several_faces": _flagged(data, "several_faces"),
     }
-    found["unflagged"] = _unflagged(data, found, options.sample)
+    unflagged = _unflagged(data, found)
+    found["unflagged"] = [{"images": [one]} for one in unflagged[: options.sample]]
     sections, number = _share_out(found, options.max_images)
+    images, photographs = _pictures(data, list(number), unflagged, options)
+    number = {image["id"]: i for i, image in enumerate(images)}
+    found["browse"] = [{"images": [one]} for one in unflagged]
+    sections["browse"] = [item for item in found["browse"] if item["images"][0] in number]
     undecodable = data.decisions[data.row.isna().to_numpy()]
     made_of = {item["name"]: curate.sources_of(item) for item in data.derived}
     return {
@@ -171,7 +198,8 @@ def gallery(data: Data, options: ReviewOptions) -> dict[str, Any]:
             }
             for name in attributes_of(data.index)
         ],
-        "images": _images(data, list(number)),
+        "images": images,
+        "photographs": photographs,
         "sections": {
             name: [item | {"images": [number[one] for one in item["images"]]} for item in items]
             for name, items in sections.items()
@@ -275,30 +303,76 @@ def _flagged(data: Data, flag: str) -> list[dict[str, Any]]:
     return [{"images": [image_id]} for image_id in flagged["image_id"]]
 
 
-def _unflagged(
-    data: Data, found: Mapping[str, Sequence[dict[str, Any]]], num: int
-) -> list[dict[str, Any]]:
-    """Return some images of those that are in no section; the same ones whenever they are there.
+def _unflagged(data: Data, found: Mapping[str, Sequence[dict[str, Any]]]) -> list[str]:
+    """Return the images that are in no section, in an order that stays when others come or go.
 
-    They are drawn by a digest of their names, which knows nothing of what they show.
+    They are ordered by a digest of their names, which knows nothing of what they show.
     """
     flagged = {one for items in found.values() for item in items for one in item["images"]}
     ids = data.index["image_id"][data.row.notna().to_numpy()]
-    rest = sorted((_digest(one), one) for one in ids if one not in flagged)
-    return [{"images": [image_id]} for _, image_id in rest[:num]]
+    return [one for _, one in sorted((_digest(one), one) for one in ids if one not in flagged)]
 
 
 def _digest(name: str) -> str:
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def _images(data: Data, ids: list[str]) -> list[dict[str, Any]]:
-    """Return what is told of each image."""
-    attributes = attributes_of(data.index)
-    place = pd.Series(range(len(data.index)), index=data.index["image_id"])[ids].to_numpy()
-    labels = data.index[attributes].iloc[place].astype(object)
+def _pictures(
+    data: Data, large: Sequence[str], unflagged: Sequence[str], options: ReviewOptions
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what is told of each image with a picture, `large` first, and whole photographs.
+
+    Args:
+        data: what is shown.
+        large: images with large pictures.
+        unflagged: those that nothing flagged, some of `large` among them.
+        options: how many are shown beside them.
+    """
+    places = pd.Series(range(len(data.index)), index=data.index["image_id"])
+    known, rest = set(large), set(unflagged)
+    flagged = places[[one for one in large if one not in rest]].tolist()
+    photographs, of_image = beside.photographs(data.index, flagged, data.root, options.photographs)
+    first = places[list(large)].tolist()
+    others = places[[one for one in unflagged if one not in known]].tolist()
+    around = _beside(data, first, others, options)
+    shown = [*first, *around.small]
+    number = {place: i for i, place in enumerate(shown)}
+    images = _images(data, shown, len(first))
+    for image, place in zip(images, shown, strict=True):
+        similar = [number[one] for one in around.similar.get(place, [])]
+        image |= {"at": around.at.get(place), "similar": similar} | of_image.get(place, {})
+    return images, photographs
+
+
+def _beside(
+    data: Data, large: Sequence[int], rest: Sequence[int], options: ReviewOptions
+) -> beside.Beside:
+    """Return what is shown beside the images with large pictures; see `beside.choose`."""
+    labels = data.index[attributes_of(data.index)]
+
+    def describe(places: Sequence[int]) -> np.ndarray:
+        said = np.zeros((len(places), 0))
+        if data.predictions is not None:
+            said = likeness.what_is_said(data.predictions.iloc[list(places)], labels)
+        return likeness.vectors((_content(data, place) for place in places), said)
+
+    return beside.choose(
+        large,
+        rest,
+        labels,
+        data.decisions["kept"].to_numpy(dtype=bool),
+        clusters(data.index["image_id"], data.duplicates).to_numpy(),
+        describe,
+        options,
+    )
+
+
+def _images(data: Data, places: Sequence[int], num_large: int) -> list[dict[str, Any]]:
+    """Return what is told of each image; the first ones have large pictures."""
+    ids = data.index["image_id"].iloc[list(places)]
+    labels = data.index[attributes_of(data.index)].iloc[list(places)].astype(object)
     labels = labels.where(labels.notna(), None).to_numpy()  # [n, attributes]
-    decisions = data.decisions.iloc[place]
+    decisions = data.decisions.iloc[list(places)]
     faces = data.faces.set_index("image_id").loc[ids]
     return [
         {
@@ -309,7 +383,8 @@ def _images(data: Data, ids: list[str]) -> list[dict[str, Any]]:
             "detail": _text(decisions["detail"].iloc[i]),
             "faces": int(faces["num_faces"].iloc[i]),
             "probability": round(float(faces["probability"].iloc[i]), 3),
-            "picture": inline.webp(_content(data, place[i]), MAX_HEIGHT),
+            "is_small": i >= num_large,
+            "picture": inline.webp(_content(data, places[i]), LARGE if i < num_large else SMALL),
         }
         for i, image_id in enumerate(ids)
     ]

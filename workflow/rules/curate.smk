@@ -98,6 +98,7 @@ rule review:
         faces=results("faces.parquet"),
         duplicates=results("duplicates.parquet"),
         label_issues=results("label_issues.csv"),
+        predictions=results("oof.parquet"),
         decisions=results("decisions.parquet"),
         curation=RUN.curation(),
     output:
@@ -106,6 +107,7 @@ rule review:
         results("logs/review.log"),
     params:
         options=options("review"),
+        root=root(),
         dataset=RUN.settings.dataset,
         saved_as=RUN.curation_path(),
         again=typed_again(workflow),
@@ -116,5 +118,6 @@ rule review:
         "facedata review --index {input.index} --inspection {input.inspection}"
         " --images {input.images} --faces {input.faces} --duplicates {input.duplicates}"
         " --label-issues {input.label_issues} --decisions {input.decisions}"
+        " --predictions {input.predictions} --root {params.root:q}"
         " {params.curation} --page {output.page} {params.options} --derived {params.derived:q}"
         " --dataset {params.dataset} --saved-as {params.saved_as} --again {params.again:q} 2> {log}"

@@ -1,7 +1,11 @@
-// What the page was made with.
-const data = JSON.parse(document.getElementById("data").textContent);
+// The page: what it was made with, decisions, cards, keys. In one module with browse.js and start.js.
+
+const byId = (id) => document.getElementById(id);
+const data = JSON.parse(byId("data").textContent);
 const STORE = `evenface-review:${data.dataset}`;
 const IMAGES_A_PAGE = 60;
+const TILES_A_PAGE = 240;
+const CARD = ".unit, .tile, .map"; // what keys act on
 const MISSING = "NA"; // the value of a label that is taken away
 const COLUMNS = ["image_id", "action", "attribute", "value", "note"];
 const attributes = new Map(data.attributes.map((one, place) => [one.name, { ...one, place }]));
@@ -31,6 +35,12 @@ const SECTIONS = {
     about:
       "Images that nothing flagged, drawn by chance. Decide about them as about the others: where flagged images" +
       " alone are looked at, what happens to be flagged is corrected more often than the rest.",
+  },
+  browse: {
+    title: "Browse",
+    about:
+      "Images that nothing flagged, in small: by class, or on a map on which like ones lie near each other, the" +
+      " flagged ones, too. Choose one to decide about it.",
   },
   rejected: { title: "Not usable", about: "Rows and files that gave no image: they cannot be kept." },
   list: {
@@ -88,7 +98,7 @@ function remember() {
 }
 
 function warn(text) {
-  const warning = document.getElementById("warning");
+  const warning = byId("warning");
   warning.textContent = text;
   warning.hidden = false;
 }
@@ -103,7 +113,8 @@ function change(edits) {
 function apply(edits) {
   for (const [image, rows] of edits) current.set(image, rows);
   remember();
-  for (const [image] of edits) for (const update of updates.get(image) ?? []) update();
+  for (const [image] of edits)
+    for (const { element, update } of updates.get(image) ?? []) if (element.isConnected) update();
   if (view.section === "list") render();
   summarize();
 }
@@ -182,8 +193,8 @@ function save() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   settle(text);
   const rows = count(listed().length, "row");
-  document.getElementById("saved-count").textContent = `curation.csv has ${rows}.`;
-  document.getElementById("saved-dialog").showModal();
+  byId("saved-count").textContent = `curation.csv has ${rows}.`;
+  byId("saved-dialog").showModal();
 }
 
 // The page.
@@ -197,8 +208,16 @@ function make(tag, properties = {}, ...children) {
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const words = (name) => name.replaceAll("_", " ");
 
-const view = { section: "", page: 0, show: "all", attribute: "", kind: "", search: "" };
-let updates = new Map(); // image -> functions that show its decision, of the cards on the page
+const view = { section: "", page: 0, show: "all", attribute: "", class: "", kind: "", search: "", how: "grid" };
+let updates = new Map(); // image -> functions that show its decision, and elements in which they do
+
+function watch(image, element, update) {
+  if (!updates.has(image)) updates.set(image, []);
+  updates.get(image).push({ element, update });
+  update();
+}
+
+const onMap = () => view.section === "browse" && view.how === "map";
 
 function items(section) {
   if (section === "list") return listed();
@@ -225,10 +244,15 @@ function selected() {
   const named = (id) => id.toLowerCase().includes(text);
   if (section === "list") return items(section).filter((row) => named(row.image_id));
   if (section === "rejected") return items(section).filter((one) => named(one.id));
-  return items(section).filter(
+  const isOf = (item) => {
+    if (section === "browse")
+      return view.class === "" || classOf(data.images[item.images[0]], attribute) === Number(view.class);
+    return !attribute || item.attribute === attribute || item.conflict?.includes(attribute);
+  };
+  return (onMap() ? mapped() : items(section)).filter(
     (item) =>
       (show === "all" || isDone(section, item) === (show === "done")) &&
-      (!attribute || item.attribute === attribute || item.conflict?.includes(attribute)) &&
+      isOf(item) &&
       (!kind || item.kind === kind) &&
       (!text || item.images.some((place) => named(data.images[place].id))),
   );
@@ -236,11 +260,13 @@ function selected() {
 
 // Return the items of each page; a page has so many images, and at least one item.
 function pages(chosen) {
+  if (onMap()) return [chosen];
+  const most = view.section === "browse" ? TILES_A_PAGE : IMAGES_A_PAGE;
   const found = [[]];
   let size = 0;
   for (const item of chosen) {
     const images = item.images?.length ?? 1;
-    if (size && size + images > IMAGES_A_PAGE) {
+    if (size && size + images > most) {
       found.push([]);
       size = 0;
     }
@@ -259,27 +285,28 @@ function render() {
   const before = all.slice(0, view.page).reduce((sum, page) => sum + page.length, 0);
   updates = new Map();
 
-  const content = document.getElementById("content");
+  const content = byId("content");
   if (!shown.length) content.replaceChildren(make("p", { className: "empty", textContent: nothing() }));
   else if (section === "list") content.replaceChildren(list(shown));
   else if (section === "rejected") content.replaceChildren(rejected(shown));
+  else if (section === "browse") content.replaceChildren(onMap() ? makeMap(shown) : grid(shown));
   else if (section === "duplicates")
     content.replaceChildren(make("div", { className: "clusters" }, ...shown.map(cluster)));
   else
     content.replaceChildren(
-      make("div", { className: "units" }, ...shown.map((item) => unit(data.images[item.images[0]], item))),
+      make("div", { className: "units" }, ...shown.map((item) => unit(entryOf(item.images[0], item)))),
     );
 
   const hidden = data.hidden[section] ?? 0;
-  document.getElementById("about").textContent =
+  byId("about").textContent =
     SECTIONS[section].about +
-    (hidden ? ` ${hidden.toLocaleString("en")} more are not on this page (review.max_images).` : "");
-  document.getElementById("range").textContent = chosen.length
+    (hidden ? ` ${hidden.toLocaleString("en")} more are not on this page (review.${section === "browse" ? "browse" : "max_images"}).` : "");
+  byId("range").textContent = chosen.length
     ? `${before + 1}–${before + shown.length} of ${chosen.length.toLocaleString("en")}`
     : "";
-  document.getElementById("previous").disabled = view.page === 0;
-  document.getElementById("next").disabled = view.page === all.length - 1;
-  document.getElementById("pager").hidden = all.length === 1;
+  byId("previous").disabled = view.page === 0;
+  byId("next").disabled = view.page === all.length - 1;
+  byId("pager").hidden = all.length === 1;
   renderFilters();
 }
 
@@ -293,38 +320,68 @@ function renderFilters() {
   const cards = section !== "list" && section !== "rejected";
   for (const button of document.querySelectorAll("#show button"))
     button.setAttribute("aria-pressed", String(button.dataset.show === view.show));
-  document.getElementById("show").hidden = !cards;
-  document.getElementById("bulk").hidden = !cards || section === "duplicates";
+  byId("show").hidden = !cards;
+  const isBrowse = section === "browse";
+  byId("bulk").hidden = !cards || section === "duplicates" || isBrowse;
+  byId("how").hidden = !isBrowse;
+  for (const button of document.querySelectorAll("#how button"))
+    button.setAttribute("aria-pressed", String(button.dataset.how === view.how));
   const names = cards ? items(section).flatMap((item) => item.conflict ?? item.attribute ?? []) : [];
-  options("attribute", names, view.attribute);
+  if (isBrowse) names.push(...classed().map((one) => one.name));
+  options("attribute", names, view.attribute, !isBrowse);
+  byId("by-class").hidden = !isBrowse || !view.attribute;
+  if (isBrowse && view.attribute) classes();
   options("kind", cards ? items(section).flatMap((item) => item.kind ?? []) : [], view.kind);
-  document.getElementById("by-attribute").hidden = !names.length;
-  document.getElementById("by-kind").hidden = section !== "duplicates";
+  byId("by-attribute").hidden = !names.length;
+  byId("by-kind").hidden = section !== "duplicates";
 }
 
-function options(id, values, chosen) {
+function options(id, values, chosen, isCounted = true) {
   const counts = new Map();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  const select = document.getElementById(id);
+  const select = byId(id);
   select.replaceChildren(
     make("option", { value: "", textContent: "any" }),
-    ...[...counts].map(([value, number]) => make("option", { value, textContent: `${value} (${number})` })),
+    ...[...counts].map(([value, number]) =>
+      make("option", { value, textContent: isCounted ? `${value} (${number})` : value }),
+    ),
   );
   select.value = chosen;
+}
+
+// Fill the list of classes; values of options are numbers: any text may be the name of a class.
+function classes() {
+  const { name, classes: names } = attributes.get(view.attribute);
+  const counts = new Map(names.map((_, number) => [number, 0]));
+  for (const { images } of onMap() ? mapped() : items("browse")) {
+    const number = classOf(data.images[images[0]], name);
+    counts.set(number, (counts.get(number) ?? 0) + 1);
+  }
+  const select = byId("class");
+  select.replaceChildren(
+    make("option", { value: "", textContent: "any" }),
+    ...[...counts].map(([value, number]) =>
+      make("option", { value, textContent: `${names[value] ?? "missing"} (${number})` }),
+    ),
+  );
+  select.value = view.class;
 }
 
 function summarize() {
   const rows = listed();
   const unsaved = ![saved, formerText].includes(csv());
-  const button = document.getElementById("save");
+  const button = byId("save");
   button.textContent = `Save curation.csv (${count(rows.length, "row")})`;
   button.classList.toggle("unsaved", unsaved);
-  document.getElementById("undo").disabled = !past.length;
-  const done = data.images.filter((image) => decided(image.id)).length;
-  document.getElementById("progress").textContent =
-    `${done.toLocaleString("en")} of ${count(data.images.length, "image")} decided` +
+  byId("undo").disabled = !past.length;
+  const large = data.images.filter((image) => !image.is_small);
+  const done = large.filter((image) => decided(image.id)).length;
+  const others = data.images.filter((image) => image.is_small && decided(image.id)).length;
+  byId("progress").textContent =
+    `${done.toLocaleString("en")} of ${count(large.length, "image")} decided` +
+    (others ? ` and ${count(others, "other")}` : "") +
     (unsaved ? " · not saved yet" : "");
-  for (const tab of document.getElementById("tabs").children) {
+  for (const tab of byId("tabs").children) {
     const name = tab.dataset.section;
     const number = name === "list" ? rows.length : items(name).length + (data.hidden[name] ?? 0);
     tab.querySelector("small").textContent = number.toLocaleString("en");
@@ -337,12 +394,15 @@ function makeTabs() {
     const tab = make("button", { textContent: title, onclick: () => go(name) }, make("small"));
     tab.setAttribute("role", "tab");
     tab.dataset.section = name;
-    document.getElementById("tabs").append(tab);
+    byId("tabs").append(tab);
   }
 }
 
 function go(section) {
-  if (section !== view.section) Object.assign(view, { section, page: 0, attribute: "", kind: "" });
+  if (section !== view.section) {
+    const attribute = section === "browse" ? (classed()[0]?.name ?? "") : "";
+    Object.assign(view, { section, page: 0, attribute, class: "", kind: "" });
+  }
   location.replace(`#${section}`);
   render();
   summarize();
@@ -370,7 +430,7 @@ function cluster(item) {
     mirror: "mirrored",
   };
   const disputed = item.conflict.length ? ` · labels disagree: ${item.conflict.join(", ")}` : "";
-  const units = item.images.map((place) => unit(data.images[place], item));
+  const units = item.images.map((place) => unit(entryOf(place, item)));
   return make(
     "section",
     { className: item.conflict.length ? "cluster disputed" : "cluster" },
@@ -381,7 +441,10 @@ function cluster(item) {
 
 const shown = (value) => (value === null ? "missing" : String(value));
 
-function unit(image, item) {
+// Return the card of an image; in the viewer, where its picture is beside it, it tells all labels.
+function unit(entry, isInViewer = false) {
+  const { number, item } = entry;
+  const image = data.images[number];
   const { id } = image;
   const relevant = item.conflict ?? (item.attribute ? [item.attribute] : []);
   const card = make("article", { tabIndex: -1 });
@@ -432,22 +495,22 @@ function unit(image, item) {
     for (const one of editors) one.update();
     note.value = noteOf(id);
     note.hidden &&= !note.value;
-    labels.replaceChildren(...labelChips(image, item.attribute ? [] : relevant));
+    const told = isInViewer ? allNames() : item.attribute ? [] : relevant;
+    labels.replaceChildren(...labelChips(image, told, relevant));
   }
 
   const now = make("span", {
     className: image.kept ? "stays" : "goes",
     textContent: image.kept ? "stays" : `goes: ${words(image.reason)}`,
   });
-  const picture = make("img", {
-    src: `data:image/webp;base64,${image.picture}`,
-    alt: `Image ${id}`,
-    loading: "lazy",
-    decoding: "async",
-  });
+  const enlarge = button("picture", "", () => look(...entriesAt(card)));
+  enlarge.append(Object.assign(pictureOf(image), { alt: `Image ${id}` }));
+  enlarge.title = "Enlarge (Z)";
+  const whole = button("link", "Whole photograph", enlarge.onclick);
+  const head = [enlarge, make("span", { className: "name", textContent: id, title: id })];
+  if (image.photograph !== undefined) head.push(whole);
   card.append(
-    make("div", { className: "picture" }, picture),
-    make("span", { className: "name", textContent: id, title: id }),
+    ...(isInViewer ? [] : head),
     ...findings(image, item),
     labels,
     make("p", { className: "now", title: image.detail }, now, more, noted),
@@ -455,12 +518,19 @@ function unit(image, item) {
     make("div", { className: "acts" }, keep.label, drop.label),
     editor,
     note,
+    ...similar(entry, relevant),
   );
+  card.entry = entry;
   card.act = { keep: keep.input, drop: drop.input, suggest: suggestion?.button, relabel: more, note: noted };
-  if (!updates.has(id)) updates.set(id, []);
-  updates.get(id).push(update);
-  update();
+  if (!isInViewer) card.act.enlarge = enlarge;
+  watch(id, card, update);
   return card;
+}
+
+// Return all images that have a card on the page, and the place of one of them.
+function entriesAt(card) {
+  const all = cards();
+  return [all.map((one) => one.entry), all.indexOf(card)];
 }
 
 function findings(image, item) {
@@ -479,7 +549,7 @@ function findings(image, item) {
 }
 
 // Labels as the data set gives them, where they matter, and as the reviewer sets them.
-function labelChips(image, relevant) {
+function labelChips(image, relevant, disputed) {
   const isSet = (name) => settable(name).some((source) => labelOf(image.id, source) !== undefined);
   const chosen = data.attributes.filter(({ name }) => relevant.includes(name) || isSet(name));
   return chosen.map(({ name, sources }) => {
@@ -491,7 +561,7 @@ function labelChips(image, relevant) {
       const value = labelOf(image.id, name);
       chip.append(value === MISSING ? "missing" : value);
     }
-    chip.className = isSet(name) ? "set" : "disputed";
+    chip.className = isSet(name) ? "set" : disputed.includes(name) ? "disputed" : "";
     return chip;
   });
 }
@@ -581,7 +651,11 @@ function list(rows) {
 
 // Keys: one card is chosen; an action moves on to the next.
 
-const cards = () => [...document.querySelectorAll("#content .unit")];
+const cards = () => [...document.querySelectorAll("#content .unit, #content .tile")];
+const active = () => {
+  const root = byId("viewer").open ? byId("viewer-body").querySelector(".unit") : document.activeElement;
+  return root?.closest?.(CARD);
+};
 
 function choose(card) {
   card?.focus({ preventScroll: true });
@@ -590,13 +664,13 @@ function choose(card) {
 
 function step(by) {
   const all = cards();
-  const at = all.indexOf(document.activeElement?.closest?.(".unit"));
+  const at = all.indexOf(active());
   if (at < 0) return choose(all[0]);
   choose(all[at + by]);
 }
 
 function stepRow(by) {
-  const at = document.activeElement?.closest?.(".unit");
+  const at = active();
   if (!at) return choose(cards()[0]);
   const box = at.getBoundingClientRect();
   const distance = (card) => {
@@ -608,38 +682,54 @@ function stepRow(by) {
 }
 
 function press(action, moveOn) {
-  const button = document.activeElement?.closest?.(".unit")?.act[action];
+  const button = active()?.act[action];
   button?.click();
-  if (button && moveOn) step(1);
+  if (button && moveOn) byId("viewer").open ? moveViewed(1) : step(1);
 }
 
-const KEYS = {
-  ArrowLeft: () => step(-1),
-  ArrowRight: () => step(1),
-  ArrowUp: () => stepRow(-1),
-  ArrowDown: () => stepRow(1),
+const DECIDE = {
   k: () => press("keep", true),
   d: () => press("drop", true),
   s: () => press("suggest", true),
   r: () => press("relabel", false),
   n: () => press("note", false),
   u: undo,
+};
+const IN_VIEWER = {
+  ...DECIDE,
+  ArrowLeft: () => moveViewed(-1),
+  ArrowRight: () => moveViewed(1),
+  z: () => byId("viewer").close(),
+};
+const KEYS = {
+  ...DECIDE,
+  ArrowLeft: () => step(-1),
+  ArrowRight: () => step(1),
+  ArrowUp: () => stepRow(-1),
+  ArrowDown: () => stepRow(1),
+  z: () => press("enlarge", false),
+  Enter: () => press("enlarge", false),
   "[": () => view.page > 0 && turn(-1),
-  "]": () => !document.getElementById("next").disabled && turn(1),
-  "?": () => document.getElementById("help-dialog").showModal(),
+  "]": () => !byId("next").disabled && turn(1),
+  "?": () => byId("help-dialog").showModal(),
 };
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const isViewing = byId("viewer").open;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (document.querySelector("dialog[open]:not(#viewer)")) return;
   const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
   if (typing) {
-    if (event.key === "Escape") choose(event.target.closest(".unit"));
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // leaves the field, not the viewer
+    choose(event.target.closest(".unit"));
     return;
   }
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (!KEYS[key]) return;
+  const keys = isViewing ? IN_VIEWER : KEYS;
+  if (!keys[key] || (key === "Enter" && !event.target.matches(".unit"))) return;
   event.preventDefault();
-  KEYS[key]();
+  keys[key]();
 }
 
 function bulk(action) {
@@ -648,42 +738,8 @@ function bulk(action) {
   change(open.map((image) => [image, withAction(image, action)]));
 }
 
-// Start.
-
-let saved = load();
-const formerText = csv(former);
-
-const byId = (id) => document.getElementById(id);
-byId("save").onclick = save;
-byId("undo").onclick = undo;
-byId("help").onclick = KEYS["?"];
-byId("then").append(Object.assign(byId("commands").cloneNode(true), { id: "" }));
-byId("previous").onclick = () => turn(-1);
-byId("next").onclick = () => turn(1);
-byId("search").oninput = (event) => {
-  Object.assign(view, { search: event.target.value, page: 0 });
+// Show what fits other filters.
+function filter(changes) {
+  Object.assign(view, changes, { page: 0 });
   render();
-};
-for (const name of ["attribute", "kind"])
-  byId(name).onchange = (event) => {
-    Object.assign(view, { [name]: event.target.value, page: 0 });
-    render();
-  };
-for (const button of document.querySelectorAll("#show button"))
-  button.onclick = () => {
-    Object.assign(view, { show: button.dataset.show, page: 0 });
-    render();
-  };
-for (const button of document.querySelectorAll("#bulk button"))
-  button.onclick = () => bulk(button.dataset.bulk);
-document.addEventListener("keydown", onKey);
-window.addEventListener("message", (event) => {
-  const isAnswer = isInStudio && event.source === window.parent && event.data?.isSaved === true;
-  if (isAnswer && handedOver !== null) settle(handedOver);
-});
-addEventListener("storage", (event) => event.key === STORE && location.reload()); // decided elsewhere
-addEventListener("hashchange", () => fromAddress() && go(fromAddress()));
-
-makeTabs();
-const first = Object.keys(data.sections).find((name) => items(name).length) ?? "duplicates";
-go(fromAddress() ?? first);
+}

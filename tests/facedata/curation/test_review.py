@@ -124,6 +124,7 @@ def test_sections_show_the_most_telling_first(data):
         "non_faces": [[IDS[4]], ["g"]],  # the one most like a face
         "several_faces": [["f"]],
         "unflagged": [],
+        "browse": [],
     }
     disputed, alike = found["sections"]["duplicates"]
     assert disputed["conflict"] == ["gender", "age", "age_group"]
@@ -199,7 +200,8 @@ def test_pictures_have_no_padding(data):
 def test_no_more_pictures_than_allowed(data, max_images):
     found = review.gallery(data, ReviewOptions(max_images=max_images))
     assert len(found["images"]) <= max_images
-    total = {"duplicates": 2, "label_issues": 3, "non_faces": 2, "several_faces": 1, "unflagged": 0}
+    total = {"duplicates": 2, "label_issues": 3, "non_faces": 2, "several_faces": 1}
+    total |= {"unflagged": 0, "browse": 0}
     for section, items in found["sections"].items():
         assert len(items) + found["hidden"][section] == total[section]
         assert all(place < len(found["images"]) for item in items for place in item["images"])
@@ -214,6 +216,106 @@ def test_every_section_has_its_share_of_pictures():
     shown, number = review._share_out(found, 45)
     assert [len(items) for items in shown.values()] == [20, 5, 10]
     assert sorted(number.values()) == list(range(45))
+
+
+@pytest.fixture
+def faces(data):
+    """Forty images of two looks, a red and a rare blue one; of each the first is flagged."""
+    number = 40
+    ids = [f"{i:02}" for i in range(number)]
+    is_blue = np.arange(number) % 10 == 9
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 60, (number, 24, 16, 3), dtype=np.uint8)
+    images[~is_blue, :, :, 0] += 180
+    images[is_blue, :, :, 2] += 180
+    index = data.index.iloc[[0] * number].reset_index(drop=True)
+    index = index.assign(image_id=ids, look=pd.Categorical(np.where(is_blue, "blue", "red")))
+    is_first = [one in ("00", "09") for one in ids]
+    found = data.faces.iloc[[0] * number].reset_index(drop=True)
+    decisions = data.decisions.iloc[[2] * number].reset_index(drop=True)
+    return replace(
+        data,
+        index=index,
+        row=pd.Series(range(number), dtype="Int64"),
+        boxes=data.boxes[[0] * number],
+        decisions=decisions.assign(image_id=ids),
+        faces=found.assign(image_id=ids, several_faces=is_first),
+        duplicates=data.duplicates.iloc[:0],
+        label_issues=None,
+        images=images,
+    )
+
+
+def similar_of(found, image_id):
+    image = next(one for one in found["images"] if one["id"] == image_id)
+    return [found["images"][number]["id"] for number in image["similar"]]
+
+
+def test_similar_images_stay_are_no_copies_and_look_alike(data, faces):
+    alike = faces.images.copy()
+    alike[[11, 12, 13]] = faces.images[0]  # three copies of the first, of which one goes
+    decisions = faces.decisions.copy()
+    decisions.loc[13, "kept"] = False
+    pair = data.duplicates.iloc[:1].assign(image_id_a="00", image_id_b="12")
+    changed = replace(faces, images=alike, decisions=decisions, duplicates=pair)
+    found = review.gallery(changed, ReviewOptions(sample=0, similar=3))
+    assert similar_of(found, "00")[0] == "11"
+    assert {"12", "13"}.isdisjoint(similar_of(found, "00"))
+    assert set(similar_of(found, "09")) == {"19", "29", "39"}
+    is_small = {one["id"]: one["is_small"] for one in found["images"]}
+    assert not is_small["00"] and is_small["11"]
+    assert similar_of(review.gallery(changed, ReviewOptions(similar=0)), "00") == []
+
+
+def test_what_classifiers_say_makes_images_alike(faces):
+    noise = np.random.default_rng(2).integers(0, 256, faces.images.shape, dtype=np.uint8)
+    prob = np.where(np.arange(40) < 5, 0.9, 0.1)
+    said = pd.DataFrame({"look:red": prob, "look:blue": 1 - prob, "age": 10.0})
+    said.iloc[-1] = np.nan  # one that was not screened
+    data = replace(faces, images=noise, predictions=said)
+    found = review.gallery(data, ReviewOptions(sample=0, similar=4))
+    assert set(similar_of(found, "00")) == {"01", "02", "03", "04"}
+
+
+def test_classes_are_browsed_in_turn_and_pictures_are_bounded(faces):
+    found = review.gallery(faces, ReviewOptions(sample=2, similar=4, browse=6))
+    shown = [found["images"][one["images"][0]]["id"] for one in found["sections"]["browse"]]
+    assert len(shown) == 2 + 6  # the sample is among them
+    assert found["hidden"]["browse"] == 38 - 8
+    assert sum(one["is_small"] for one in found["images"]) == 6
+    assert sum(int(one) % 10 == 9 for one in shown) >= 2  # of three
+    found = review.gallery(faces, ReviewOptions(sample=0, similar=0, browse=0))
+    assert [one["id"] for one in found["images"]] == ["00", "09"]
+    assert found["sections"]["browse"] == []
+
+
+def test_the_map_has_a_place_for_each_and_like_ones_lie_together(faces):
+    found = review.gallery(faces, ReviewOptions())
+    at = {one["id"]: np.array(one["at"]) for one in found["images"]}
+    assert len(at) == 40 and all(((one >= 0) & (one <= 1000)).all() for one in at.values())
+    blue = np.stack([one for name, one in at.items() if int(name) % 10 == 9])
+    red = np.stack([one for name, one in at.items() if int(name) % 10 != 9])
+    assert np.ptp(blue[:, 0]) < abs(np.median(blue[:, 0]) - np.median(red[:, 0]))
+    lonely = replace(faces, images=np.zeros_like(faces.images))
+    assert {tuple(one["at"]) for one in review.gallery(lonely, OPTIONS)["images"]} == {(500, 500)}
+
+
+def test_whole_photographs_of_flagged_faces_are_shown_with_the_box(faces, tmp_path):
+    Image.new("RGB", (1600, 800), (9, 99, 199)).save(tmp_path / "group.jpg")
+    index = faces.index.assign(cut_from="group.jpg", cut_x0=400.0, cut_y0=-80.0)
+    index = index.assign(cut_x1=800.0, cut_y1=400.0)
+    index.loc[9, "cut_from"] = "lost.jpg"
+    cut = replace(faces, index=index, root=tmp_path)
+    found = review.gallery(cut, OPTIONS)
+    images = {one["id"]: one for one in found["images"]}
+    assert (images["00"]["photograph"], images["00"]["box"]) == (0, [0.25, -0.1, 0.5, 0.5])
+    assert "photograph" not in images["09"] and "photograph" not in images["01"]
+    (picture,) = found["photographs"]
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+        assert image.size == (640, 320)
+    for other in (replace(cut, root=None), replace(cut, index=faces.index)):
+        assert review.gallery(other, OPTIONS)["photographs"] == []
+    assert review.gallery(cut, ReviewOptions(photographs=0))["photographs"] == []
 
 
 def test_rows_are_named_as_the_data_set_names_them(data):
@@ -324,6 +426,23 @@ def test_command(data, files):
     assert shown["rows"] == [row("a.jpg", "drop")]
 
 
+def test_command_reads_predictions_and_photographs(data, files, tmp_path):
+    index = data.index.assign(cut_from="whole/one.png", cut_x0=1.0, cut_y0=2.0, cut_x1=5.0)
+    tables.write(index.assign(cut_y1=6.0), files["index"])
+    (tmp_path / "photos" / "whole").mkdir(parents=True)
+    Image.new("RGB", (40, 20)).save(tmp_path / "photos" / "whole" / "one.png")
+    said = pd.DataFrame({"image_id": IDS[:4], "fold": 0, "age": [1.0, 2.0, 3.0, 4.0]})
+    tables.write(said, tmp_path / "oof.parquet")
+    more = {"predictions": tmp_path / "oof.parquet", "root": tmp_path / "photos"}
+    result = invoke(files | more)
+    assert result.exit_code == 0, result.output
+    shown = json.loads(Scripts(files["page"].read_text()).scripts[0])
+    assert len(shown["photographs"]) == 1
+    tables.write(pd.concat([said, said]), tmp_path / "oof.parquet")
+    result = invoke(files | more)
+    assert result.exit_code == 1 and "oof.parquet: an image is there twice" in result.output
+
+
 def test_decisions_of_other_images_are_refused(data, files):
     tables.write(data.decisions.iloc[::-1], files["decisions"])
     result = invoke(files)
@@ -351,12 +470,11 @@ def browser(tmp_path_factory):
         assert browser.problems == []
 
 
-def opened(browser, data, tmp_path, name="test"):
+def opened(browser, data, tmp_path, name="test", **options):
     """Open the page, without what the browser remembers of an earlier test."""
     page = tmp_path / "review.html"
-    page.write_text(
-        review.make_page(data, name, SAVED_AS, ReviewOptions(max_images=5000)), encoding="utf-8"
-    )
+    options = ReviewOptions(**{"max_images": 5000, **options})
+    page.write_text(review.make_page(data, name, SAVED_AS, options), encoding="utf-8")
     browser.open(page)
     browser.run("localStorage.clear()")
     browser.reload()
@@ -633,3 +751,176 @@ def test_thousands_of_images_are_shown_page_by_page(browser, data, tmp_path):
         })()"""
     )
     assert seconds < 2
+
+
+def shown_ids(browser, selector):
+    one = "one => one.dataset.image ?? one.dataset.similar"
+    return browser.run(f"[...document.querySelectorAll({json.dumps(selector)})].map({one})")
+
+
+def focused(browser):
+    """Return what has the focus once the event of a dialog that was closed has been handled."""
+    return browser.run(
+        """new Promise((done) => setTimeout(() => {
+          const { dataset, className } = document.activeElement;
+          done(dataset.image ?? className);
+        }, 100))"""
+    )
+
+
+def choose(browser, selector, text):
+    browser.run(
+        f"""(() => {{
+          const list = document.querySelector({json.dumps(selector)});
+          const texts = [...list.options].map((one) => one.textContent);
+          list.selectedIndex = texts.indexOf({json.dumps(text)});
+          list.dispatchEvent(new Event("change"));
+        }})()"""
+    )
+
+
+def test_a_similar_image_is_enlarged_compared_and_decided_about(browser, faces, tmp_path):
+    opened(browser, faces, tmp_path, sample=0, similar=3)
+    assert shown_ids(browser, '.unit[data-image="09"] .mini') == similar_of(
+        review.gallery(faces, ReviewOptions(sample=0, similar=3)), "09"
+    )
+    first, second, _ = shown_ids(browser, '.unit[data-image="09"] .mini')
+    browser.click('.unit[data-image="09"] .mini')
+    assert text_of(browser, "#viewer-title") == first
+    assert text_of(browser, "#viewer figcaption").startswith("Compared with 09")
+    assert "look blue" in text_of(browser, "#viewer figcaption")
+    assert "blue" in text_of(browser, "#viewer .unit .labels")  # all labels are told
+    for key in ("d", "ArrowLeft", "u", "d", "k"):  # dropped, back, undone, dropped; the next kept
+        browser.press(key)
+    browser.press("Escape")
+    assert not browser.run("document.querySelector('#viewer').open")
+    assert focused(browser) == "09"  # where it was left
+    assert browser.run(f"document.querySelector('.mini[data-similar=\"{first}\"]').className") == (
+        "mini drop"
+    )
+    assert text_of(browser, "#progress").startswith("0 of 2 images decided and 2 others")
+    assert saved(browser)[1] == [row(first, "drop"), row(second, "keep")]
+
+
+def test_a_flagged_image_is_enlarged_by_keys(browser, data, tmp_path):
+    opened(browser, data, tmp_path)
+    for key in ("ArrowRight", "z", "ArrowRight"):
+        browser.press(key)
+    assert text_of(browser, "#viewer-title") == EVIL
+    for key in ("ArrowLeft", "n"):
+        browser.press(key)
+    browser.type("both alike")
+    browser.press("Escape")  # leaves the field alone
+    assert browser.run("document.querySelector('#viewer').open")
+    browser.press("d")
+    browser.press("z")
+    assert focused(browser) == EVIL
+    browser.press("Enter")
+    assert text_of(browser, "#viewer-title") == EVIL
+    browser.press("Escape")
+    assert saved(browser)[1] == [row("a.jpg", "drop", note="both alike")]
+
+
+def test_unflagged_images_are_browsed_by_class(browser, faces, tmp_path):
+    opened(browser, faces, tmp_path, sample=0, similar=0)
+    tab(browser, "browse")
+    assert len(shown_ids(browser, ".tile")) == 38
+    choose(browser, "#attribute", "look")
+    choose(browser, "#class", "blue (3)")
+    blue = shown_ids(browser, ".tile")
+    assert set(blue) == {"19", "29", "39"}
+    for key in ("ArrowRight", "d", "Enter"):
+        browser.press(key)
+    assert text_of(browser, "#viewer-title") == blue[1]
+    browser.press("r")
+    browser.press("Escape")
+    browser.press("Escape")
+    assert focused(browser) == blue[1]
+    browser.click('[data-show="open"]')
+    assert shown_ids(browser, ".tile") == blue[1:]
+    assert saved(browser)[1] == [row(blue[0], "drop")]
+
+
+def test_the_map_is_used_by_pointer_and_by_keys(browser, faces, tmp_path):
+    opened(browser, faces, tmp_path, sample=0, similar=0)
+    tab(browser, "browse")
+    browser.click('[data-how="map"]')
+    assert browser.run("document.querySelectorAll('.map circle').length") == 40
+    assert browser.run("document.querySelectorAll('.map circle.flagged').length") == 2
+    browser.click(".map circle.flagged")
+    title = text_of(browser, "#viewer-title")
+    assert title in shown_ids(browser, "#viewer .unit")
+    browser.press("Escape")
+    browser.run("document.querySelector('.map').focus()")
+    browser.press("ArrowRight")
+    before = text_of(browser, ".tip span")
+    browser.press("ArrowLeft")
+    after = text_of(browser, ".tip span")
+    assert before != after and after in text_of(browser, ".map [role=status]")
+    browser.press("k")
+    browser.press("Enter")
+    assert text_of(browser, "#viewer-title") == after
+    browser.press("Escape")
+    assert saved(browser)[1] == [row(after, "keep")]
+    choose(browser, "#attribute", "look")
+    browser.click(".legend button")  # of the blue ones
+    assert browser.run("document.querySelectorAll('.map circle').length") == 4
+
+
+def test_the_whole_photograph_lies_beside_a_face(browser, faces, tmp_path):
+    Image.new("RGB", (400, 200), (9, 99, 199)).save(tmp_path / "group.jpg")
+    index = faces.index.assign(cut_from="group.jpg", cut_x0=100.0, cut_y0=50.0)
+    cut = replace(faces, index=index.assign(cut_x1=200.0, cut_y1=150.0), root=tmp_path)
+    opened(browser, cut, tmp_path)
+    button(browser, "00", "Whole photograph")
+    part, whole = browser.run(
+        """["face", "frame"].map((name) =>
+          document.querySelector(`#viewer .${name}`).getBoundingClientRect().toJSON())"""
+    )
+    assert part["width"] / whole["width"] == pytest.approx(0.25, abs=0.01)
+    assert part["height"] / whole["height"] == pytest.approx(0.5, abs=0.01)
+    assert (part["left"] - whole["left"]) / whole["width"] == pytest.approx(0.25, abs=0.01)
+    browser.press("Escape")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_screen_reader_and_small_screen_lack_nothing(browser, data, faces, tmp_path, width, scheme):
+    axe = pytest.importorskip("axe_core_python", reason="no axe-core")
+    size = {"height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, **size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.call("Emulation.setEmulatedMedia", features=features)
+    script = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+
+    def lacks():
+        found = browser.run(
+            """axe.run(document, {resultTypes: ["violations"]}).then((results) =>
+              results.violations.map((one) => [one.impact, one.id, one.nodes[0].html]))"""
+        )
+        wide = browser.run("document.documentElement.scrollWidth") > width
+        return [one for one in found if one[0] in ("serious", "critical")], wide
+
+    try:
+        opened(browser, data, tmp_path)
+        browser.run(f"{script}; 0")
+        button(browser, "a.jpg", "Keep")
+        button(browser, EVIL, "Drop")
+        for section in ("duplicates", "label_issues", "rejected", "list"):
+            tab(browser, section)
+            if section == "label_issues":
+                button(browser, "f", "Set age")
+                button(browser, "f", "Label")
+            assert lacks() == ([], False)
+        opened(browser, faces, tmp_path, sample=5)
+        browser.run(f"{script}; 0")
+        assert lacks() == ([], False)
+        browser.click(".mini")
+        assert lacks() == ([], False)
+        browser.press("Escape")
+        tab(browser, "browse")
+        assert lacks() == ([], False)
+        browser.click('[data-how="map"]')
+        assert lacks() == ([], False)
+    finally:
+        browser.call("Emulation.clearDeviceMetricsOverride")
+        browser.call("Emulation.setEmulatedMedia", features=[])
