@@ -5,11 +5,12 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from classifiers.arms import REAL
+from classifiers.folders.places import Places
 from classifiers.options import (
     ARMS_HELP,
     CrossvalOptions,
@@ -26,11 +27,11 @@ from facekit import commands
 from facekit.command_options import options
 from facekit.commands import in_file, out_dir, out_file, seed, value
 from facekit.errors import DataError
+from facekit.pictures.canvas import Fit, Geometry
 from facekit.splits import SPLITS, round_seed
 
 if TYPE_CHECKING:
-    from classifiers.folders.ready import Ready
-    from facedata.recognition.layouts import Given
+    from classifiers.folders.ready import Asked, Ready
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ THREADS = value("--threads", commands.NUM_WORKERS, "Threads of a tensor operatio
 COMPUTE = commands.options(THREADS, commands.DEVICE)
 TRAINING_SEED = seed("Seed of weights, order and augmentation.")
 SAMPLING_SEED = seed("Seed of the resamplings.")
-SIZE = 128  # pixels, of images that are packed of a folder
+SIZE, FIT = 128, get_args(Fit)[0]  # of images that are packed of a folder; pixels
 
 
 FOLDER = commands.options(
@@ -93,6 +94,12 @@ FOLDER = commands.options(
         show_default=str(SIZE),
         help="Of a folder: longest side of the images that the network sees. [pixels]",
     ),
+    click.option(
+        "--fit",
+        type=click.Choice(get_args(Fit)),
+        show_default=FIT,
+        help="Of a folder: whole photographs between bars, cut to fill, or cut around a face.",
+    ),
     in_file("--curated", "Of packed images: those that survived curation.", required=False),
     in_file("--splits", "Of packed images: split and fold of each.", required=False),
 )
@@ -110,32 +117,49 @@ def of_folder(train: Callable) -> Callable:
         pattern: str | None,
         layout: str | None,
         size: int | None,
+        fit: Fit | None,
         task: GivenHeadsOptions,
+        geometry: dict | None,
         **values: Any,
     ) -> None:
-        of_photos: dict[str, Any] = {"--labels": labels, "--attribute": attributes or None}
-        of_photos |= {"--person": person, "--pattern": pattern, "--layout": layout, "--size": size}
+        sized = {"--size": size, "--fit": fit}
+        of_photos: dict[str, Any] = {"--labels": labels, "--attribute": attributes or None, **sized}
+        of_photos |= {"--person": person, "--pattern": pattern, "--layout": layout}
         of_packed = {"--curated": values["curated"], "--splits": values["splits"]}
         if not images.is_dir():
-            of_packed |= {"--heads": task.heads, "--geometry": values["geometry"]}
+            of_packed |= {"--heads": task.heads, "--geometry": geometry}
             _check_given(of_photos, "--images is no folder", of_packed)
             assert task.heads is not None  # as was checked
-            train(images=images, task=TaskOptions(heads=task.heads), **values)
+            train(images=images, task=TaskOptions(heads=task.heads), geometry=geometry, **values)
             return
         _check_given(of_packed, "--images is a folder")
-        if task.heads:
+        if task.heads is not None:
             _check_given({"--attribute": attributes or None}, "--heads says what to predict")
-        if values["geometry"] is not None:
-            _check_given({"--size": size}, "--geometry says it")
+        if geometry is not None:
+            _check_given(sized, "--geometry says it")
 
         from classifiers.columns import RESERVED
+        from classifiers.folders.ready import Asked
         from facedata.recognition.layouts import Given
 
-        given = Given(
-            layout, labels, pattern, reserved=RESERVED, attributes=attributes, persons=person
+        asked = Asked(
+            Given(
+                layout, labels, pattern, reserved=RESERVED, attributes=attributes, persons=person
+            ),
+            task.heads or (),
+            size or SIZE,
+            fit or FIT,
+            None if geometry is None else Geometry.read(geometry, "geometry"),
+            values["round"],
         )
-        ready, changed = _made_ready(images, given, size, task, values)
-        train(**values | changed)
+        ready = _made_ready(images, asked, **values)
+        places = Places.of(values["outdir"])
+        values |= {"curated": places.curated, "splits": places.splits}
+        if "epochs" not in values["options"].model_fields_set:
+            log.info("%g epochs, as --epochs says nothing", ready.epochs)
+            values["options"] = values["options"].but(epochs=ready.epochs)
+        heads = TaskOptions(heads=ready.heads)
+        train(images=places.images, task=heads, geometry=ready.geometry.plain(), **values)
         model = values["outdir"] / "model.safetensors"
         log.info("next: classifiers evaluate --model %s --outdir %s", model, values["outdir"])
         log.info("%s: %s", model, ready.told())
@@ -144,39 +168,27 @@ def of_folder(train: Callable) -> Callable:
 
 
 def _made_ready(
-    photos: Path, given: "Given", size: int | None, task: GivenHeadsOptions, values: dict[str, Any]
-) -> tuple["Ready", dict[str, Any]]:
-    """Return what was made of a folder, and the values that a training of it has."""
+    photos: Path,
+    asked: "Asked",
+    options: TrainOptions,
+    arm: str,
+    threads: int,
+    outdir: Path,
+    **_: Any,
+) -> "Ready":
+    """Make a folder ready, once it is known that a training of it can begin."""
     from classifiers.arms import read_arm
-    from classifiers.folders.places import Places
     from classifiers.folders.ready import make_ready
     from facekit.compute import distributed
-    from facekit.pictures.canvas import Geometry
 
-    outdir, geometry, training = values["outdir"], values["geometry"], values["options"]
-    places = Places.of(outdir)
+    check_backbone(options.backbone)
+    read_arm(arm)
     if distributed.num_given():
         raise DataError(
             f"--images {photos}: one process makes a folder ready; train without torchrun, or give"
-            f" torchrun the packed images that such a training leaves in {places.root}"
+            f" torchrun the packed images that such a training leaves in {Places.of(outdir).root}"
         )
-    check_backbone(training.backbone)
-    read_arm(values["arm"])
-    wanted = size or SIZE if geometry is None else Geometry.read(geometry, "geometry")
-    ready = make_ready(
-        photos, given, task.heads or (), wanted, values["round"], values["threads"], outdir
-    )
-    if "epochs" not in training.model_fields_set:
-        training = training.but(epochs=ready.epochs)
-        log.info("%g epochs, as --epochs says nothing", ready.epochs)
-    return ready, {
-        "images": places.images,
-        "curated": places.curated,
-        "splits": places.splits,
-        "task": TaskOptions(heads=ready.heads),
-        "geometry": ready.geometry.plain(),
-        "options": training,
-    }
+    return make_ready(photos, asked, threads, outdir)
 
 
 def of_model(evaluate: Callable) -> Callable:
@@ -184,8 +196,6 @@ def of_model(evaluate: Callable) -> Callable:
 
     @functools.wraps(evaluate)
     def wrapper(model: tuple[Path, ...], **values: Any) -> None:
-        from classifiers.folders.places import Places
-
         places = Places.of(model[0].parent)
         for name in ("images", "curated", "splits"):
             values[name] = values[name] or getattr(places, name)

@@ -28,7 +28,7 @@ from facedata.recognition.layouts import Given, Layout
 from facedata.splits import split, units
 from facedata.splits.strata import is_categorical
 from facekit.errors import DataError
-from facekit.pictures.canvas import Geometry
+from facekit.pictures.canvas import Fit, Geometry
 from facekit.splits import SPLITS
 from facekit.storage import arrays, locks, tables
 
@@ -40,6 +40,27 @@ MAX_JOINT = 2  # attributes up to which their joint classes keep their shares, t
 SHOWN, MIN_EPOCHS, MAX_EPOCHS = 20_000, 4, 30  # images of a training whose length is not said
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks for.
+
+    Attributes:
+        given: what is said of the labels.
+        heads: what is to be predicted; none: the attributes that `given` names, or else all.
+        size: longest side of the packed images, in pixels.
+        fit: how photographs are brought to that.
+        geometry: of the packed images, in place of both; None: they count.
+        number: of the split, from 0; each has other images of test.
+    """
+
+    given: Given
+    heads: Sequence[HeadOptions]
+    size: int
+    fit: Fit
+    geometry: Geometry | None
+    number: int
 
 
 @dataclass(frozen=True)
@@ -70,23 +91,12 @@ class Ready:
         return f"{sum(self.counts.values())} images, {parts}{left_out}"
 
 
-def make_ready(
-    photos: Path,
-    given: Given,
-    heads: Sequence[HeadOptions],
-    size: int | Geometry,
-    number: int,
-    num_workers: int,
-    model_dir: Path,
-) -> Ready:
+def make_ready(photos: Path, asked: Asked, num_workers: int, model_dir: Path) -> Ready:
     """Make a folder of photographs ready; writes the files of `Places`.
 
     Args:
         photos: the folder; only read.
-        given: what the user says of the labels.
-        heads: what is to be predicted; none: the attributes that `given` names, or else all.
-        size: of the packed images, or their longest side.
-        number: of the split, from 0; each has other images of test.
+        asked: what is to be made of it.
         num_workers: processes, or threads; the result does not depend on it.
         model_dir: folder of the model, which gets a folder for all this.
 
@@ -96,31 +106,29 @@ def make_ready(
     """
     if model_dir.resolve().is_relative_to(photos.resolve()):
         raise DataError(f"--out {model_dir}: is part of {photos}, where nothing is written")
+    given = asked.given
     layout = layouts.recognise(photos, given)
     log.info("%s: read as %s", photos, printable(layout.how))
     if given.persons is not None and layout.settings.get("group_column") != given.persons:
         raise DataError(f"--person {given.persons}: {photos} has no columns; it is {layout.how}")
     found = dataset.ingest(layout.adapter, layout.root, layout.settings, seed=0)
     names = _attributes(given.attributes, layout, found.index)
-    if not isinstance(size, Geometry):
-        sizes = folder.sizes(layout.root, found.index["path"].tolist())
-        height, width = sizes.within(size)
-        size = Geometry(height=height, width=width, fit="pad")
+    geometry = asked.geometry or _geometry(layout.root, found.index["path"].tolist(), asked)
     places = Places.of(model_dir)
     with locks.alone(model_dir):
-        facts, pairs = _look(found.index, layout.root, size, places, num_workers)
+        facts, pairs = _look(found.index, layout.root, geometry, places, num_workers)
         table, found = _kept(found, facts, pairs)
         _tell(layout, table)
-        chosen = tuple(heads or choose(table, names))
-        for line in told(table, chosen):
+        heads = tuple(asked.heads or choose(table, names))
+        for line in told(table, heads):
             log.info("%s", line)
-        assigned = _deal(table, chosen, number)
+        assigned = _deal(table, heads, asked.number)
         tables.write(found.rejected, places.left_out)
         tables.write(table, places.curated)
         tables.write(assigned, places.splits)
     counts = {name: int((assigned["split"] == name).sum()) for name in SPLITS}
     _, _, left_out = dataset.summary(found).partition("; ")
-    return Ready(chosen, size, counts, left_out)
+    return Ready(heads, geometry, counts, left_out)
 
 
 def _attributes(columns: Collection[str], layout: Layout, index: pd.DataFrame) -> list[str]:
@@ -137,16 +145,24 @@ def _attributes(columns: Collection[str], layout: Layout, index: pd.DataFrame) -
             near = get_close_matches(column, of_column, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise DataError(f"--attribute: no {column!r}, found {list(of_column)}{hint}")
-    return [of_column[column] for column in columns]
+    return list(dict.fromkeys(of_column[column] for column in columns))
+
+
+def _geometry(root: Path, paths: Sequence[str], asked: Asked) -> Geometry:
+    """Return a size in the shape of most photographs; a square for faces that are cut out."""
+    height = width = asked.size
+    if asked.fit != "face":
+        height, width = folder.sizes(root, paths).within(asked.size)
+    return Geometry(height=height, width=width, fit=asked.fit)
 
 
 def _look(
-    index: pd.DataFrame, root: Path, size: Geometry, places: Places, num_workers: int
+    index: pd.DataFrame, root: Path, geometry: Geometry, places: Places, num_workers: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decode and pack the images; return what was seen of each, and the pairs of copies."""
     paths = pa.Table.from_pandas(index[["image_id", "path"]], preserve_index=False)
     images = places.images.parent
-    inspect.inspect(paths, root, {PACKED: size}, num_workers, images, places.inspection)
+    inspect.inspect(paths, root, {PACKED: geometry}, num_workers, images, places.inspection)
     facts = tables.read(places.inspection, INSPECTION)
     thumbs = arrays.read_thumbs(images / f"{inspect.THUMBS}.npy")
     pairs = dedup.find_duplicates(index, facts, thumbs, DedupOptions(), [], num_workers)
@@ -185,6 +201,9 @@ def _tell(layout: Layout, table: pd.DataFrame) -> None:
         log.info("no column of persons: copies of a picture alone are kept in one split")
     for line in layout.odd:
         log.info("look at it: %s", printable(line))
+    if layout.box is not None:
+        names = ", ".join(map(shown, layout.box.columns))
+        log.info("look at it: %s: left out, boxes; photographs are taken by --fit", names)
 
 
 def _deal(table: pd.DataFrame, heads: Sequence[HeadOptions], number: int) -> pd.DataFrame:
@@ -205,6 +224,10 @@ def _deal(table: pd.DataFrame, heads: Sequence[HeadOptions], number: int) -> pd.
         balance="joint" if len(names) <= MAX_JOINT else "each",
         folds=min(FOLDS, num_units // 2),
     )
+    if number >= options.max_rounds:
+        raise DataError(
+            f"--round {number}: no images of test are left, expected 0 to {options.max_rounds - 1}"
+        )
     assigned = split.assign_splits(table, options, SPLIT_SEED, number)
     for name in names:
         counts = pd.crosstab(table[name], assigned["split"], dropna=False)

@@ -143,7 +143,7 @@ def test_its_own_test_part_is_measured_and_photos_are_predicted(trained, tmp_pat
 def test_another_seed_learns_from_the_same_split_and_another_round_from_another(trained, tmp_path):
     root, out, _ = trained
     words = ["train", "--images", root / "photos", "--labels", root / "labels.csv", "--size", 48]
-    words += ["--attribute", "sex", *QUICK]
+    words += ["--attribute", "sex", "--attribute", "sex", *QUICK]
     first = pd.read_parquet(out / "data/splits.parquet")
     for name, same in (("--seed", True), ("--round", False)):
         run([*words, name, 1, "--out", tmp_path / name])
@@ -166,9 +166,15 @@ def test_folders_of_classes_need_no_table(tmp_path):
     assert said.strip().endswith("24 images, train 16, val 4, test 4")  # nothing is left out
 
 
-def without(rows, column):
-    place = HEADING.index(column)
-    return [[*row[:place], *row[place + 1 :]] for row in rows]
+def test_faces_are_cut_out_of_photographs_whose_boxes_are_said_not_to_be_read(tmp_path):
+    rows = [[*row[:2], 0, 0, 40, 40] for row in faces(tmp_path / "photos", 12)]
+    labels = table(tmp_path / "labels.csv", rows, ["file", "sex", "x", "y", "w", "h"])
+    words = ["--images", tmp_path / "photos", "--labels", labels, "--out", tmp_path / "run"]
+    said = run(["train", *words, "--size", 40, "--fit", "face", *QUICK])
+    assert "x, y, w, h: left out, boxes; photographs are taken by --fit" in said
+    meta = checkpoint.load_classifier(tmp_path / "run/model.safetensors")[1]
+    assert meta["geometry"]["fit"] == "face" and meta["geometry"]["width"] == 40
+    assert [head["name"] for head in meta["heads"]] == ["sex"]
 
 
 @pytest.mark.parametrize(
@@ -177,6 +183,7 @@ def without(rows, column):
         (lambda r: None, ["--attribute", "sexx"], "no column 'sexx'"),
         (lambda r: None, ["--attribute", "site"], "--attribute site: always here"),
         (lambda r: None, ["--person", "who"], "--person: no column 'who'"),
+        (lambda r: None, ["--round", 6], "--round 6: no images of test are left"),
         (lambda r: [row.__setitem__(1, "F") for row in r], ["--attribute", "sex"], "always F"),
         (
             lambda r: [row.__setitem__(1, "X" if n == 0 else row[1]) for n, row in enumerate(r)],
