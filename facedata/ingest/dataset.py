@@ -1,7 +1,7 @@
 """Ingest: read a data set in its published layout into the tables that all stages share."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import pandas as pd
 
 from facedata.ingest import adapters, maps, ranges
 from facedata.ingest.adapters import Adapter, Ingested
+from facedata.ingest.adapters.table import Table
 from facekit.errors import DataError
-from facekit.storage import walking
+from facekit.storage import walking, workbooks
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +94,19 @@ def summary(found: Ingested, unread: Sequence[str] = ()) -> str:
 
 
 def _unread(reader: Adapter, root: Path) -> list[str]:
-    """Return the names of files beside the data set that may hold labels and were not read."""
-    read = {path.name for path in reader.tables(root)}
-    return [name for name in walking.Files(root).labels("") if name not in read]
+    """Return the names of files beside the data set that may hold labels and were not read.
+
+    Likewise of a workbook's sheets.
+    """
+    read = reader.tables(root)
+    sheets = [
+        f"{path.name}[{sheet}]"
+        for path in read
+        if isinstance(reader, Table) and workbooks.is_one(path)
+        for sheet in workbooks.other_sheets(path, [reader.file_column, *reader.columns()])
+    ]
+    names = {path.name for path in read}
+    return [*sheets, *(one for one in walking.Files(root).labels("") if one not in names)]
 
 
 def _check_files(found: Ingested, source: Path, most: float, hint: str) -> None:
@@ -125,23 +136,38 @@ def _example(rows: pd.DataFrame) -> str:
 
 
 def _check_labels(found: Ingested, reader: Adapter, source: Path, hint: str) -> None:
-    """Raise DataError if most labels that an attribute was given could not be used."""
+    """Raise DataError if most labels that an attribute was given could not be used.
+
+    Likewise where all of a class are lost since they are called otherwise: it may be a rare one.
+    """
     is_lost = found.notes["note"].str.startswith(SET_MISSING)
     for name, notes in found.notes[is_lost].groupby("attribute", sort=False):
         if name not in found.index:
             continue
         num_lost = len(notes)
         given = num_lost + int(found.index[name].notna().sum())
-        if num_lost <= reader.max_left_out * given:
-            continue
         counts = notes["given"].value_counts()
+        lost = ""
+        if num_lost <= reader.max_left_out * given:
+            without = _lost_classes(counts.index, found.index[name])
+            if not without or reader.max_left_out == 1:
+                continue
+            lost = f" no image of {', '.join(without)} is left;"
         values = [f"{_shown(value)} {count}" for value, count in counts.head(NUM_SHOWN).items()]
         more = f" and {len(counts) - NUM_SHOWN} others" if len(counts) > NUM_SHOWN else ""
         raise DataError(
             f"{source}: {name}: {num_lost} of {given} labels cannot be used: found"
-            f" {', '.join(values)}{more}, expected {_expected(found, reader, str(name))};"
+            f" {', '.join(values)}{more}, expected {_expected(found, reader, str(name))};{lost}"
             f" {_map_that_fits(list(counts.index), found, reader, str(name))}{hint}"
         )
+
+
+def _lost_classes(given: Iterable[str], values: pd.Series) -> list[str]:
+    """Return the classes without an image that labels which cannot be used mean by their words."""
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        return []
+    there = set(values.dropna().unique())
+    return sorted(maps.meant(given, list(values.cat.categories)) - there)
 
 
 def _map_that_fits(given: list[str], found: Ingested, reader: Adapter, name: str) -> str:

@@ -61,6 +61,14 @@ def fitting(found: Iterable[str], classes: Sequence[str], column: str = "") -> F
     return Fit(proposed) if proposed else Fit(_by_order(labels, classes), True)
 
 
+def meant(found: Iterable[str], classes: Sequence[str]) -> set[str]:
+    """Return the classes that labels mean by their words or first letters; misspelt ones do not."""
+    known = {normal(name): name for name in classes}
+    labels = (_whole(normal(text)) for text in found if normal(text) not in {"", *known})
+    words = (_by_word(label, known, by_spelling=False) for label in labels)
+    return {name for name in words if name is not None}
+
+
 def as_yaml(classes: Mapping[str, str]) -> str:
     """Return a map as a line of a config, quotes where YAML needs them."""
     text = yaml.safe_dump(
@@ -88,11 +96,11 @@ def _whole(label: str) -> str:
     return label if number is None or not number.is_integer() else str(int(number))
 
 
-def _by_word(label: str, known: Mapping[str, str]) -> str | None:
+def _by_word(label: str, known: Mapping[str, str], by_spelling: bool = True) -> str | None:
     """Return the one class that a label means by its words, its first letters or its spelling."""
     meaning = {word for words in MEANINGS if label in words for word in words}
     alike = []
-    if not meaning and len(label) >= MIN_ALIKE:  # male is spelt like female, unmasked like masked
+    if by_spelling and not meaning and len(label) >= MIN_ALIKE:  # male is spelt like female, unmasked like masked
         same_begin = [name for name in known if name[0] == label[0]]
         alike = get_close_matches(label, same_begin, cutoff=ALIKE)
     for names in (meaning & known.keys(), [one for one in known if one.startswith(label)], alike):

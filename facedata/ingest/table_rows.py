@@ -163,8 +163,8 @@ def read_cells(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[l
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     if kind == kinds.PARQUET or path.suffix.lower() == ".parquet":
         return _read_parquet(path, wanted)
-    if kind is not None and path.suffix.lower() in workbooks.SUFFIXES:
-        heading, cells = workbooks.read(path)
+    if workbooks.is_one(path):
+        heading, cells = workbooks.read(path, wanted)
         _check_heading(path, heading, wanted)
         return heading, ([_text(cell, path, "") for cell in row] for row in cells)
     heading, rows = delimited.read(path, wanted)

@@ -14,6 +14,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from contextlib import suppress
 from functools import lru_cache
 
@@ -48,8 +49,11 @@ class Archive:
         try:
             with zipfile.ZipFile(self.file) as archive:
                 infos = archive.infolist()
-            named = {_name(info): info for info in infos}
-            named = {name: info for name, info in named.items() if name and name[-1] != "/"}
+            members = [(_name(info), info) for info in infos]
+            members = [(name, info) for name, info in members if name and name[-1] != "/"]
+            named = dict(members)  # of members of one name the last, as who updates archives means
+            counts = Counter(name for name, _ in members) if len(named) < len(members) else {}
+            self.repeated = [name for name, count in counts.items() if count > 1]
             self.rows = {name: row for row, name in enumerate(named)}
             self.problems = {name: why for name, info in named.items() if (why := _problem(info))}
             entries = map(_entry, named.values())
@@ -156,6 +160,15 @@ def problems(path: str | os.PathLike) -> dict[str, str]:
         DataError: no such file, or no ZIP archive.
     """
     return _opened(path).problems
+
+
+def repeated(path: str | os.PathLike) -> list[str]:
+    """Return the names that several files in an archive have, of which the last one counts.
+
+    Raises:
+        DataError: no such file, or no ZIP archive.
+    """
+    return _opened(path).repeated
 
 
 def _opened(path: str | os.PathLike) -> Archive:

@@ -1,4 +1,6 @@
-"""CSV as people and their programs leave it: any separator and its line `sep=`, UTF-8 or UTF-16.
+"""CSV as people and their programs leave it: any separator, its line `sep=`, UTF-8, UTF-16 or 32.
+
+Zero bytes that fill cells up to one length are no part of them.
 
 What cannot be read is told with its line and with what to do.
 """
@@ -16,7 +18,12 @@ from facekit.storage import kinds
 
 SEPARATORS = ",;\t|"
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's, above the heading
-UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+WIDE = {  # by their marks, of which the longer ones begin with a shorter one
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 MOSTLY = 0.4  # share of zero bytes at odd (even) places from which on text is UTF-16
 
 Row = tuple[int, list[str]]  # number of the line that it ends in, cells
@@ -50,7 +57,7 @@ def read(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
         try:
             for cells in reader:
                 if len(cells) > 1 or "".join(cells).strip():
-                    yield reader.line_num + skipped, cells
+                    yield reader.line_num + skipped, [cell.rstrip("\0") for cell in cells]
                 begun = reader.line_num + skipped + 1
         except csv.Error as error:
             why = "a quote that is not closed" if "end of data" in str(error) else str(error)
@@ -105,8 +112,9 @@ def _encoding(path: Path) -> str:
     if kind is not None:
         todo = "; save it as CSV UTF-8" if kinds.WORKBOOK in kind else ", expected CSV"
         raise DataError(f"{path}: {kind}{todo}")
-    if head[:2] in UTF16:
-        return UTF16[head[:2]]
+    for mark, encoding in WIDE.items():
+        if head.startswith(mark):
+            return encoding
     for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
         half = head[start::2]
         if half.count(0) > MOSTLY * len(half) and b"\0" not in head[1 - start :: 2]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 HEAD = 4096  # bytes looked at
 ZIP, PARQUET, WORKBOOK = "a ZIP archive", "a Parquet table", "an Excel workbook"
-ARRAY = "a numpy array"
-PICTURE = "picture"
+ARRAY, PICKLE = "a numpy array", "a pickle"
+PICTURE, UNREAD = "picture", "image of a format that is not read"
 TAR, TAR_AT = b"ustar", 257  # of the heading of a tape archive
 STARTS = (
     (b"PAR1", PARQUET),
@@ -24,10 +24,24 @@ STARTS = (
     (b"{\\rtf", "a text document (.rtf)"),
     (b"\x89PNG\r\n\x1a\n", f"a PNG {PICTURE}"),
     (b"\xff\xd8\xff", f"a JPEG {PICTURE}"),
+    (b"GIF87a", f"a GIF {PICTURE}"),
+    (b"GIF89a", f"a GIF {PICTURE}"),
+    (b"II*\0", f"a TIFF {PICTURE}"),
+    (b"MM\0*", f"a TIFF {PICTURE}"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", f"a JPEG 2000 {PICTURE}"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", f"a JPEG XL {UNREAD}"),
+    (b"8BPS", f"a Photoshop {UNREAD}"),
+    (b"<svg", f"an SVG {UNREAD}"),
     (b"version https://git-lfs", "a pointer of Git LFS; fetch the file by `git lfs pull`"),
 )
+PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
 PAGES = (b"<!doctype html", b"<html")
 OF_ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
+OF_BMP = (12, 40, 52, 56, 64, 108, 124)  # bytes of its second heading
+BRANDS = {  # of files in ISO's container, at byte 8
+    b"avif": f"an AVIF {PICTURE}",
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), f"a HEIC {UNREAD}"),
+}
 OF_WORKBOOK = (b"xl/", b"[Content_Types].xml")
 
 
@@ -45,12 +59,20 @@ def describe(head: bytes) -> str | None:
         return "a tar archive"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGES):
         return "a web page: the download failed"
+    if head.startswith(PICKLES) and head[8:9] != b"{":  # no length of a safetensors heading
+        return PICKLE
+    if head[4:8] == b"ftyp" and head[8:12] in BRANDS:
+        return BRANDS[head[8:12]]
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return f"a WebP {PICTURE}"
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in OF_BMP:
+        return f"a BMP {PICTURE}"
     return next((kind for start, kind in STARTS if head.startswith(start)), None)
 
 
 def is_picture(kind: str | None) -> bool:
-    """Tell whether what was described is a picture."""
-    return kind is not None and kind.endswith(f" {PICTURE}")
+    """Tell whether what was described is a picture, of a format that is read or not."""
+    return kind is not None and kind.endswith((f" {PICTURE}", UNREAD))
 
 
 def of_file(path: str | Path) -> str | None:

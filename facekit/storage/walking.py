@@ -5,11 +5,14 @@
 - A name of bytes that are no UTF-8 is written with escapes, and still found by that name.
 - Names are the same whatever their Unicode form (NFC, NFD), and with `/` or `\\`.
 - A member of an archive that cannot be read (encrypted, another compression) is told with why.
+- What is a picture by its content or by a format that is not read (of cameras, drawings), and what
+  stands for one that is elsewhere (iCloud), is told.
 """
 
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,6 +22,11 @@ from facekit.storage import archives, kinds
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
     | {".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+# Of cameras, drawing programs and formats that are not read: passed over, but never in silence.
+UNREAD_SUFFIXES = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2"}
+    | {".eps", ".exr", ".icns", ".jxl", ".psd", ".srw", ".svg", ".tga", ".xcf"}
 )
 ARCHIVE_SUFFIXES = frozenset(
     {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst", ".001"}
@@ -39,7 +47,11 @@ CLOSED = "not to be opened"
 PACKED = "archives not looked into"
 OUTSIDE = "named out of their archive"
 UNNAMED = "pictures not called so"  # such as `a` for `a.jpg`
-HARMLESS = (HIDDEN, PACKED)  # no part of what was given
+UNREAD = "of formats that are not read"
+AWAY = "not downloaded (iCloud)"
+TWICE = "twice in their archive, the last one taken"
+HARMLESS = (HIDDEN, PACKED, TWICE)  # no part of what was given
+PLACEHOLDER = re.compile(r"\.(.+)\.icloud")  # `.a.jpg.icloud` stands for `a.jpg`
 
 
 def is_image(name: str) -> bool:
@@ -165,7 +177,10 @@ class Files:
         files, folders = self._list(folder)
         left = {name for name in files | folders if is_hidden(name)}
         for name in left:
-            if name in folders or is_image(name):
+            away = PLACEHOLDER.fullmatch(name)
+            if away is not None and is_image(away[1]):
+                self._passed[join(folder, name)] = AWAY
+            elif name in folders or is_image(name):
                 self._passed[join(folder, name)] = HIDDEN
         for name in files - left:
             if _suffix(name) in ARCHIVE_SUFFIXES:
@@ -179,8 +194,10 @@ class Files:
         return self._taken[folder]
 
     def _look_at(self, path: str) -> None:
-        """Note a file that is a picture, though it is not called as one."""
-        if self._looks and _suffix(path) not in LABEL_SUFFIXES | ARCHIVE_SUFFIXES:
+        """Note a picture of a format that is not read, and one that is not called as a picture."""
+        if _suffix(path) in UNREAD_SUFFIXES:
+            self._passed[path] = UNREAD
+        elif self._looks and _suffix(path) not in LABEL_SUFFIXES | ARCHIVE_SUFFIXES:
             self._looks -= 1
             with contextlib.suppress(OSError):
                 if kinds.is_picture(kinds.of_file(archives.on_disk(self.path(path)))):
@@ -261,6 +278,9 @@ class Files:
         path = self.path(archive)
         names = archives.names(path)
         problems = archives.problems(path)
+        self._passed |= dict.fromkeys(
+            (join(archive, member) for member in archives.repeated(path)), TWICE
+        )
         for member in names:
             if member.startswith("/") or ".." in member.split("/"):
                 self._passed[join(archive, member)] = OUTSIDE

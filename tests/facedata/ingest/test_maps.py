@@ -134,7 +134,7 @@ def test_folders_of_other_names_stop_and_show_a_map(tmp_path):
         write(tmp_path / path)
     command = ["ingest", "--adapter", "imagefolder", "--root", str(tmp_path), "--seed", "0"]
     for name in ("index", "rejected", "notes"):
-        command += [f"--{name}", str(tmp_path / f"out/{name}.{'parquet' * (name == 'index')}")]
+        command += [f"--{name}", str(tmp_path / f"out/{name}.csv")]
     command += ["--settings", '{"classes": ["female", "male"]}']
     found = CliRunner().invoke(main, command)
     assert found.exit_code == 1
