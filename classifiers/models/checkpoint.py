@@ -18,6 +18,7 @@ from classifiers.images.data import read_geometry
 from classifiers.models.backbones import Classifier
 from classifiers.models.heads import Head
 from classifiers.options import LayerOptions, ViewOptions
+from facekit.compute import state_dicts
 from facekit.errors import DataError
 from facekit.storage import files
 
@@ -73,15 +74,8 @@ def read_learned(path: Path) -> np.ndarray:
 
 def _read(path: Path) -> tuple[str | None, dict[str, Tensor]]:
     """Return the text about a classifier and its tensors."""
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            names = [name for name in file.keys() if name != LEARNED]  # noqa: SIM118
-            return (file.metadata() or {}).get(KEY), {n: file.get_tensor(n) for n in names}
-    except Exception as error:  # a damaged file is told in many ways
-        reason = str(error)[:MAX_REASON]
-        raise DataError(f"{path}: not a readable safetensors file ({reason})") from None
+    where_from = "classifiers come from `classifiers train`"
+    return state_dicts.read_own(path, KEY, where_from, left=[LEARNED])
 
 
 def _check_sizes(heads: Sequence[Head], view: View, state: Mapping[str, Tensor]) -> None:

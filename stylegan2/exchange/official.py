@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from facekit.errors import DataError
+from facekit.storage import kinds
 from stylegan2.exchange import cut
 from stylegan2.models.assembly import assemble
 from stylegan2.models.checkpoint import About, save_generator
@@ -405,9 +406,12 @@ def read(path: Path) -> dict[str, Module]:
         ) from None
     # Whatever a broken file trips over: reading it has no effect but this error.
     except Exception as error:
-        reason = _plain(str(error), 200)
+        kind = kinds.describe(data[: kinds.HEAD])
+        reason = f"({type(error).__name__}: {_plain(str(error), 200)})"
+        if kind not in (None, kinds.PICKLE):
+            reason = f"but {kind}"
         raise DataError(
-            f"{path}: not a pickle of the original StyleGAN2-ADA ({type(error).__name__}: {reason})"
+            f"{path}: not a pickle of the original StyleGAN2-ADA {reason}"
         ) from None
     if "G_ema" not in networks:
         raise DataError(f"{path}: a pickle without the network G_ema")

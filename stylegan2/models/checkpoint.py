@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field, TypeAdapter
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from facedata.packs.storage import class_name
+from facekit.compute import state_dicts
 from facekit.errors import DataError
 from facekit.storage import files
 from stylegan2.models.assembly import assemble
@@ -135,15 +135,7 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> tuple[Gene
 
 def _read(path: Path, where_from: str) -> tuple[str | None, dict[str, Tensor]]:
     """Return the text and the tensors of a file; `where_from` ends an error's message."""
-    if not Path(path).exists():
-        raise DataError(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(KEY)
-            return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except Exception as error:  # a damaged one is told in many ways
-        reason = str(error)[:MAX_REASON]
-        raise DataError(f"{path}: not a safetensors file ({reason}); {where_from}") from None
+    return state_dicts.read_own(path, KEY, where_from)
 
 
 def _read_header(header: str | None, path: Path) -> About:
