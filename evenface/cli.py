@@ -279,7 +279,7 @@ def check(
     help="File that gets a line each time that test is read; the verdict tells how often it was.",
 )
 @commands.out_file("--json", "everything.", "json_path")
-@commands.out_file("--csv", "a row an arm.", "csv_path")
+@commands.table_file("--csv", "a row an arm.", "csv_path")
 @commands.out_file("--svg", "the figure.", "svg_path")
 @commands.out_file("--verdict", "the verdict in words.")
 @commands.recorded("json_path")

@@ -1,16 +1,19 @@
 """Command line of facedata."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from facedata.ingest import adapters
+from facedata.ingest.adapters.declared import DerivedOptions
 from facedata.options import (
     CurateCommandOptions,
     DedupOptions,
     DeficitsOptions,
+    DoubtsOptions,
     FacesOptions,
     IngestOptions,
     InspectOptions,
@@ -57,12 +60,18 @@ ROUND = click.option(
 )
 PACK = commands.in_file("--pack", "Pack of the train split (.npy).")
 Derived = list[dict[str, Any]]
-DERIVED = commands.value(
-    "--derived",
-    commands.JSON,
-    "Attributes made of others (by bins or jointly): they follow their sources.",
-    "[]",
-)
+
+
+def DERIVED(function: Callable) -> Callable:
+    """Give a command the option --derived; it gets the descriptions, as `derive` takes them."""
+
+    @wraps(function)
+    def wrapper(*args: Any, made: DerivedOptions, **values: Any) -> Any:
+        return function(*args, **values, derived=[one.described() for one in made.derived])
+
+    return options(DerivedOptions, "made")(wrapper)
+
+
 SEED = commands.seed("Seed of all that is drawn.")
 WORKERS = commands.value("--workers", commands.NUM_WORKERS, "Processes or threads.")
 
@@ -79,9 +88,9 @@ WORKERS = commands.value("--workers", commands.NUM_WORKERS, "Processes or thread
 @options(IngestOptions)
 @SEED
 @commands.value("--workers", commands.NUM_WORKERS, "Processes that cut faces.", 1)
-@commands.out_file("--index", "one row an image.")
-@commands.out_file("--rejected", "what is not in it.")
-@commands.out_file("--notes", "values repaired.")
+@commands.table_file("--index", "one row an image.")
+@commands.table_file("--rejected", "what is not in it.")
+@commands.table_file("--notes", "values repaired.")
 @commands.out_file(
     "--cut", "archive of the faces (.zip), with `--faces cut`; beside the index.", required=False
 )
@@ -127,7 +136,7 @@ def ingest(
 @commands.in_dir("--root", "Folder of the data set.")
 @options(InspectOptions)
 @WORKERS
-@commands.out_file("--inspection", "facts of each.")
+@commands.out_file("--inspection", "facts of each.", suffixes=[".parquet"])
 @commands.out_dir("--images", "packed thumbnails.")
 @commands.recorded("inspection")
 def inspect(
@@ -154,7 +163,7 @@ def inspect(
 @options(FacesOptions)
 @commands.value("--threads", commands.NUM_WORKERS, "Threads on the CPU.")
 @commands.DEVICE
-@commands.out_file("--faces", "face of each image.")
+@commands.table_file("--faces", "face of each image.")
 @commands.recorded("faces")
 def faces(
     inspection: Path, images: Path, options: FacesOptions, threads: int, device: str, faces: Path
@@ -185,7 +194,7 @@ def faces(
 @options(DedupOptions)
 @DERIVED
 @WORKERS
-@commands.out_file("--duplicates", "pairs.")
+@commands.table_file("--duplicates", "pairs.")
 @commands.recorded("duplicates")
 def dedup(
     index: Path,
@@ -221,7 +230,7 @@ def dedup(
 @options(ScreenOptions)
 @DERIVED
 @SEED
-@commands.out_file("--screened", "what passes.")
+@commands.table_file("--screened", "what passes.")
 @commands.recorded("screened")
 def screen(
     options: ScreenOptions, derived: Derived, seed: int, screened: Path, **findings: Path
@@ -248,10 +257,10 @@ def screen(
 @options(CurateCommandOptions)
 @DERIVED
 @commands.in_file("--curation", "A reviewer's list (CSV); it wins.", required=False)
-@commands.out_file("--curated", "what stays.")
-@commands.out_file("--dropped", "the rest, and why.")
-@commands.out_file("--decisions", "each row of the data set, and what was decided.")
-@commands.out_file("--relabelled", "labels that were changed, if given.", required=False)
+@commands.table_file("--curated", "what stays.")
+@commands.table_file("--dropped", "the rest, and why.")
+@commands.table_file("--decisions", "each row of the data set, and what was decided.")
+@commands.table_file("--relabelled", "labels that were changed, if given.", required=False)
 @commands.recorded("curated")
 def curate(
     issues: Path | None,
@@ -308,7 +317,7 @@ def curate(
     help="File with the assignments of earlier deals, which images keep, and which is then brought"
     " up to date; need not be there.",
 )
-@commands.out_file("--splits", "split and fold.")
+@commands.table_file("--splits", "split and fold.")
 @commands.out_file("--deals", "what each deal changed, if given.", required=False)
 @commands.out_file("--check", "what `facedata split-check` says of it, if given.", required=False)
 @commands.recorded("splits")
@@ -370,7 +379,7 @@ def split(
 @options(SplitCheckCommandOptions)
 @commands.value("--workers", commands.NUM_WORKERS, "Threads of this search.", 1)
 @commands.out_file("--check", "shares and tests.")
-@commands.out_file("--summary", "images and units by split, fold and class.")
+@commands.table_file("--summary", "images and units by split, fold and class.")
 @commands.recorded("check")
 def split_check(
     splits: Path,
@@ -420,7 +429,7 @@ def split_check(
 @commands.value("--name", str, "Of the set, for messages.")
 @options(MatchOptions)
 @WORKERS
-@commands.out_file("--matched", "images to measure on, with the data set's classes.")
+@commands.table_file("--matched", "images to measure on, with the data set's classes.")
 @commands.recorded("matched")
 def match(name: str, options: MatchOptions, workers: int, matched: Path, **files: Path) -> None:
     """Bring a labelled set from elsewhere to the data set's classes, to measure classifiers on it.
@@ -474,7 +483,7 @@ def eda(derived: Derived, outdir: Path, **files: Path) -> None:
 @IMAGES
 @commands.value("--split", click.Choice(PACKED), "What to pack.")
 @options(PackOptions)
-@commands.out_file("--pack", "the pack (.npy).")
+@commands.out_file("--pack", "the pack (.npy).", suffixes=[".npy"])
 @commands.recorded("pack")
 def pack(split: str, options: PackOptions, pack: Path, **files: Path) -> None:
     """Pack the images of a split with their classes, for a GAN.
@@ -507,7 +516,7 @@ def export_zip(pack: Path, archive: Path) -> None:
 @main.command()
 @PACK
 @options(DeficitsOptions)
-@commands.out_file("--deficits", "one row a class.")
+@commands.table_file("--deficits", "one row a class.")
 @commands.recorded("deficits")
 def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
     """Count what each minority class lacks to be as large as the largest class.
@@ -526,7 +535,7 @@ def deficits(pack: Path, options: DeficitsOptions, deficits: Path) -> None:
 @commands.in_file("--screened", "Images that were judged.")
 @commands.in_file("--predictions", "Out of fold.")
 @DERIVED
-@commands.out_file("--label-issues", "worst first.")
+@commands.table_file("--label-issues", "worst first.")
 @commands.recorded("label_issues")
 def labels(screened: Path, predictions: Path, derived: Derived, label_issues: Path) -> None:
     """List the labels that out-of-fold predictions contradict most.
@@ -564,7 +573,7 @@ def _show(found: "pd.DataFrame", csv: Path | None) -> None:
     show_default="all cores",
     help="Processes or threads.",
 )
-@commands.out_file("--csv", "the pairs; printed where it is not given.", required=False)
+@commands.table_file("--csv", "the pairs; printed where it is not given.", required=False)
 def duplicates(folder: Path, options: DedupOptions, workers: int, csv: Path | None) -> None:
     """Find the pictures of a folder that are there more than once, without the pipeline.
 
@@ -587,17 +596,9 @@ def duplicates(folder: Path, options: DedupOptions, workers: int, csv: Path | No
     "--probabilities",
     "Array (.npy) [rows, classes] of models that did not learn from a row, in the table's order.",
 )
-@click.option("--column", help="Of the labels; `label` by default, or the only one.")
-@commands.value(
-    "--classes",
-    commands.JSON,
-    "Classes in the order of the probabilities; by the alphabet where none are given.",
-    "[]",
-)
-@commands.out_file("--csv", "doubtful labels; printed where it is not given.", required=False)
-def doubts(
-    labels: Path, probabilities: Path, column: str | None, classes: list[str], csv: Path | None
-) -> None:
+@options(DoubtsOptions)
+@commands.table_file("--csv", "doubtful labels; printed where it is not given.", required=False)
+def doubts(labels: Path, probabilities: Path, options: DoubtsOptions, csv: Path | None) -> None:
     """List the labels that out-of-fold probabilities of any program contradict, worst first.
 
     \b
@@ -607,7 +608,7 @@ def doubts(
     """
     from facedata.curation import doubts as judging
 
-    found = judging.find_doubts(labels, probabilities, column, classes)
+    found = judging.find_doubts(labels, probabilities, options.column, options.classes)
     _show(found, csv)
 
 

@@ -9,6 +9,8 @@ from facekit.options import (
     Attributes,
     BelowOne,
     Count,
+    Differ,
+    IsClass,
     IsNumber,
     Name,
     NotNegative,
@@ -19,6 +21,7 @@ from facekit.options import (
     PositiveShare,
     Share,
     Text,
+    TextOrNone,
     TwoOrMore,
     option,
 )
@@ -254,6 +257,15 @@ class PackOptions(Options):
 
     condition: Attributes = option(
         (), "Attributes whose joint classes the GAN is told; none for an unconditional GAN."
+    )
+
+
+class DoubtsOptions(Options):
+    """Which labels probabilities are of."""
+
+    column: TextOrNone = option(None, "Of the labels; `label` by default, or the only one.")
+    classes: Annotated[tuple[Annotated[str, IsClass], ...], Differ] = option(
+        (), "Classes in the order of the probabilities; by the alphabet where none are given."
     )
 
 

@@ -1,7 +1,6 @@
 """Options on a command line: one click option for each field of a class of options."""
 
 import functools
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from facekit.options import Options, about, command_text, flag_of, is_object, problem, words_of
+from facekit.storage.files import parse_json
 
 
 class FieldText(click.ParamType):
@@ -31,7 +31,7 @@ class FieldText(click.ParamType):
         if not (isinstance(value, str) and self._is_json and value[:1] in ("[", "{")):
             return value
         try:
-            return json.loads(value)
+            return parse_json(value)
         except ValueError as error:
             self.fail(f"not JSON: {error}", param, ctx)
 

@@ -3,12 +3,12 @@
 import contextlib
 import errno
 import functools
-import json
+import io
 import logging
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from facekit import paths, runs
 from facekit.compute import instructions, waiting
 from facekit.errors import MAX_LENGTH, DataError, reason_of
 from facekit.options import TOO_LARGE, Options
-from facekit.paths import IN_DIR, IN_FILE, OUT_DIR, OUT_FILE
+from facekit.paths import IN_DIR, IN_FILE, OUT_DIR, OUT_FILE, OutFile
+from facekit.storage import files
 
 
 class Finite(click.FloatRange):
@@ -62,10 +63,22 @@ def in_file(flag: str, help: str, *names: str, required: bool = True, **more: An
     return click.option(flag, *names, type=IN_FILE, required=required, help=help, **more)
 
 
-def out_file(flag: str, help: str, *names: str, required: bool = True, **more: Any) -> Callable:
-    """Return an option for a file to write; `more` goes to click."""
-    text = f"Output: {help}"
-    return click.option(flag, *names, type=OUT_FILE, required=required, help=text, **more)
+def out_file(
+    flag: str,
+    help: str,
+    *names: str,
+    required: bool = True,
+    suffixes: Sequence[str] = (),
+    **more: Any,
+) -> Callable:
+    """Return an option for a file to write, with one of some suffixes; `more` goes to click."""
+    kind = OutFile(*suffixes) if suffixes else OUT_FILE
+    return click.option(flag, *names, type=kind, required=required, help=f"Output: {help}", **more)
+
+
+def table_file(flag: str, help: str, *names: str, **more: Any) -> Callable:
+    """Return an option for a table to write; `more` goes to `out_file`."""
+    return out_file(flag, help, *names, suffixes=paths.TABLES, **more)
 
 
 def in_dir(flag: str, help: str) -> Callable:
@@ -149,11 +162,9 @@ class Json(click.ParamType):
         if not isinstance(value, str):
             return value
         try:
-            found = json.loads(value)
-            json.dumps(found, allow_nan=False)  # nan and infinite numbers are no JSON
+            return files.parse_json(value)
         except ValueError as error:
             self.fail(f"not JSON: {error}", param, ctx)
-        return found
 
 
 class Names(Json):
@@ -174,9 +185,10 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Do it."""
-        paths.check(ctx)
+        read = paths.check(ctx)
         try:
-            return super().invoke(ctx)
+            with files.kept(read):
+                return super().invoke(ctx)
         except OSError as error:
             if error.errno in (None, errno.EPIPE):
                 raise
@@ -197,6 +209,9 @@ class Group(click.Group):
         self, info_name: str | None, args: list[str], *rest: Any, **more: Any
     ) -> click.Context:
         """Return the context of a command line, which `again` repeats."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # that may not know a name's letters
+                stream.reconfigure(errors="backslashreplace")
         words = list(args)
         ctx = super().make_context(info_name, args, *rest, **more)
         ctx.meta[WORDS] = words

@@ -332,6 +332,9 @@ def problem(error: ValidationError, cls: type[Options]) -> str:
         return f"{joined(path)}: unknown key; {_hint(path, cls)}"
     if found["type"] == "invalid_key" or found["loc"][-1:] == (OF_KEY,):
         name = joined([*path[:-1], shown(found["input"])])
+        if isinstance(found["input"], str):
+            words = "is no name; letters, digits, - and _ make one, a letter first"
+            return f"{joined(path[:-1])}: {shown(found['input'])} {words}"
         return f"{name}: a key is a text; put it in quotes"
     if found["type"] == "missing":
         return f"{joined(path)}: missing{_meaning(field)}"
@@ -341,7 +344,8 @@ def problem(error: ValidationError, cls: type[Options]) -> str:
             return f"{joined(path)}.{text}".lstrip(".")
         return f"{joined(path)}: {text}{_meaning(field)}"
     text = f"{shown(found['input'])} is not {_expected(path, cls, found['msg'])}"
-    return f"{joined(path)}: {text}{_meaning(field)}"
+    place = f"{joined(path)}: " if path else ""
+    return f"{place}{text}{_meaning(field)}"
 
 
 def shown(value: Any) -> str:

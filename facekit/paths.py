@@ -3,38 +3,69 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from facekit.errors import DataError
+from facekit.options import shown
 from facekit.storage.files import remove_left
 
 IN_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 IN_DIR = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
 ANY_DIR = click.Path(file_okay=False, path_type=Path)  # read, or made where it is not there
-OUT_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class OutFile(click.Path):
+    """A file to write; where suffixes are given, its name ends in one of them."""
+
+    def __init__(self, *suffixes: str) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        path = super().convert(value, param, ctx)
+        if self.suffixes and Path(path).suffix.lower() not in self.suffixes:
+            expected = " or ".join(self.suffixes)
+            self.fail(f"{shown(str(path))}: expected a name that ends in {expected}", param, ctx)
+        return path
+
+
+OUT_FILE = OutFile()
+TABLES = (".csv", ".parquet")  # suffixes of tables that are written
 OUT_DIR = click.Path(file_okay=False, path_type=Path)
 
 
-def check(ctx: click.Context) -> None:
-    """Look at the outputs of a command, so that nothing is lost, or missed after hours of work.
+def check(ctx: click.Context) -> dict[str, str]:
+    """Look at the paths of a command, so that nothing is lost, or missed after hours of work.
 
-    Parts of them that killed commands left are removed.
+    Parts of outputs that killed commands left are removed.
+
+    Returns:
+        The option of each file that the command reads, by the file's real path.
 
     Raises:
         DataError: an output is an input or another output, is no file that can be replaced, or
-            lies where nothing can be written.
+            lies where nothing can be written; or a file to read is a pipe.
     """
     taken: dict[str, str] = {}  # option by file
+    read: dict[str, str] = {}
     found = list(_values(ctx))
     for name, value, kind in found:
-        if kind not in (OUT_FILE, OUT_DIR) and os.path.isfile(value):  # noqa: PTH113  any text
+        if isinstance(kind, OutFile) or kind is OUT_DIR:
+            continue
+        if os.path.isfile(value):  # noqa: PTH113  any text
             taken[os.path.realpath(value)] = name
+            if isinstance(kind, click.Path):
+                read[os.path.realpath(value)] = name
+        elif kind is IN_FILE:  # it is read more than once
+            raise DataError(f"{name} {value}: no file but a device or a pipe; name a file")
     for name, value, kind in found:
         if kind is OUT_DIR:
             _check_place(f"{name} {value}", Path(value))
             remove_left(Path(value))
-        elif kind is OUT_FILE:
+        elif isinstance(kind, OutFile):
             path = Path(value)
             _check_place(f"{name} {value}", path.parent)
             if path.exists() and not path.is_file():
@@ -42,11 +73,16 @@ def check(ctx: click.Context) -> None:
             if (other := taken.setdefault(os.path.realpath(path), name)) != name:
                 raise DataError(f"{name} {path}: that is {other}, too; give it another name")
             remove_left(path.parent, f"{path.stem}.")
+    return read
 
 
 def outputs(ctx: click.Context) -> list[str]:
     """Return the outputs of a command as `--option path`."""
-    return [f"{name} {value}" for name, value, kind in _values(ctx) if kind in (OUT_FILE, OUT_DIR)]
+    return [
+        f"{name} {value}"
+        for name, value, kind in _values(ctx)
+        if isinstance(kind, OutFile) or kind is OUT_DIR
+    ]
 
 
 def _values(ctx: click.Context) -> Iterator[tuple[str, str, click.ParamType]]:

@@ -168,9 +168,11 @@ def metrics(
 @commands.in_file("--deficits", "Table of `facedata deficits`.")
 @options(SynthOptions)
 @commands.out_file(
-    "--images", "uint8 [N, R, R, 3] (.npy), and beside it a .json with the content box."
+    "--images",
+    "uint8 [N, R, R, 3] (.npy), and beside it a .json with the content box.",
+    suffixes=[".npy"],
 )
-@commands.out_file("--samples", "row, class, its attributes, seed, psi.")
+@commands.table_file("--samples", "row, class, its attributes, seed, psi.")
 @seeded_compute("which each image's is made")
 @commands.recorded("images")
 def synth(

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from classifiers.options import HeadOptions, LayerOptions
-from facedata.packs.storage import class_name
+from facedata.packs.storage import check_names, class_name
 from facekit.errors import DataError
 
 NO_COSINE: Mapping[str, float] = MappingProxyType({})
@@ -100,6 +100,7 @@ def _read_head(options: HeadOptions, table: pd.DataFrame, source: str) -> Head:
         raise DataError(f"head {name}: {attributes} are not all columns of classes (category)")
     categories = [table[attribute].cat.categories for attribute in attributes]
     classes = tuple(class_name(one) for one in product(*categories))
+    check_names(classes, f"head {name}")
     head = Head.from_dict({**head.to_dict(), "classes": classes})
     if len(classes) < 2 or (head_targets(head, table) == MISSING).all():
         raise DataError(f"{source}: head {name} needs two classes and labels, found {classes}")

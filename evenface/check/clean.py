@@ -3,6 +3,7 @@
 Broken files and exact copies stay out. Sources are read alone.
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,9 +84,12 @@ def write(
         unlabelled = int(table[label].isna().sum())
         left_out["without a label"] = unlabelled
         table = table.dropna(subset=[label])
-    part = folder.with_name(f"{folder.name}.part")
+    if table.empty:
+        why = ", ".join(f"{count} {why}" for why, count in left_out.items() if count)
+        raise DataError(f"--export {name}:{folder}: no photograph is left to copy ({why})")
+    folder = Path(os.path.realpath(folder))  # also of `.`
+    part = folder.with_name(f"{folder.name}.{files.HOST}-{os.getpid()}.part")  # nobody else's
     with files.writing(folder, part):
-        shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
             table = table.assign(file=names(table["path"]))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facedata.ingest.adapters.declared import joint_classes
+from facekit.errors import DataError
 
 
 def derive(table: pd.DataFrame, derived: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -23,15 +24,28 @@ def derive(table: pd.DataFrame, derived: Sequence[Mapping[str, Any]]) -> pd.Data
     Returns:
         The table; a derived attribute that it lacked is added as its last column. NA follows from
         NA of any source.
+
+    Raises:
+        DataError: a source is no column, or of the wrong kind.
     """
     table = table.copy()
     for item in derived:
+        _check_sources(table, item)
         if "sources" in item:
             values = join_classes([table[name] for name in item["sources"]], item.get("classes"))
         else:
             values = bin_values(table[item["source"]], item["bins"], item["classes"])
         table[item["name"]] = values
     return table
+
+
+def _check_sources(table: pd.DataFrame, item: Mapping[str, Any]) -> None:
+    is_joint = "sources" in item
+    for name in item["sources"] if is_joint else [item["source"]]:
+        found = table[name].dtype if name in table else None
+        if found is None or isinstance(found, pd.CategoricalDtype) != is_joint:
+            kind = "categorical" if is_joint else "numeric"
+            raise DataError(f"derived {item['name']}: {name!r} is no {kind} attribute of the table")
 
 
 def bin_values(

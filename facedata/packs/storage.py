@@ -4,6 +4,7 @@ A pack is three files of one stem: `train.npy` (images), `train.parquet` (one ro
 `train.json` (what its classes mean and which part of a picture holds content).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,6 +69,21 @@ class Pack:
 def class_name(values: Sequence[str]) -> str:
     """Return the name of a class for people: `red`, or `red/glasses` for several attributes."""
     return "/".join(values)
+
+
+def check_names(names: Sequence[str], what: str) -> None:
+    """Check that names of joint classes differ.
+
+    Args:
+        names: of `class_name`.
+        what: has these classes, for the message.
+
+    Raises:
+        DataError: two are the same, as of `a/b` and `c`, and of `a` and `b/c`.
+    """
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{what}: two classes are called {twice!r}; call them without a slash")
 
 
 def write_pack(

@@ -104,6 +104,7 @@ def pack_split(
     labelled = labels.notna().all(axis=1)
     in_train = labelled & trusted & (splits["split"] == "train")
     classes = find_classes(labels[in_train]) if condition else []
+    storage.check_names([storage.class_name(values) for values in classes], "--condition")
     ids = {values: number for number, values in enumerate(classes)}
     names = labels.astype(object).itertuples(index=False, name=None)
     number = [ids.get(values) if condition else 0 for values in names]

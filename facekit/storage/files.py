@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from facekit.errors import DataError, WriteError
 HOST = platform.node().partition(".")[0][:32] or "host"
 PART = re.compile(r"(.+)\.(?:(?P<host>[^.]+)-)?(?P<pid>[0-9]{1,10})\.part", re.ASCII | re.DOTALL)
 HIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)  # of writes
+NOT_REPLACED: dict[str, str] = {}  # real paths of what a command reads: the option of each
 LITTLE = 1 << 16  # bytes free on a disk that is full
 NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
 
@@ -30,9 +31,12 @@ def replacing(path: Path) -> Iterator[Path]:
     by whom the umask lets: some libraries write for the owner alone.
 
     Raises:
-        DataError: it cannot be written: a full disk, a folder that is read-only or none.
+        DataError: it cannot be written: a full disk, a folder that is read-only or none, or a file
+            that is `kept`.
     """
     target = Path(os.path.realpath(path))
+    if (option := NOT_REPLACED.get(str(target))) is not None:
+        raise DataError(f"{path}: that is {option}, too, and is left as it is; write elsewhere")
     part = target.with_name(f"{target.name}.{HOST}-{os.getpid()}.part")
     with writing(path, part):
         if target.exists() and not target.is_file():
@@ -50,6 +54,22 @@ def replacing(path: Path) -> Iterator[Path]:
             part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def kept(read: Mapping[str, str]) -> Iterator[None]:
+    """Let no file be replaced within that a command reads.
+
+    Args:
+        read: the option of each, by the file's real path.
+    """
+    before = dict(NOT_REPLACED)
+    NOT_REPLACED.update(read)
+    try:
+        yield
+    finally:
+        NOT_REPLACED.clear()
+        NOT_REPLACED.update(before)
 
 
 @contextmanager
@@ -150,6 +170,28 @@ def write_bytes(data: bytes, path: Path) -> None:
 def write_json(value: Any, path: Path) -> None:
     """Write JSON atomically: indented, keys in the order given, NaN refused (use None)."""
     write_text(json.dumps(value, indent=2, allow_nan=False, default=_plain) + "\n", path)
+
+
+def parse_json(text: str) -> Any:
+    """Return what JSON says that a person has typed.
+
+    Raises:
+        ValueError: not JSON, nan or infinite numbers, a key that is there twice, or too deep.
+    """
+    try:
+        found = json.loads(text, object_pairs_hook=_unique)
+        json.dumps(found, allow_nan=False)
+    except RecursionError:
+        raise ValueError("too many lists or objects within one another") from None
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice} is there twice")
+    return dict(pairs)
 
 
 def read_json(path: Path) -> Any:

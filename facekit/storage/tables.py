@@ -6,10 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from facekit.errors import DataError
+from facekit.paths import TABLES
 from facekit.storage import arrow
 from facekit.storage.columns import COMPLETE, Table
 from facekit.storage.files import replacing
 
+CSV = ".csv"
 TRUTHS = {"True": True, "False": False}
 FOR_PEOPLE = 5  # significant digits of figures that are looked at
 TEXTS = ("str", "category")  # dtypes of columns that a CSV file holds as they are
@@ -34,7 +36,7 @@ def read(
         DataError: no such file, not a table, a column is missing, or it holds something else.
     """
     path = Path(path)
-    if path.suffix == ".csv":
+    if path.suffix.lower() == CSV:
         table = _read_csv(path)
         if declared is not None:
             declared.check_names(path, list(table.columns), wanted)
@@ -116,8 +118,11 @@ def write(table: pd.DataFrame, path: Path, digits: int | None = None) -> None:
         digits: significant ones of fractions in CSV, such as FOR_PEOPLE; None for all. Parquet
             always has all.
     """
-    with replacing(Path(path)) as part:
-        if Path(path).suffix == ".csv":
+    path = Path(path)
+    if path.suffix.lower() not in TABLES:
+        raise DataError(f"{path}: expected a name that ends in {' or '.join(TABLES)}")
+    with replacing(path) as part:
+        if path.suffix.lower() == CSV:
             part.write_text(csv_text(table, digits), encoding="utf-8", newline="")
         else:
             table.to_parquet(part, index=False)

@@ -4,6 +4,7 @@ It imports nothing that is slow: settings are checked before every run and every
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self
 
@@ -57,6 +58,13 @@ AsGiven = Annotated[str, Field(min_length=1), IsClass]
 # What labels are called in the data set, and the class that each means.
 LabelMap = Annotated[dict[AsGiven, AsGiven], Field(min_length=1), AfterValidator(_differ_as_keys)]
 Bins = Annotated[tuple[Number, ...], Field(min_length=1), AfterValidator(_rise)]
+
+
+def _check_differ(joined: Sequence[str]) -> None:
+    """Raise ValueError where joint classes have one name, as of `a/b` and `c`, `a` and `b/c`."""
+    twice = next((name for name, count in Counter(joined).items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"sources: two combinations are called {twice!r}; name them by classes")
 
 
 def check_map(found: Mapping[str, str], classes: Sequence[str]) -> None:
@@ -123,13 +131,23 @@ class Derived(Options):
                     f"sources: {name!r} is no categorical attribute of {list(categorical)}"
                 )
         joined = joint_classes([categorical[name] for name in self.sources])
-        if self.classes is not None and len(self.classes) != len(joined):
+        if self.classes is None:
+            _check_differ(joined)
+        elif len(self.classes) != len(joined):
             raise ValueError(f"classes: {len(self.classes)} for {len(joined)} combinations")
         return list(self.classes or joined)
 
     def described(self) -> dict[str, Any]:
         """Return it as `facedata.ingest.derived` reads it."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+class DerivedOptions(Options):
+    """What follows from others, as the stages behind `ingest` are told it."""
+
+    derived: tuple[Derived, ...] = option(
+        (), "Attributes made of others (by bins or jointly): they follow their sources."
+    )
 
 
 def with_derived(
