@@ -20,7 +20,7 @@ from facedata import options as facedata_options
 from facedata.ingest.adapters import ADAPTERS, Adapter
 from facedata.ingest.reserved import check_names
 from facekit import options as kinds
-from facekit.errors import DataError
+from facekit.errors import DataError, reason_of
 from facekit.options import Options, option, shown
 from facekit.pictures.canvas import Geometry
 from stylegan2 import options as stylegan2_options
@@ -199,20 +199,17 @@ def read_given(texts: Iterable[str]) -> dict[str, Any]:
     Raises:
         DataError: a text is none.
     """
-    import yaml
+    from evenface import config_text
 
     found: dict[str, Any] = {}
     for text in texts:
         key, sign, value = text.partition("=")
-        try:
-            found = laid_over(found, {key: yaml.safe_load(value)})
-        except yaml.YAMLError:
-            sign = ""
         if not (sign and key):
             raise DataError(f"--config: {shown(text)}; expected KEY=VALUE, the value in YAML")
     return found
 
 
+        found = laid_over(found, {key: config_text.read(value, f"--config {shown(text)}")})
 def base_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a config is laid over: the demo's, without what only drawn pictures can have.
 
@@ -234,14 +231,15 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         DataError: no such file, not YAML, or not an object.
     """
-    import yaml
+    from evenface import config_text
 
     try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not YAML ({error})") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({reason_of(error)}); save it as UTF-8") from None
+    config = config_text.read(text, str(path))
     if not isinstance(config, dict):
         raise DataError(f"{path}: expected settings by name, found {shown(config)}")
     return config
