@@ -51,7 +51,7 @@ function actsOf({ number }, open) {
   return { keep: decide("keep"), drop: decide("drop"), relabel: opens, note: opens, enlarge: opens };
 }
 
-const entryOf = (number, item = { images: [number] }) => ({ number, item });
+const entryOf = (number, item) => ({ number, item });
 
 // Similar images.
 
@@ -61,8 +61,10 @@ for (const { images } of data.sections.duplicates)
 
 function similar(entry, relevant) {
   const { number, item } = entry;
-  const besides = item.attribute ? (copies.get(number) ?? []).slice(0, 2) : []; // else they are on the page
-  const entries = [...besides, ...data.images[number].similar].map((one) => entryOf(one));
+  // A doubted label is compared with that of a copy, too; in clusters copies lie beside each other.
+  const besides = item.attribute ? (copies.get(number) ?? []).slice(0, 2) : [];
+  const asked = { asked: relevant }; // what they are compared in
+  const entries = [...besides, ...data.images[number].similar].map((one) => entryOf(one, asked));
   if (!entries.length) return [];
   const row = entries.map((one, at) => small("mini", one, relevant, () => look(entries, at, entry)));
   row.forEach((button, at) => {
@@ -70,7 +72,8 @@ function similar(entry, relevant) {
     button.classList.toggle("suggested", label !== undefined && label === item.suggested);
   });
   const title = relevant.length ? `Similar, and their ${relevant.join(", ")}` : "Similar";
-  return [make("p", { className: "soft similar-title", textContent: title }), make("div", { className: "similar" }, ...row)];
+  const heading = make("p", { className: "soft similar-title", textContent: title });
+  return [heading, make("div", { className: "similar" }, ...row)];
 }
 
 // The grid.
@@ -88,7 +91,8 @@ function makeMap(items) {
   const entries = items.map((item) => entryOf(item.images[0], item));
   const box = make("div", { className: "map", tabIndex: 0 });
   box.setAttribute("role", "application");
-  box.setAttribute("aria-label", `Map of ${count(entries.length, "image")}: arrows go from one to the next, Enter opens it`);
+  const what = `Map of ${count(entries.length, "image")}`;
+  box.setAttribute("aria-label", `${what}: arrows go from one to the next, Enter opens it`);
   box.innerHTML = '<svg aria-hidden="true"></svg>';
   const svg = box.firstChild;
   const tip = make("div", { className: "tip", hidden: true });
@@ -96,14 +100,22 @@ function makeMap(items) {
   told.setAttribute("role", "status");
   box.append(tip, told);
 
-  const x = (image) => 2 + 0.096 * image.at[0]; // per cent
-  const y = (image) => 98 - 0.096 * image.at[1];
+  // Places on the map, in shares of its sides, and in pixels.
   const imageOf = (entry) => data.images[entry.number];
-  const points = entries.map((entry) => {
+  const shares = entries.map((entry) => {
+    const [x, y] = imageOf(entry).at;
+    return [0.02 + 0.00096 * x, 0.98 - 0.00096 * y];
+  });
+  const pixels = () => {
+    const { clientWidth: width, clientHeight: height } = svg;
+    return shares.map(([x, y]) => [x * width, y * height]);
+  };
+  const points = entries.map((entry, i) => {
     const image = imageOf(entry);
+    const [x, y] = shares[i];
     const point = document.createElementNS(svg.namespaceURI, "circle");
-    point.setAttribute("cx", `${x(image)}%`);
-    point.setAttribute("cy", `${y(image)}%`);
+    point.setAttribute("cx", `${100 * x}%`);
+    point.setAttribute("cy", `${100 * y}%`);
     const number = view.attribute ? classOf(image, view.attribute) : 0;
     point.style.fill = number < 0 ? "var(--soft)" : `var(--c${number % NUM_COLORS})`;
     const kind = isFlagged(entry.number) ? "flagged" : "";
@@ -122,32 +134,36 @@ function makeMap(items) {
     points[at].style.r = "9px";
     svg.append(points[at]); // above the others
     const label = view.attribute ? labelsOf(image, [view.attribute])[0] : "";
-    tip.replaceChildren(pictureOf(image), make("b", { textContent: label }), make("span", { textContent: image.id }));
-    tip.style.left = `${x(image)}%`;
-    tip.style.top = `${y(image)}%`;
-    tip.classList.toggle("leftwards", image.at[0] > 500);
-    tip.classList.toggle("upwards", image.at[1] < 500);
+    const texts = [make("b", { textContent: label }), make("span", { textContent: image.id })];
+    tip.replaceChildren(pictureOf(image), ...texts);
+    const [x, y] = shares[at];
+    tip.style.left = `${100 * x}%`;
+    tip.style.top = `${100 * y}%`;
+    tip.classList.toggle("leftwards", x > 0.5);
+    tip.classList.toggle("upwards", y > 0.5);
   }
 
   // Return the numbers of the points in the order of `distance`, without those where it is infinite.
   function ordered(distance) {
-    const far = entries.map((entry) => distance(x(imageOf(entry)) * svg.clientWidth, y(imageOf(entry)) * svg.clientHeight) / 100);
-    return far.map((_, i) => i).filter((i) => far[i] < Infinity).sort((a, b) => far[a] - far[b]);
+    const far = pixels().map(([x, y]) => distance(x, y));
+    const near = [...far.keys()].filter((i) => far[i] < Infinity);
+    return near.sort((a, b) => far[a] - far[b]);
   }
 
   function pointed(event) {
     const { left, top } = svg.getBoundingClientRect();
-    const away = (px, py) => Math.hypot(px - 100 * (event.clientX - left), py - 100 * (event.clientY - top));
-    return ordered((px, py) => (away(px, py) > 100 * REACH ? Infinity : away(px, py)))[0] ?? -1;
+    const [px, py] = [event.clientX - left, event.clientY - top];
+    const away = (x, y) => Math.hypot(x - px, y - py);
+    return ordered((x, y) => (away(x, y) > REACH ? Infinity : away(x, y)))[0] ?? -1;
   }
 
   function go(dx, dy) {
-    if (at < 0) return choosePoint(ordered((px, py) => Math.hypot(px - 50 * svg.clientWidth, py - 50 * svg.clientHeight))[0]);
-    const from = imageOf(entries[at]);
-    const [fx, fy] = [x(from) * svg.clientWidth, y(from) * svg.clientHeight];
-    const next = ordered((px, py) => {
-      const ahead = (px - fx) * dx + (py - fy) * dy;
-      const aside = Math.abs((px - fx) * dy) + Math.abs((py - fy) * dx);
+    const middle = [svg.clientWidth / 2, svg.clientHeight / 2];
+    const [px, py] = at < 0 ? middle : pixels()[at];
+    const next = ordered((x, y) => {
+      if (at < 0) return Math.hypot(x - px, y - py);
+      const ahead = (x - px) * dx + (y - py) * dy;
+      const aside = Math.abs((x - px) * dy) + Math.abs((y - py) * dx);
       return ahead > 0 && ahead >= aside ? Math.hypot(ahead, 2 * aside) : Infinity;
     })[0];
     if (next !== undefined) choosePoint(next);
@@ -155,8 +171,8 @@ function makeMap(items) {
 
   function open() {
     if (at < 0) return;
-    const [px, py] = [x(imageOf(entries[at])) * svg.clientWidth, y(imageOf(entries[at])) * svg.clientHeight];
-    const order = ordered((ox, oy) => Math.hypot(ox - px, oy - py)).slice(0, VIEWER_LIST);
+    const [px, py] = pixels()[at];
+    const order = ordered((x, y) => Math.hypot(x - px, y - py)).slice(0, VIEWER_LIST);
     look(order.map((one) => entries[one]), order.indexOf(at));
   }
 
@@ -183,7 +199,8 @@ function legend(items) {
   const list = make("div", { className: "legend" });
   if (!view.attribute) return list;
   const { classes } = attributes.get(view.attribute);
-  const numbers = new Set(mapped().map((item) => classOf(data.images[item.images[0]], view.attribute)));
+  const classIn = (item) => classOf(data.images[item.images[0]], view.attribute);
+  const numbers = new Set(mapped().map(classIn));
   for (const number of [...numbers].sort((a, b) => a - b)) {
     const swatch = make("i", { className: "swatch" });
     swatch.style.background = number < 0 ? "var(--soft)" : `var(--c${number % NUM_COLORS})`;
@@ -228,13 +245,15 @@ function showViewed() {
   if (image.photograph !== undefined) figures.push(wholePhotograph(image));
   const card = unit(entry, true);
   byId("viewer-body").replaceChildren(make("div", { className: "figures" }, ...figures), card);
-  card.focus();
+  byId("viewer").scrollTop = 0;
+  card.focus({ preventScroll: true });
 }
 
 function figure({ number, item }, before) {
   const image = data.images[number];
   const picture = Object.assign(pictureOf(image), { alt: `Image ${image.id}` });
-  const labels = make("p", { className: "labels" }, ...labelChips(image, allNames(), item.conflict ?? [item.attribute]));
+  const disputed = item.conflict ?? item.asked ?? [item.attribute];
+  const labels = make("p", { className: "labels" }, ...labelChips(image, allNames(), disputed));
   const caption = make("figcaption", {}, `${before}${image.id}`, labels);
   return make("figure", {}, picture, ...(before ? [caption] : []));
 }
@@ -242,8 +261,10 @@ function figure({ number, item }, before) {
 function wholePhotograph({ id, photograph, box }) {
   const [left, top, right, bottom] = box.map((share) => 100 * share);
   const place = make("div", { className: "face" });
-  Object.assign(place.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
-  const picture = make("img", { src: `data:image/webp;base64,${data.photographs[photograph]}`, alt: `Photograph of ${id}` });
+  const size = { width: `${right - left}%`, height: `${bottom - top}%` };
+  Object.assign(place.style, { left: `${left}%`, top: `${top}%`, ...size });
+  const src = `data:image/webp;base64,${data.photographs[photograph]}`;
+  const picture = make("img", { src, alt: `Photograph of ${id}` });
   const frame = make("div", { className: "frame" }, picture, place);
   return make("figure", { className: "whole" }, frame, make("figcaption", { textContent: "The whole photograph" }));
 }
@@ -262,6 +283,7 @@ function backToViewed() {
 
 // Where one looked is where one goes on.
 function closed() {
+  if (byId("viewer").open) return; // opened again before this was told
   while (viewed.back) viewed = viewed.back;
   const { id } = data.images[(viewed.beside ?? viewed.entries[viewed.at]).number];
   viewed = null;

@@ -428,6 +428,7 @@ function cluster(item) {
     exact: "equal pixels",
     near: `alike, ${count(item.distance, "differing bit")} of 64`,
     mirror: "mirrored",
+    altered: "one altered: cropped, turned, captioned",
   };
   const disputed = item.conflict.length ? ` · labels disagree: ${item.conflict.join(", ")}` : "";
   const units = item.images.map((place) => unit(entryOf(place, item)));
@@ -446,7 +447,7 @@ function unit(entry, isInViewer = false) {
   const { number, item } = entry;
   const image = data.images[number];
   const { id } = image;
-  const relevant = item.conflict ?? (item.attribute ? [item.attribute] : []);
+  const relevant = item.conflict ?? item.asked ?? (item.attribute ? [item.attribute] : []);
   const card = make("article", { tabIndex: -1 });
   card.dataset.image = id;
   card.setAttribute("aria-label", id);

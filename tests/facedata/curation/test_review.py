@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facedata import cli
+from facedata.columns import KINDS_OF_PAIRS
 from facedata.curation import curate, review
 from facedata.ingest import ranges
 from facedata.options import ReviewOptions
@@ -777,6 +778,15 @@ def choose(browser, selector, text):
           list.dispatchEvent(new Event("change"));
         }})()"""
     )
+
+
+def test_a_cluster_tells_how_its_pictures_are_alike(browser, data, tmp_path):
+    told = []
+    for kind in KINDS_OF_PAIRS:
+        opened(browser, replace(data, duplicates=data.duplicates.assign(kind=kind)), tmp_path)
+        told.append(text_of(browser, ".cluster h2").split(" · ")[0])
+    assert told[0] == "equal pixels" and "undefined" not in told
+    assert len(set(told)) == len(KINDS_OF_PAIRS)
 
 
 def test_a_similar_image_is_enlarged_compared_and_decided_about(browser, faces, tmp_path):
