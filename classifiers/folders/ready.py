@@ -230,9 +230,9 @@ def _deal(table: pd.DataFrame, heads: Sequence[HeadOptions], number: int) -> pd.
         )
     assigned = split.assign_splits(table, options, SPLIT_SEED, number)
     for name in names:
-        counts = pd.crosstab(table[name], assigned["split"], dropna=False)
         for part in SPLITS:
-            lacking = [shown(str(one)) for one in counts.index[counts[part] == 0]]
+            there = set(table.loc[assigned["split"] == part, name].dropna())
+            lacking = [shown(str(one)) for one in table[name].cat.categories if one not in there]
             if lacking and part == "train":
                 raise DataError(f"attribute {shown(name)}: train has no image of {lacking[0]}")
             if lacking:

@@ -95,6 +95,7 @@ def test_a_folder_and_a_table_are_enough(trained):
     assert "person: persons (" in said
     assert "note: left out, 51 values, like identifiers or free text" in said
     assert "site: left out, always here" in said
+    assert "has no image of" not in said  # a missing label is no class
     record = files.read_json(out / "run.json")["values"]
     assert record["epochs"] == 1 and record["curated"] == str(out / "data/curated.parquet")
 
