@@ -309,5 +309,5 @@ class ReviewOptions(Options):
     photographs: NotNegativeCount = option(
         200,
         "Whole photographs on the page with the box of the face, where faces are cut out of them;"
-        " about 30 KB each.",
+        " 20 to 60 KB each.",
     )
