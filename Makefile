@@ -1,14 +1,15 @@
 # make demo: environment, the whole pipeline on avatars, verdict and report.
 # make env: the environment alone.              make test: environment, linters, all tests.
 # make dag: the stages as a picture.            make docs: the documentation as a site, in build/docs.
+# make cover: all tests, and how much of the code they run.
 
 PYTHON := $(shell command -v python3.11 || command -v python3)
 CORES ?= all
-# Two files of tests at a time; threads that wait leave the cores to the other one.
-PYTEST := OMP_WAIT_POLICY=passive pytest -n 2 --dist loadfile
+# Two files of tests at a time, in the order of tests/conftest.py; threads that wait leave the cores to the other one.
+PYTEST := OMP_WAIT_POLICY=passive pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo env test lint fast drills dag docs clean
+.PHONY: demo env test cover lint fast drills dag docs clean
 
 demo: .venv/installed
 	snakemake --cores $(CORES) --resources gpu=1
@@ -16,6 +17,9 @@ demo: .venv/installed
 env: .venv/installed
 
 test: lint
+	$(PYTEST)
+
+cover: lint
 	$(PYTEST) --cov
 
 lint: .venv/complete
