@@ -111,8 +111,11 @@ class IngestSettings(facedata_options.CutOptions):
 
 
 @kinds.with_parts(ADAPTERS.items())
-class ExternalSettings(facedata_options.MatchOptions):
-    """A labelled set from elsewhere, which classifiers are measured on and never learn from."""
+class ExternalSettings(facedata_options.MatchOptions, facedata_options.WhichFaces):
+    """A labelled set from elsewhere, which classifiers are measured on and never learn from.
+
+    Faces of whole photographs are cut out as the data set's own are, or lie in its thumbnails.
+    """
 
     name: kinds.Name = option(help="Name of its folder below external/.")
     adapter: Annotated[str, kinds.Choice(ADAPTERS)] = option("table", "Its layout.")
@@ -299,8 +302,11 @@ def check(settings: Settings) -> None:
 def _check_side(settings: Settings) -> None:
     """Check that faces are not cut smaller than they are packed."""
     side = settings.ingest.side
+    own_is_cut = settings.ingest.faces == "cut"
+    is_cut = own_is_cut or any(one.faces == "cut" for one in settings.external)
     for name, size in settings.geometries:
-        if settings.ingest.faces == "cut" and max(size.height, size.width) > side:
+        is_packed = own_is_cut or name == "classifier"  # others are of the data set alone
+        if is_cut and is_packed and max(size.height, size.width) > side:
             raise DataError(
                 f"ingest.side: faces are cut at {side} pixels, but geometries.{name} has"
                 f" {size.height}x{size.width}"
@@ -421,6 +427,10 @@ def _check_external(settings: Settings, own: Mapping[str, list[str] | None]) -> 
         if one.layout.needs_root and one.root is None:
             raise DataError(f"{key}.root: null, but the adapter {one.adapter} needs its folder")
         _check_there(f"{key}.root", one.root, "folder")
+        try:
+            one.layout.check_faces(use_cut=one.faces == "cut")
+        except DataError as error:
+            raise DataError(f"{key}.{error}") from None
         try:
             found = one.layout.class_lists()
         except DataError as error:

@@ -55,6 +55,8 @@ STAGES: Mapping[str, tuple[type[Options], tuple[str, ...]]] = {
 
 OF_ARMS = ("synth_images", "synth_samples", "deficits")  # what only some of them read
 EACH = "_each"  # behind a stage's name: the rule of its single jobs
+NOTHING = "(?!)"  # expression that no text matches
+MAX_MARGIN = 2.0  # that faces can be cut with
 GPU_DEVICES = "nvidia[0-9]*"  # of /dev
 MAX_THREADS = 8  # of a job; more do not help
 MODEL = "model.safetensors"
@@ -279,6 +281,42 @@ class Run:
         """Folder of a set from elsewhere; an adapter that draws its own has one below results/."""
         own = _filled(self.outside("source"), {"external": wildcards.external})
         return self.external(wildcards).root or own
+
+    def external_pattern(self, use_cut: bool) -> str:
+        """Return what the names of sets match whose faces are cut out, or of the others."""
+        found = [one.name for one in self.settings.external if (one.faces == "cut") == use_cut]
+        return "|".join(found) or NOTHING
+
+    def external_cut(self, wildcards: Any) -> list[str]:
+        """The archive of the faces that are cut out of a set from elsewhere, where they are."""
+        path = _filled(self.outside("cut.zip"), {"external": wildcards.external})
+        return [path] if self.external(wildcards).faces == "cut" else []
+
+    def external_pictures_root(self, wildcards: Any) -> str:
+        """Folder that paths of its index are relative to."""
+        cut = self.external_cut(wildcards)
+        return str(Path(cut[0]).parent) if cut else self.external_root(wildcards)
+
+    def external_ingest(self, wildcards: Any) -> str:
+        """Which faces are cut out of its photographs, and how."""
+        one, size = self.external(wildcards), self.settings.geometries.classifier
+        given = {name: getattr(one, name) for name in facedata_options.WhichFaces.model_fields}
+        if size.fit == "face":  # framed again: all that is kept then must be there
+            given["margin"] = max(self.settings.ingest.margin, min(2 * size.margin, MAX_MARGIN))
+        return self.options("ingest", **given)
+
+    def external_like(self, wildcards: Any) -> list[str]:
+        """Faces of the data set's own thumbnails, by which its faces are framed.
+
+        None where those were cut out, or are, and so lie as the settings say.
+        """
+        was_cut = self.cut_faces() or self.settings.geometries.classifier.fit == "face"
+        return [] if was_cut else [self.results("faces.parquet")]
+
+    def external_framing(self, wildcards: Any, input: Any) -> str:
+        """The option with these faces."""
+        size = shlex.quote(self.geometry())
+        return f"--like {input.like} --like-size {size}" if input.like else ""
 
     def external_settings(self, wildcards: Any) -> str:
         """The settings of its adapter."""

@@ -27,6 +27,7 @@ from facedata.options import (
 from facekit import commands, paths
 from facekit.command_options import options
 from facekit.errors import DataError
+from facekit.pictures.canvas import Geometry
 from facekit.splits import SPLITS as PACKED
 
 if TYPE_CHECKING:
@@ -94,6 +95,12 @@ WORKERS = commands.value("--workers", commands.NUM_WORKERS, "Processes or thread
 @commands.out_file(
     "--cut", "archive of the faces (.zip), with `--faces cut`; beside the index.", required=False
 )
+@commands.in_file(
+    "--like",
+    "Faces of other thumbnails (faces.parquet): what is cut lies as these do, not by --margin.",
+    required=False,
+)
+@commands.value("--like-size", commands.JSON, "Size of the images that those were found in.", "{}")
 @commands.recorded("index")
 def ingest(
     adapter: str,
@@ -103,6 +110,8 @@ def ingest(
     seed: int,
     workers: int,
     cut: Path | None,
+    like: Path | None,
+    like_size: dict[str, Any],
     **outputs: Path,
 ) -> None:
     """Read a data set, or draw one, into a table with one row an image.
@@ -122,9 +131,14 @@ def ingest(
     if options.faces == "cut":
         if cut is None or cut.suffix != ".zip" or cut.parent != outputs["index"].parent:
             raise DataError("--cut: expected a .zip file beside --index, with --faces cut")
-        from facedata.ingest.cut import cut_faces
+        from facedata.ingest.cut import Frame, cut_faces
 
-        cutter = partial(cut_faces, root=root, options=options, archive=cut, num_workers=workers)
+        frame = None
+        if like is not None:
+            frame = Frame.like(like, Geometry.read(like_size, "--like-size"), options)
+        cutter = partial(
+            cut_faces, root=root, options=options, archive=cut, num_workers=workers, frame=frame
+        )
     found = dataset.ingest(adapter, root, settings, seed, cutter)
     tables.write(found.rejected, outputs["rejected"])
     tables.write(found.notes, outputs["notes"])

@@ -8,6 +8,8 @@ rule external_ingest_each:
         index=external("index.parquet"),
         rejected=external("rejected.csv"),
         notes=external("notes.csv"),
+    wildcard_constraints:
+        external=RUN.external_pattern(use_cut=False),
     log:
         external("logs/ingest.log"),
     threads: 8
@@ -15,17 +17,40 @@ rule external_ingest_each:
         adapter=lambda wildcards: RUN.external(wildcards).adapter,
         root=RUN.external_root,
         settings=RUN.external_settings,
+        options="",
+        cut="",
+        like="",
         seed=RUN.external_seed,
         code=RUN.external_code,
     shell:
         "facedata ingest --adapter {params.adapter} --root {params.root:q}"
-        " --settings {params.settings:q} --seed {params.seed} --index {output.index}"
-        " --rejected {output.rejected} --notes {output.notes} 2> {log}"
+        " --settings {params.settings:q} {params.options} --seed {params.seed}"
+        " --workers {threads} --index {output.index} --rejected {output.rejected}"
+        " --notes {output.notes} {params.cut} {params.like} 2> {log}"
+
+
+# Whole photographs: one rule more, since the archive of faces is an output that others lack.
+use rule external_ingest_each as external_cut_each with:
+    input:
+        tables=RUN.external_tables,
+        like=RUN.external_like,
+    output:
+        index=external("index.parquet"),
+        rejected=external("rejected.csv"),
+        notes=external("notes.csv"),
+        cut=external("cut.zip"),
+    wildcard_constraints:
+        external=RUN.external_pattern(use_cut=True),
+    params:
+        options=RUN.external_ingest,
+        cut=lambda wildcards, output: f"--cut {output.cut}",
+        like=RUN.external_framing,
 
 
 rule external_inspect_each:
     input:
         index=external("index.parquet"),
+        cut=RUN.external_cut,
     output:
         inspection=external("inspection.parquet"),
         classifier=external("images/classifier.npy"),
@@ -34,7 +59,7 @@ rule external_inspect_each:
         external("logs/inspect.log"),
     threads: 8
     params:
-        root=RUN.external_root,
+        root=RUN.external_pictures_root,
         geometries=RUN.classifier_geometries(),
         images=folder_of("classifier"),
         code=code("facedata inspect"),
