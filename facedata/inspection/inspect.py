@@ -145,7 +145,7 @@ def inspect(
             waiting.append(_table(image_ids, facts, row, schema))
             is_decoded[first : first + len(facts)] = facts["problem"] == ""
             problems.update(facts["problem"][facts["problem"] != ""].tolist())
-            num_framed += 0 if FRAMED not in facts.dtype.names else int(facts[FRAMED].sum())
+            num_framed += int(facts[FRAMED].sum()) if _framed(geometries) else 0
             if len(waiting) == ROW_GROUP:
                 writer.write_table(pa.concat_tables(waiting))
                 waiting.clear()
