@@ -350,7 +350,7 @@ def _named_faces(rows: _Rows, adapter: Labelled, log: Log) -> pd.DataFrame | Non
 
     A file's rows that say the same are one.
     """
-    if not adapter.names_faces():
+    if not isinstance(adapter, Table) or not adapter.names_faces():
         return None
 
     def read(column: str, parse: Parser, log: Log) -> np.ndarray:
