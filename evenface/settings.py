@@ -209,10 +209,10 @@ def read_given(texts: Iterable[str]) -> dict[str, Any]:
         key, sign, value = text.partition("=")
         if not (sign and key):
             raise DataError(f"--config: {shown(text)}; expected KEY=VALUE, the value in YAML")
+        found = laid_over(found, {key: config_text.read(value, f"--config {shown(text)}")})
     return found
 
 
-        found = laid_over(found, {key: config_text.read(value, f"--config {shown(text)}")})
 def base_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a config is laid over: the demo's, without what only drawn pictures can have.
 
