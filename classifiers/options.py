@@ -319,7 +319,9 @@ class RecipeOptions(Options):
         0.01, "Of weight matrices; biases and normalisation have none."
     )
     label_smoothing: BelowOne = option(0.05, "Share of the target given to all classes alike.")
-    precision: Precision = option("auto", "Of the arithmetic; auto: bf16 on a GPU that has it, fp32 on a CPU.")
+    precision: Precision = option(
+        "auto", "Of the arithmetic; auto: bf16 on a GPU that has it, fp32 on a CPU."
+    )
 
 
 @with_parts(TRACKERS.items())

@@ -26,7 +26,8 @@ class OutFile(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
         path = super().convert(value, param, ctx)
-        if self.suffixes and Path(path).suffix.lower() not in self.suffixes:
+        assert isinstance(path, Path)  # as path_type says
+        if self.suffixes and path.suffix.lower() not in self.suffixes:
             expected = " or ".join(self.suffixes)
             self.fail(f"{shown(str(path))}: expected a name that ends in {expected}", param, ctx)
         return path

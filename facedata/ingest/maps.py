@@ -100,7 +100,8 @@ def _by_word(label: str, known: Mapping[str, str], by_spelling: bool = True) -> 
     """Return the one class that a label means by its words, its first letters or its spelling."""
     meaning = {word for words in MEANINGS if label in words for word in words}
     alike = []
-    if by_spelling and not meaning and len(label) >= MIN_ALIKE:  # male is spelt like female, unmasked like masked
+    # Male is spelt like female, unmasked like masked.
+    if by_spelling and not meaning and len(label) >= MIN_ALIKE:
         same_begin = [name for name in known if name[0] == label[0]]
         alike = get_close_matches(label, same_begin, cutoff=ALIKE)
     for names in (meaning & known.keys(), [one for one in known if one.startswith(label)], alike):
