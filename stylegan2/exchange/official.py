@@ -410,9 +410,7 @@ def read(path: Path) -> dict[str, Module]:
         reason = f"({type(error).__name__}: {_plain(str(error), 200)})"
         if kind not in (None, kinds.PICKLE):
             reason = f"but {kind}"
-        raise DataError(
-            f"{path}: not a pickle of the original StyleGAN2-ADA {reason}"
-        ) from None
+        raise DataError(f"{path}: not a pickle of the original StyleGAN2-ADA {reason}") from None
     if "G_ema" not in networks:
         raise DataError(f"{path}: a pickle without the network G_ema")
     return networks
