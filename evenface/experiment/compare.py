@@ -19,14 +19,16 @@ from evenface.experiment import ledger, result
 from evenface.experiment.drawn import read_drawn
 from evenface.experiment.judging import Judge, Terms
 from evenface.experiment.result import Result
-from evenface.experiment.roles import kind_of
+from evenface.experiment.roles import CONTROLS, kind_of
 from evenface.experiment.runs import (
     Runs,
     check_budgets,
     check_val,
+    digest_of_predictions,
     line_up,
     read_predictions,
 )
+from evenface.experiment.words import percent
 from evenface.options import CompareOptions
 from facedata.columns import CURATED
 from facekit.errors import DataError
@@ -180,6 +182,7 @@ def compare_files(
                 "is_exploratory": question.is_exploratory,
                 "runs": [[arm, one.number, one.seeds] for arm in runs.arms for one in runs.rounds],
             },
+            digest_of_predictions(found),
         )
     return Comparison(judge.conclude(question.task, before, readings))
 
@@ -196,14 +199,19 @@ def _judged(question: Question, curated: pd.DataFrame, path: Path) -> Head:
 
 
 def _main_arm(runs: Runs, primary: str | None) -> str | None:
-    """Return the arm that the answer is about: as declared, or the first with synthetic images."""
+    """Return the arm that the answer is about: as declared, or the first with synthetic images.
+
+    Without any the first one; a control is none, unless it was declared.
+    """
     others = runs.arms[1:]
     if primary is not None:
         if primary not in others:
             raise DataError(f"primary arm {primary}: expected one of the arms compared, {others}")
         return primary
-    synthetic = [arm for arm in others if kind_of(arm, runs.baseline) == "synthetic"]
-    return next(iter([*synthetic, *others]), None)
+    kinds = {arm: kind_of(arm, runs.baseline) for arm in others}
+    synthetic = [arm for arm in others if kinds[arm] == "synthetic"]
+    treatments = [arm for arm in others if kinds[arm] not in CONTROLS]
+    return next(iter([*synthetic, *treatments]), None)
 
 
 # --- table and figure -------------------------------------------------------------------------
@@ -249,7 +257,7 @@ def _draw(found: Result, path: Path) -> None:
             differences.append((other.difference, other.low, other.high))
             verdicts.append(other.verdict)
     panels = [
-        (f"{found.measured}, {found.confidence:.0%} interval", values),
+        (f"{found.measured}, {percent(found.confidence)} interval", values),
         (f"difference to {found.baseline}, or as named", differences),
     ]
     save_svg(draw_intervals(labels, panels, verdicts), path, STYLE)

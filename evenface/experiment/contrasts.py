@@ -23,6 +23,7 @@ from evenface.experiment.intervals import half_width
 from evenface.experiment.permutations import permutation_p
 from evenface.experiment.runs import Round, Runs
 from evenface.experiment.scores import Score, sample_calibration
+from facekit.errors import DataError
 
 CLASS_FIGURES: dict[str, Measure] = {"recall": recalls, "f1": f1_scores}
 SAMPLE_OF_SCORE: dict[str, Callable[[Round, np.ndarray, np.ndarray], Sample]] = {
@@ -57,9 +58,20 @@ class Found:
 
 
 def pick_measure(name: str, runs: Runs, head: Head) -> Measure:
-    """Return a measure of confusions; one of classes is that of the rarest class of all rounds."""
+    """Return a measure of confusions; one of classes is that of the rarest class of all rounds.
+
+    Raises:
+        DataError: a round has no image of that class.
+    """
     if name in CLASS_MEASURES:
         of_classes, rarest = CLASS_MEASURES[name], rarest_class(runs, head)
+        lacking = [str(one.number) for one in runs.rounds if not (one.target == rarest).any()]
+        if lacking:
+            raise DataError(
+                f"head {head.name}: no test image of {head.classes[rarest]}, whose {name} is"
+                f" judged, in {len(lacking)} of {len(runs.rounds)} rounds ({', '.join(lacking)});"
+                " judge by macro_f1, or give the test part more images"
+            )
         return lambda confusion: of_classes(confusion)[..., rarest]
     return MEASURES[name]
 
@@ -76,6 +88,26 @@ def rarest_class(runs: Runs, head: Head) -> int:
     """Return the class id with the fewest test images of all rounds, of those that occur."""
     counts = class_counts(head, np.concatenate([one.target for one in runs.rounds]))
     return int(np.where(counts > 0, counts, counts.max() + 1).argmin())
+
+
+def means(runs: Runs, measure: Measure, num_classes: int) -> dict[str, float]:
+    """Return the arms' measure, mean over rounds and seeds; NaN where no round defines it.
+
+    Args:
+        runs: such as the predictions of val, which may lack a class in some rounds; these are left
+            out, the same ones of all arms.
+        measure: of confusions.
+        num_classes: K.
+    """
+    by_round = np.array(
+        [
+            [measure(confusions(one.target, pred, num_classes)).mean() for pred in one.pred]
+            for one in runs.rounds
+        ]
+    )  # [R, A]
+    known = by_round[~np.isnan(by_round).any(axis=1)]
+    found = known.mean(axis=0) if len(known) else np.full(len(runs.arms), np.nan)
+    return dict(zip(runs.arms, found.tolist(), strict=True))
 
 
 class Experiment:
@@ -118,8 +150,20 @@ class Experiment:
         """Return a round's test images by class, int64 [K]."""
         return np.bincount(one.target, minlength=self.num_classes)
 
+    def independent(self, one: Round) -> np.ndarray:
+        """Return what a verdict needs of each class in a test part, int64 [K].
+
+        Its images; or the persons and clusters that they are of, where all repetitions have the
+        same test part: how much images vary is then told by how much these differ, and by nothing
+        else.
+        """
+        if len(self.runs.rounds) > 1 and not self.runs.same_test:
+            return self.support(one)
+        pairs = np.unique(np.stack([one.target, one.cluster]), axis=1)
+        return np.bincount(pairs[0], minlength=self.num_classes)
+
     def _least(self, one: Round) -> int:
-        return int(self.support(one)[self.occurring].min())
+        return int(self.independent(one)[self.occurring].min())
 
     def _pred(self, one: Round, arm: str) -> np.ndarray:
         return one.pred[self.runs.arms.index(arm)]
@@ -141,10 +185,6 @@ class Experiment:
         """Return an arm's measure with its interval, and by round and seed."""
         samples = self._samples[arm]
         return self._difference(samples), [one.values.tolist() for one in samples]
-
-    def mean(self, arm: str) -> float:
-        """Return an arm's measure, mean over rounds and seeds."""
-        return float(np.mean([one.values for one in self._samples[arm]]))
 
     def compare(self, arm: str, against: str) -> Found:
         """Return the difference of two arms."""
@@ -203,12 +243,13 @@ class Experiment:
         Classes with fewer than two test images in a round are left out.
         """
         support = np.min([self.support(one) for one in self.runs.rounds], axis=0)
+        independent = np.min([self.independent(one) for one in self.runs.rounds], axis=0)
         for name, figure in CLASS_FIGURES.items():
             for k in np.flatnonzero(support >= 2):
                 measure = _of_class(figure, int(k))
                 sides = [self._sample_arm(one, measure) for one in (arm, self.runs.baseline)]
                 samples = [
-                    replace(difference_of(*pair), support=int(support[k]))
+                    replace(difference_of(*pair), support=int(independent[k]))
                     for pair in zip(*sides, strict=True)
                 ]
                 yield name, int(k), int(support[k]), self._difference(samples, few_images=True)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from evenface.experiment.influence import Sample, shared_variance, spread
+from evenface.experiment.influence import Sample, shared_variance, spread, squared_step
 from evenface.experiment.intervals import (
     detectable,
     half_width,
@@ -51,13 +51,14 @@ class Difference:
             nothing), `withheld` (a class has too few test images).
         shared: variance by test images that all repetitions have in common.
         repeated: variance by what differs between repetitions.
+        likely: the same, but no less than test images and seeds explain: that few repetitions agree
+            more than these is chance. What could be seen rests on it, the interval does not.
         df_shared, df_repeated: degrees of freedom of these two: clusters, seeds or rounds less
             one; NaN where there is no such part.
         df: of the variance as a whole (Satterthwaite), for people to read.
         images, seeds, rounds: variance by source; NaN where it cannot be told.
         num_rounds, num_seeds: repetitions.
-        support: images of the rarest class in the smallest test part.
-        detectable: the smallest true difference that such an experiment finds in 4 of 5 cases.
+        support: of the rarest class in the smallest test part; see `Sample`.
     """
 
     estimate: float
@@ -69,6 +70,7 @@ class Difference:
     verdict: Verdict
     shared: float
     repeated: float
+    likely: float
     df_shared: float
     df_repeated: float
     df: float
@@ -78,7 +80,15 @@ class Difference:
     num_rounds: int
     num_seeds: int
     support: int
-    detectable: float
+
+    def detectable(self, confidence: float) -> float:
+        """Return the smallest true difference that such an experiment finds in 4 of 5 cases.
+
+        Args:
+            confidence: of the interval that decides.
+        """
+        parts = (self.shared, self.df_shared, self.likely, self.df_repeated)
+        return detectable(*parts, confidence=confidence)
 
 
 # --- the difference ---------------------------------------------------------------------------
@@ -97,7 +107,7 @@ def measure_difference(
         samples: one a round, all with the same number of seeds.
         confidence: of the interval.
         same_test: the rounds share their test part (an official split that is kept).
-        min_class_images: a verdict is withheld where a class has fewer in a test part.
+        min_class_images: a verdict is withheld where a class's support is less in a test part.
         few_images: of figures of few images, whose values are few, too, so that rounds may agree
             by chance: the variance between rounds is taken for no less than that by images alone.
 
@@ -116,19 +126,25 @@ def measure_difference(
     if num_rounds > 1:
         claim = "split" if same_test else "method"
     units = by_round if num_rounds > 1 else samples[0].values
+    rows = means if num_rounds > 1 else list(samples[0].influence)  # of the units
     shared, df_shared = 0.0, float("nan")
     if num_rounds == 1 or same_test:
-        shared = shared_variance(samples[0].influence if num_rounds == 1 else np.stack(means))
+        shared = shared_variance(np.stack(rows))
         df_shared = samples[0].influence.shape[1] - 1.0
     repeated, df_repeated = 0.0, float("nan")
     if len(units) > 1:
         between, df_repeated = float(units.var(ddof=1)), len(units) - 1.0
+        # Values change in steps, so that equal ones may differ by less than one of them.
+        between += float(np.mean([squared_step(row) for row in rows])) / 12
         repeated = between / len(units)
         if claim == "method":
             repeated = float(rounds_variance(between, num_rounds))
     images, seeds, rounds = by_source(samples, same_test)
     if few_images and claim == "method":
         repeated = max(repeated, images)
+    likely = float(np.nansum([images, seeds, rounds])) - shared
+    if claim == "method":
+        likely = float(rounds_variance(likely * num_rounds, num_rounds))
     parts = (shared, df_shared, repeated, df_repeated)
     width = float(half_width(confidence, *parts))
     support = min(one.support for one in samples)
@@ -149,6 +165,7 @@ def measure_difference(
         verdict=verdict,
         shared=shared,
         repeated=repeated,
+        likely=max(repeated, likely),
         df_shared=df_shared,
         df_repeated=df_repeated,
         df=satterthwaite(*parts),
@@ -158,7 +175,6 @@ def measure_difference(
         num_rounds=num_rounds,
         num_seeds=num_seeds,
         support=support,
-        detectable=float(detectable(*parts, confidence=confidence)),
     )
 
 

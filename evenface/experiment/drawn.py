@@ -74,7 +74,13 @@ class Drawn:
     def reasons(self, nominal: float) -> list[str]:
         """Return why nothing can be said of an arm with synthetic images, in words."""
         found = []
-        empty = sum(_reached(one, nominal) == 0 for one in self.doses)
+        full = sum(is_full(one, nominal) for one in self.doses)
+        if full:
+            found.append(
+                f"no class lacked an image in {full} of {len(self.doses)} rounds, so that no"
+                " synthetic one was added"
+            )
+        empty = sum(_reached(one, nominal) == 0 for one in self.doses) - full
         if empty:
             found.append(f"no synthetic image was accepted in {empty} of {len(self.doses)} rounds")
         untold = sum(one.get("classes_told") is False for one in self.facts)
@@ -128,7 +134,11 @@ def _classes_of(head: Head, deficits: pd.DataFrame) -> pd.Series | None:
     return deficits[names].astype(str).agg("/".join, axis=1)
 
 
+def is_full(doses: pd.DataFrame, nominal: float) -> bool:
+    """Tell whether no class lacks as much as would be one image of a dose."""
+    return bool(np.isnan(reached_dose(doses, nominal)))
+
+
 def _reached(doses: pd.DataFrame, nominal: float) -> float:
-    """Return the share of all deficits that is filled; the nominal one where nothing lacks."""
-    found = reached_dose(doses, nominal)
-    return nominal if np.isnan(found) else found
+    """Return the share of all deficits that is filled; 0 where nothing lacks."""
+    return 0.0 if is_full(doses, nominal) else reached_dose(doses, nominal)

@@ -19,7 +19,8 @@ class Sample:
         influence: what each cluster of test images adds to each value, float64 [S, num_clusters]:
             the value minus the value without the cluster, to first order. Images of a
             person, or copies of each other, are one cluster.
-        support: images of the rarest class in the test part, 0 where a class has none.
+        support: images of the rarest class in the test part, or what else is counted of it; 0
+            where a class has none.
         cluster_ids: int64 [num_clusters], the same number for the same cluster in all rounds.
     """
 
@@ -164,6 +165,19 @@ def sample_losses(
     influence, ids = sum_clusters(added, cluster)
     occurring = np.bincount(target)
     return Sample(values, influence, int(occurring[occurring > 0].min()), ids)
+
+
+def squared_step(influence: np.ndarray) -> float:
+    """Return the square of the step in which a value changes, by one cluster more or less.
+
+    The mean over the influences' squares, each weighted by itself; 0 where nothing has any.
+
+    Args:
+        influence: of the value, float64 [C].
+    """
+    squares = influence**2
+    total = float(squares.sum())
+    return float((squares**2).sum()) / total if total > 0 else 0.0
 
 
 def spread(influence: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from scipy import optimize, stats
 from scipy.special import ndtr
 
 POWER = 0.8
+LARGEST = 1.0  # difference that measures can have
 # Of the differences of two rounds, by the training images that they share. Linear models show
 # -0.03 to 0.05; test/(test + train), taken where nothing was measured, would be 0.1 to 0.25.
 ROUND_CORRELATION = 0.05

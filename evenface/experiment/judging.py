@@ -9,7 +9,7 @@ import pandas as pd
 
 from classifiers.models.heads import Head, class_counts, head_targets
 from evenface.experiment import result, words
-from evenface.experiment.contrasts import Experiment, Found, measure_words, pick_measure
+from evenface.experiment.contrasts import Experiment, Found, means, measure_words, pick_measure
 from evenface.experiment.differences import MIN_CLASS_IMAGES, Difference
 from evenface.experiment.drawn import Drawn
 from evenface.experiment.multiplicity import benjamini_hochberg, correct, holm
@@ -21,6 +21,8 @@ from evenface.options import CompareOptions
 from facedata.columns import RELABELLED
 from facekit.errors import DataError
 from facekit.storage import tables
+
+TINY = 1e-9
 
 Pair = tuple[str, str]  # an arm and what it is compared with
 Many = Sequence[tuple[str, str, str | None, int, Difference]]  # arm, figure, class, support
@@ -90,11 +92,21 @@ class Judge:
         )
 
     def read_val(self, val: Runs) -> None:
-        """Take the arms' means on val, and the best of those without synthetic images."""
-        experiment = self._experiment(val, 1)
-        self.val = {arm: experiment.mean(arm) for arm in self.runs.arms}
-        candidates = [arm for arm in self.runs.arms if self.kinds[arm] in ("baseline", "other")]
-        self.best = max(candidates, key=lambda arm: self.val[arm])  # the first of equal ones
+        """Take the arms' means on val, and the best of those without synthetic images.
+
+        Nothing where the measure is not defined on val: it has no image of the class that is
+        judged.
+        """
+        found = means(val, self.experiment.measure, len(self.head.classes))
+        if any(np.isnan(list(found.values()))):
+            return
+        self.val = {arm: found[arm] for arm in self.runs.arms}
+        # A baseline may be any arm.
+        learns_synthetic = kind_of(self.runs.baseline, "") in ("synthetic", "shuffled")
+        wanted = ("other",) if learns_synthetic else ("baseline", "other")
+        candidates = [arm for arm in self.runs.arms if self.kinds[arm] in wanted]
+        if candidates:
+            self.best = max(candidates, key=lambda arm: self.val[arm])  # the first of equal ones
         if self.terms.options.primary is None and self.terms.options.dose == "val":
             doses = doses_of(self.main, self.runs.arms, self.runs.baseline)
             if doses:
@@ -140,14 +152,29 @@ class Judge:
             pair: min(one.corrected * num_tasks, 1.0)
             for pair, one in correct(p, None, self.terms.options.confidence).items()
         }
+        # What the smallest p of the exploratory ones has to be below (Holm's first step).
+        num_corrected = max(int(np.isfinite(list(p.values())).sum()), 1) * num_tasks
         return {
-            pair: self._contrast(one, corrected.get(pair), withheld[pair[0]])
+            pair: self._contrast(
+                one,
+                corrected.get(pair),
+                withheld[pair[0]],
+                self.alpha if is_primary[pair] else self.alpha / num_corrected,
+            )
             for pair, one in found.items()
         }
 
     def _contrast(
-        self, found: Found, corrected: float | None, withheld: Sequence[str]
+        self, found: Found, corrected: float | None, withheld: Sequence[str], level: float
     ) -> result.Contrast:
+        """Return a comparison as it is told.
+
+        Args:
+            found: as it was measured.
+            corrected: p for its being one of many; None of a primary one.
+            withheld: why nothing is said of the arm.
+            level: below which p is a finding, were it the smallest of those corrected together.
+        """
         one = found.difference
         verdict = one.verdict
         if verdict in ("better", "worse") and corrected is not None and corrected > self.alpha:
@@ -166,7 +193,7 @@ class Judge:
             permutation_p=found.permutation_p,
             verdict=verdict,
             claim=one.claim,
-            detectable=None if one.claim == "nothing" else one.detectable,
+            detectable=None if one.claim == "nothing" else one.detectable(1 - level),
             df=_finite(one.df),
             variances=result.Variances(
                 images=_finite(one.images), seeds=_finite(one.seeds), rounds=_finite(one.rounds)
@@ -178,19 +205,21 @@ class Judge:
 
     def withheld(self) -> list[str]:
         """Return why nothing is said of any arm."""
-        support = np.min([self.experiment.support(one) for one in self.runs.rounds], axis=0)
+        rounds = self.runs.rounds
+        support = np.min([self.experiment.support(one) for one in rounds], axis=0)
+        independent = np.min([self.experiment.independent(one) for one in rounds], axis=0)
         found = [
-            words.few_images(self.head.classes[k], int(support[k]))
-            for k in np.flatnonzero(self.experiment.occurring & (support < MIN_CLASS_IMAGES))
+            words.few_images(self.head.classes[k], int(support[k]), int(independent[k]))
+            for k in np.flatnonzero(self.experiment.occurring & (independent < MIN_CLASS_IMAGES))
         ]
         score, guess = self.experiment.above_chance(self.runs.baseline)
-        if score.low <= guess:
+        if score.low <= guess + TINY:  # a guess's figure, added up, may be off in its last digit
             found.append(
                 words.no_better_than_chance(
                     self.runs.baseline, score.value, score.low, score.high, guess
                 )
             )
-        if len(self.runs.rounds) == 1 and len(self.runs.rounds[0].seeds) == 1:
+        if len(rounds) == 1 and len(rounds[0].seeds) == 1:
             found.append(words.NO_REPETITION)
         return found
 
@@ -226,15 +255,9 @@ class Judge:
             before: the comparisons by labels before their review.
             readings: how often test was read.
         """
-        of_run = self.withheld()
+        of_run, of_arms = self.withheld(), self._withheld_of_arms()
         others = self.runs.arms[1:]
-        withheld = {arm: [*of_run] for arm in self.runs.arms}
-        doses: dict[str, result.Dose | None] = dict.fromkeys(self.runs.arms)
-        for arm in others:
-            nominal = dose_of(arm)
-            if nominal is not None and self.kinds[arm] in ("synthetic", "shuffled"):
-                doses[arm] = self.drawn.dose(nominal)
-                withheld[arm] += self.drawn.reasons(nominal)
+        withheld = {arm: [*of_run, *of_arms[arm]] for arm in self.runs.arms}
         opponents = {arm: self.opponents(arm) for arm in others if self.kinds[arm] == "synthetic"}
         for arm, (against, _) in opponents.items():
             for other in against:
@@ -243,8 +266,7 @@ class Judge:
         pairs += [(arm, other) for arm, (against, _) in opponents.items() for other in against]
         contrasts = self.contrasts(self.experiment, pairs, withheld)
         arms = [
-            self._arm(arm, contrasts, opponents.get(arm), doses[arm], withheld[arm][len(of_run) :])
-            for arm in self.runs.arms
+            self._arm(arm, contrasts, opponents.get(arm), of_arms[arm]) for arm in self.runs.arms
         ]
         against_gain, against_all = self.doubts(arms)
         main = next((one for one in arms if one.arm == self.main), None)
@@ -257,7 +279,7 @@ class Judge:
         rounds = [self._round(one) for one in self.runs.rounds]
         answer, sentence = self._answer(main, reasons, arms[0])
         by_class = self._class_differences()
-        worth, advice = advise(arms, by_class, self.drawn.counts(self.head))
+        worth, advice = self._advise(arms, by_class)
         made = Result(
             task=task,
             head=self.head.name,
@@ -295,10 +317,11 @@ class Judge:
         self, main: result.Arm | None, reasons: list[str], baseline: result.Arm
     ) -> tuple[Answer, str]:
         if main is None or main.difference is None:
-            text = f"{baseline.arm} has {baseline.mean:.3f}; there is nothing to compare with."
-            return "cannot_be_told", text
+            return "cannot_be_told", words.nothing_compared(baseline, self.runs.arms[1:])
         if main.help is not None:
             return main.help.answer, words.help_sentence(main, reasons, self.best)
+        if main.kind in CONTROLS:
+            return "cannot_be_told", words.control_sentence(main, reasons)
         answer: Answer = "helps" if main.difference.verdict == "better" else "does_not_help"
         return "cannot_be_told" if reasons else answer, words.arm_sentence(main, reasons)
 
@@ -307,9 +330,10 @@ class Judge:
         arm: str,
         contrasts: dict[Pair, result.Contrast],
         opponents: tuple[list[str], list[str]] | None,
-        dose: result.Dose | None,
         withheld: list[str],
     ) -> result.Arm:
+        nominal = self._drawn_dose(arm)
+        dose = None if nominal is None else self.drawn.dose(nominal)
         value, by_round = self.experiment.value(arm)
         figures = self.experiment.by_class(arm)
         base = contrasts.get((arm, self.runs.baseline))
@@ -339,11 +363,32 @@ class Judge:
             help=help_,
         )
 
+    def _drawn_dose(self, arm: str) -> float | None:
+        """Return the dose that an arm with synthetic images has by its name; None of another."""
+        return dose_of(arm) if self.kinds[arm] in ("synthetic", "shuffled") else None
+
+    def _withheld_of_arms(self) -> dict[str, list[str]]:
+        """Return by arm why nothing is said of it alone."""
+        doses = {arm: self._drawn_dose(arm) for arm in self.runs.arms}
+        return {
+            arm: [] if dose is None else self.drawn.reasons(dose) for arm, dose in doses.items()
+        }
+
     def _mislabelled(self, arm: str) -> float | None:
-        nominal = dose_of(arm)
+        nominal = self._drawn_dose(arm)
         if nominal is None or self.kinds[arm] != "shuffled":
             return None
         return self.drawn.mislabelled(self.head, nominal)
+
+    def _advise(
+        self, arms: Sequence[result.Arm], by_class: Sequence[result.Explored]
+    ) -> tuple[list[result.Worth], list[result.Advice]]:
+        """Return what arms are worth and what to do, by what something may be claimed of."""
+        said = {one.arm for one in arms if not one.withheld}
+        told = [one for one in by_class if one.arm in said and one.q is not None]
+        if not told:
+            return [], []
+        return advise([one for one in arms if one.arm in said], told, self.drawn.counts(self.head))
 
     def _round(self, one: Round) -> result.Round:
         support = self.experiment.support(one)
@@ -424,8 +469,9 @@ class Judge:
         runs = line_up(found, table, self.head, self.runs.baseline)
         pairs = [(arm, runs.baseline) for arm in runs.arms[1:]]
         experiment = self._experiment(runs, self.terms.options.num_permutations)
-        nothing: dict[str, list[str]] = {arm: [] for arm in runs.arms}
-        contrasts = self.contrasts(experiment, pairs, nothing)
+        of_run, of_arms = self.withheld(), self._withheld_of_arms()
+        withheld = {arm: [*of_run, *of_arms[arm]] for arm in runs.arms}
+        contrasts = self.contrasts(experiment, pairs, withheld)
         return result.Before(num_changed=num_changed, differences=list(contrasts.values()))
 
 

@@ -1,6 +1,7 @@
 """The ledger: a line for every time that a test part was read, and by which settings.
 
 A test part that is looked at again and again, by other settings each time, is no longer a test.
+What was predicted tells settings of trainings apart, which a comparison does not know.
 The file is no output of a stage: it is only ever appended to, and outlives what is remade.
 """
 
@@ -28,7 +29,13 @@ def digest_of_settings(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:NUM_DIGITS]
 
 
-def record(path: Path, task: str, test_ids: Sequence[str], settings: Mapping[str, Any]) -> Readings:
+def record(
+    path: Path,
+    task: str,
+    test_ids: Sequence[str],
+    settings: Mapping[str, Any],
+    predicted: str | None = None,
+) -> Readings:
     """Append a reading, and return how often any of these test parts has been read, by now.
 
     Args:
@@ -36,6 +43,8 @@ def record(path: Path, task: str, test_ids: Sequence[str], settings: Mapping[str
         task: whose arms were compared.
         test_ids: digests of the test parts of all rounds.
         settings: by which arms were compared, as plain values.
+        predicted: digest of what was predicted: networks trained otherwise are other settings. A
+            line that lacks it is taken for that of the networks of its settings.
 
     Raises:
         DataError: the file cannot be written.
@@ -45,6 +54,7 @@ def record(path: Path, task: str, test_ids: Sequence[str], settings: Mapping[str
         "task": task,
         "test_ids": sorted(set(test_ids)),
         "settings": digest_of_settings({"task": task, **settings}),
+        "predicted": predicted,
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,14 +69,17 @@ def record(path: Path, task: str, test_ids: Sequence[str], settings: Mapping[str
             os.fsync(file.fileno())
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from None
-    found, damaged = [(frozenset(test_ids), str(line["settings"]))], []
+    found, damaged = [(frozenset(test_ids), str(line["settings"]), predicted)], []
     for number, text in enumerate(before.decode(errors="replace").splitlines(), start=1):
         try:
             one = json.loads(text)
-            found.append((frozenset(map(str, one["test_ids"])), str(one["settings"])))
-        except (ValueError, KeyError, TypeError):
+            read = frozenset(map(str, one["test_ids"]))
+            found.append((read, str(one["settings"]), one.get("predicted")))
+        except (ValueError, KeyError, TypeError, AttributeError):
             damaged.append(number)
     if damaged:
         log.warning("%s: lines %s are no readings; they are not counted", path, damaged)
-    mine = [digest for read, digest in found if read & set(test_ids)]
-    return Readings(readings=len(mine), settings=len(set(mine)), damaged=damaged)
+    mine = [(by, networks) for read, by, networks in found if read & set(test_ids)]
+    told = {by for by, networks in mine if networks is not None}
+    different = {one for one in mine if one[1] is not None or one[0] not in told}
+    return Readings(readings=len(mine), settings=len(different), damaged=damaged)

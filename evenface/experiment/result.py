@@ -60,7 +60,10 @@ class Contrast(Model):
     permutation_p: P = Field(description="Of these networks on other images.")
     verdict: Verdict
     claim: Claim
-    detectable: float | None = Field(description="True difference found in 4 of 5 such runs.")
+    detectable: float | None = Field(
+        description="True difference found in 4 of 5 such runs; of an exploratory one by what its p"
+        " would have to be if it were the smallest."
+    )
     df: float | None = Field(description="Degrees of freedom (Satterthwaite); null: infinite.")
     variances: Variances
     by_round: list[list[float]] = Field(description="Differences of each round's seeds.")
@@ -183,7 +186,7 @@ class Readings(Model):
     """How often this test part has been read, this time included."""
 
     readings: int
-    settings: int = Field(description="Different settings by which it was.")
+    settings: int = Field(description="Different settings by which it was, trainings included.")
     damaged: list[int] = Field(description="Lines of the ledger that could not be read.")
 
 
@@ -217,9 +220,15 @@ class Result(Model):
     arms: list[Arm] = Field(description="The baseline first.")
     classes: list[Explored]
     scores: list[Explored]
-    worth: list[Worth] = Field(description="By class; empty without an arm `part@`.")
-    won_back: list[WonBack] = Field(description="Empty without an arm `withheld`.")
-    advice: list[Advice] = Field(description="By class that lacks images, where counts are given.")
+    worth: list[Worth] = Field(
+        description="By class; empty without an arm `part@`, or where nothing is claimed."
+    )
+    won_back: list[WonBack] = Field(
+        description="Empty without an arm `withheld`, or where nothing is claimed."
+    )
+    advice: list[Advice] = Field(
+        description="By class that lacks images, where counts are given and something is claimed."
+    )
     before: Before | None
     ledger: Readings | None
 

@@ -4,6 +4,7 @@ Networks are compared on the same images: within a round all arms learned from t
 were tuned on the same val part and tested on all of the same test part, and were shown as much.
 """
 
+import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from facekit.splits import SPLITS
 from facekit.storage import tables
 
 BUDGET_TOLERANCE = 0.01  # batches do not divide every number of images
+TOLERANCE = 1e-3  # of the sum of probabilities
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,10 @@ def read_predictions(paths: Sequence[Path], head: Head, split: str) -> list[Pred
             raise DataError(f"{path}: the mean of several seeds; expected one arm and seed")
         twice = table["image_id"].duplicated()
         if twice.any():
-            raise DataError(f"{path}: image {table['image_id'][twice].iloc[0]!r} twice")
+            raise DataError(
+                f"{path}: image {table['image_id'][twice].iloc[0]!r} twice; {twice.sum()} rows too"
+                " many"
+            )
         if digest_of_ids(table["image_id"]) != getattr(origin, f"{split}_ids"):
             raise DataError(
                 f"{path}: {len(table)} images that are not the {split} part of round"
@@ -122,8 +127,25 @@ def read_predictions(paths: Sequence[Path], head: Head, split: str) -> list[Pred
                 f"{path}: {unknown.sum()} images without a probability of each class, such as"
                 f" {table.index[unknown][0]!r}; did the training diverge?"
             )
+        prob = table[head.columns].to_numpy(dtype=float)
+        wrong = (np.abs(prob.sum(axis=1) - 1) > TOLERANCE) | (prob < 0).any(axis=1)
+        if wrong.any():
+            raise DataError(
+                f"{path}: {wrong.sum()} images whose numbers are no probabilities of"
+                f" {', '.join(head.classes)}, such as {table.index[wrong][0]!r}; expected what"
+                " `classifiers evaluate` writes, each in 0..1 and adding up to 1"
+            )
         found.append(Predictions(path, origin, table))
     return found
+
+
+def digest_of_predictions(found: Sequence[Predictions]) -> str:
+    """Return a digest of what all networks say, whatever the order of files and rows: 16 digits."""
+    whole = hashlib.sha256()
+    for one in sorted(found, key=lambda one: (one.origin.arm, one.origin.round, one.origin.seed)):
+        rows = pd.util.hash_pandas_object(one.table.sort_index()).to_numpy()
+        whole.update(rows.astype("<u8").tobytes())
+    return whole.hexdigest()[:16]
 
 
 def line_up(
@@ -169,7 +191,10 @@ def line_up(
                 )
     numbers = sorted({len(of) for of in seeds.values()})
     if len(numbers) > 1:
-        raise DataError(f"rounds have {numbers} seeds; expected the same number in every round")
+        shown = ", ".join(f"round {number}: {of}" for number, of in seeds.items())
+        raise DataError(
+            f"rounds have {numbers} seeds ({shown}); expected the same number in every round"
+        )
     for one in found:
         first = by_run[baseline, one.origin.round, seeds[one.origin.round][0]]
         _check_same_parts(one, first)
@@ -178,8 +203,13 @@ def line_up(
         _round(number, [[by_run[arm, number, seed] for seed in of] for arm in arms], table, head)
         for number, of in seeds.items()
     ]
+    if split != "test":
+        return Runs(arms, rounds, same_test=False)
     firsts = [by_run[baseline, number, of[0]] for number, of in seeds.items()]
-    return Runs(arms, rounds, split == "test" and _check_test_parts(firsts))
+    same_test = _check_test_parts(firsts)
+    if not same_test:
+        _check_test_units(rounds)
+    return Runs(arms, rounds, same_test)
 
 
 def _check_same_parts(one: Predictions, first: Predictions) -> None:
@@ -213,6 +243,19 @@ def _check_test_parts(firsts: Sequence[Predictions]) -> bool:
     return False
 
 
+def _check_test_units(rounds: Sequence[Round]) -> None:
+    """Check that no person, and no image with its copies, is tested in two rounds."""
+    for one, other in itertools.combinations(rounds, 2):
+        shared, first, second = np.intersect1d(one.cluster, other.cluster, return_indices=True)
+        if len(shared):
+            raise DataError(
+                f"{len(shared)} persons or images are tested in more than one round, such as that"
+                f" of {one.image_ids[first[0]]!r} (round {one.number}) and"
+                f" {other.image_ids[second[0]]!r} (round {other.number}); expected test parts that"
+                " have nothing in common"
+            )
+
+
 def _round(
     number: int, found: Sequence[Sequence[Predictions]], table: pd.DataFrame, head: Head
 ) -> Round:
@@ -221,7 +264,8 @@ def _round(
     strange = first.table.index.difference(table.index)
     if len(strange):
         raise DataError(
-            f"{first.path}: image {strange[0]!r} was predicted, but is not in the curated table"
+            f"{first.path}: image {strange[0]!r} was predicted, but is not in the curated table;"
+            f" nor are {len(strange) - 1} others of {len(first.table)}"
         )
     rows = table.loc[table.index.isin(first.table.index)]
     target = head_targets(head, rows)
@@ -235,8 +279,12 @@ def _round(
         [[one[head.name].astype(object).map(ids) for one in of_arm] for of_arm in tables_of],
         dtype=float,
     )
-    if np.isnan(pred).any():
-        raise DataError(f"head {head.name}: predictions name other classes than {head.classes}")
+    for a, s in np.argwhere(np.isnan(pred).any(axis=2)):
+        other = tables_of[a][s].loc[np.isnan(pred[a, s]), head.name]
+        raise DataError(
+            f"{found[a][s].path}: head {head.name}: {len(other)} predictions name other classes"
+            f" than {list(head.classes)}, such as {other.iloc[0]!r}"
+        )
     prob = [[one[head.columns].to_numpy(dtype=float) for one in of_arm] for of_arm in tables_of]
     budgets = [[[getattr(one.origin, name) for name in BUDGET] for one in of] for of in found]
     return Round(
@@ -281,7 +329,7 @@ def check_val(val: Runs, test: Runs, is_elsewhere: bool = False) -> None:
         is_elsewhere: test is a set from elsewhere, in no split.
 
     Raises:
-        DataError: an arm, round or seed is missing, or is of another split.
+        DataError: an arm, round or seed is missing, or is of another split or budget.
     """
     missing = [arm for arm in test.arms if arm not in val.arms]
     if missing:
@@ -297,3 +345,13 @@ def check_val(val: Runs, test: Runs, is_elsewhere: bool = False) -> None:
                 raise DataError(
                     f"round {other.number}: val and test predictions are of different splits"
                 )
+    budgets = [
+        {arm: [one.budgets[a].tolist() for one in of.rounds] for a, arm in enumerate(of.arms)}
+        for of in (val, test)
+    ]
+    others = [arm for arm in test.arms if budgets[0][arm] != budgets[1][arm]]
+    if others:
+        raise DataError(
+            f"arm {others[0]}: val predictions are of networks that were shown other numbers of"
+            " images than those whose test predictions are given"
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from evenface.experiment.differences import MIN_CLASS_IMAGES
+from evenface.experiment.intervals import LARGEST
 from evenface.experiment.result import (
     Arm,
     Before,
@@ -42,12 +43,30 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def percent(share: float) -> str:
+    """Return a share as a percentage with as many digits as it has."""
+    return f"{100 * share:.10g}%"
+
+
 # --- why there is no answer -------------------------------------------------------------------
 
 
-def few_images(name: str, num: int) -> str:
-    """Return that a class has too few test images in the round that has fewest."""
-    return f"class {name} has {count(num, 'test image')} in a round, fewer than {MIN_CLASS_IMAGES}"
+def few_images(name: str, num: int, num_units: int) -> str:
+    """Return that a class has too few test images in the round that has fewest.
+
+    Args:
+        name: of the class.
+        num: images of it.
+        num_units: persons and clusters that these are of, where they are what is too few.
+    """
+    images = f"class {name} has {count(num, 'test image')}"
+    if num < MIN_CLASS_IMAGES:
+        return f"{images} in a round, fewer than {MIN_CLASS_IMAGES}"
+    people = "person or cluster" if num_units == 1 else "persons or clusters"
+    return (
+        f"{images} of {num_units} {people}, fewer than {MIN_CLASS_IMAGES}, and there is no other"
+        " test part"
+    )
 
 
 def first_of(reasons: Sequence[str]) -> str:
@@ -135,6 +154,34 @@ def arm_sentence(arm: Arm, reasons: Sequence[str]) -> str:
     return f"{arm.label} was not found to help: no difference from {found.against} was found."
 
 
+VERBS = {
+    "better": "is better than",
+    "worse": "is worse than",
+    "none": "was not found to differ from",
+}
+
+
+def control_sentence(arm: Arm, reasons: Sequence[str]) -> str:
+    """Return what a control shows that was declared as what is asked about, one sentence."""
+    found = arm.difference
+    assert found is not None
+    if reasons:
+        return f"What the control {arm.label} shows cannot be told: {first_of(reasons)}."
+    verb = VERBS[found.verdict]
+    return (
+        f"{capital(arm.label)} {verb} {found.against}; a control, it is no way to treat imbalance."
+    )
+
+
+def nothing_compared(baseline: Arm, others: Sequence[str]) -> str:
+    """Return that no arm is there to be asked about, one sentence."""
+    text = f"{baseline.arm} has {baseline.mean:.3f}; there is nothing to compare with"
+    if not others:
+        return f"{text}."
+    are = "is a control" if len(others) == 1 else "are controls"
+    return f"{text}, since {listed(others)} {are}."
+
+
 # --- figures ----------------------------------------------------------------------------------
 
 
@@ -145,26 +192,31 @@ def p_words(p: float | None, name: str = "p") -> str:
     return f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.3f}"
 
 
+def deciding_p(found: Contrast) -> str:
+    """Return the p that the verdict goes by: of an exploratory comparison the corrected one."""
+    return p_words(found.corrected_p, "corrected p" if found.role == "exploratory" else "p")
+
+
 def figures(found: Contrast, confidence: float, rounds: Sequence[Round]) -> str:
     """Return the difference with interval, p, what it is true of, and what could be seen."""
     parts = [
         f"difference {found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
-        f" ({confidence:.0%} interval)"
+        f" ({percent(confidence)} interval)"
     ]
     if found.claim == "nothing":
         parts[0] += ", which counts test images alone"
     elif found.p is not None:
         also = p_words(found.permutation_p, "permutation p")
-        parts.append(f"{p_words(found.p)} ({also})")
+        parts.append(f"{deciding_p(found)} ({also})")
     parts.append(f"it speaks {ABOUT[found.claim]}")
     num_seeds = len(rounds[0].seeds)
     basis = f"{count(len(rounds), 'round')}, {count(num_seeds, 'seed')} each"
     text = f"{capital(', '.join(parts))}; {basis}."
     if found.verdict == "none" and found.detectable:
-        text += (
-            f" No difference was found; one of {found.detectable:.3f} or more would have been, in 4"
-            " of 5 cases."
-        )
+        seen = f"one of {found.detectable:.3f} or more would have been"
+        if found.detectable >= LARGEST:
+            seen = "however large, none would have been"
+        text += f" No difference was found; {seen}, in 4 of 5 cases."
     return text
 
 
@@ -175,12 +227,14 @@ def short(found: Contrast) -> str:
         "unclaimed": "nothing can be said",
         "withheld": "withheld",
     }.get(found.verdict, found.verdict)
-    p = p_words(found.corrected_p, "corrected p" if found.role == "exploratory" else "p")
+    p = deciding_p(found)
     ends = f"[{found.low:+.3f}, {found.high:+.3f}]"
     p = f", {p}" if p and found.claim != "nothing" else ""
     seen = ""
     if found.verdict == "none" and found.detectable:
         seen = f", {found.detectable:.3f} would have been found"
+        if found.detectable >= LARGEST:
+            seen = ", none would have been found, however large"
     return f"{verdict}, {found.difference:+.3f} {ends}{p}{seen}"
 
 

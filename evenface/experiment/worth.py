@@ -94,17 +94,23 @@ def won_back(arms: Sequence[Arm]) -> list[WonBack]:
     both do.
 
     Args:
-        arms: of a comparison; the best of those that get images back is the measure.
+        arms: of a comparison; the best of those that get images back is the measure. Nothing is
+            said of one whose verdict is withheld, or that claims nothing.
     """
-    returned = [one.difference for one in arms if one.kind == "withheld" and one.difference]
+    gains = {
+        one.arm: one.difference
+        for one in arms
+        if one.difference is not None and one.difference.verdict in ("better", "worse", "none")
+    }
+    returned = [gains[one.arm] for one in arms if one.kind == "withheld" and one.arm in gains]
     if not returned:
         return []
     whole = max(returned, key=lambda one: one.difference)
     found = []
     for one in arms:
-        if one.difference is None or one.kind not in ("synthetic", "copies", "other"):
+        if one.arm not in gains or one.kind not in ("synthetic", "copies", "other"):
             continue
-        gain = one.difference
+        gain = gains[one.arm]
         share = low = high = None
         if whole.low > 0:
             share = gain.difference / whole.difference

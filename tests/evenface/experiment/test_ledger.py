@@ -22,7 +22,19 @@ def test_readings_and_settings_of_the_same_test_part_are_counted(tmp_path):
     found = ledger.record(path, "age", ["a"], {"x": 2})
     assert (found.readings, found.settings) == (3, 3)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert len(lines) == 5 and set(lines[0]) == {"date", "task", "test_ids", "settings"}
+    told = {"date", "task", "test_ids", "settings", "predicted"}
+    assert len(lines) == 5 and set(lines[0]) == told
+
+
+def test_networks_that_were_trained_otherwise_are_other_settings(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    old = {"date": "2026-01-01", "task": "hair", "test_ids": ["a"]}
+    old["settings"] = ledger.digest_of_settings({"task": "hair", "x": 1})
+    path.write_text(json.dumps(old) + "\n")  # of a version that did not tell what was predicted
+    for predicted, readings, settings in (("n0", 2, 1), ("n0", 3, 1), ("n1", 4, 2)):
+        found = ledger.record(path, "hair", ["a"], {"x": 1}, predicted)
+        assert (found.readings, found.settings) == (readings, settings)
+    assert ledger.record(path, "hair", ["a"], {"x": 2}, "n1").settings == 3
 
 
 @pytest.mark.parametrize(
@@ -70,3 +82,9 @@ def test_the_verdict_tells_the_count(tmp_path):
     assert "read 3 times by 2 different settings." in found.verdict
     assert (found.result.ledger.readings, found.result.ledger.settings) == (3, 2)
     assert "has been read" not in made.compare(FAST).verdict
+    made.write("synth@0.5", 1, 1)  # the same again
+    assert made.compare(FAST, path).result.ledger.settings == 2
+    made.arms["synth@0.5"] = 0.85  # as another learning rate might have it
+    made.write("synth@0.5", 1, 1)
+    found = made.compare(FAST, path).result.ledger
+    assert (found.readings, found.settings) == (5, 3)
