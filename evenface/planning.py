@@ -9,6 +9,7 @@ import numpy as np
 
 from classifiers.models.heads import MISSING, Head, class_counts, head_targets, read_heads
 from evenface.experiment.differences import MIN_CLASS_IMAGES
+from evenface.experiment.intervals import LARGEST
 from evenface.experiment.power import (
     Design,
     Variances,
@@ -16,9 +17,11 @@ from evenface.experiment.power import (
     detectable_by,
     improvements,
 )
+from evenface.experiment.roles import kind_of
 from evenface.settings import Settings, Task
 from facedata.columns import CURATED, INDEX
 from facedata.ingest.adapters import avatars
+from facedata.splits.units import units
 from facekit.errors import DataError
 from facekit.storage import files, tables
 
@@ -38,7 +41,6 @@ IMAGE_SECONDS = 0.02  # an image in ingest, inspection, faces, duplicates
 CUT_SECONDS = 0.2  # to look for faces in a photograph, and to cut them out
 FRAME_SECONDS = 0.05  # likewise in a thumbnail, for `fit: face`
 KNOWN_BACKBONES = ("tf_efficientnet_lite0",)
-LARGEST = 1.0  # difference that measures can have
 CORE_YIELD = 0.9  # of a core's time that several jobs side by side leave
 
 
@@ -75,7 +77,9 @@ class Sight:
         measure: what arms are judged by.
         head: likewise.
         design: rounds, seeds and test images.
-        support: expected test images by class in a round.
+        support: expected test images in a round by class, of those that occur.
+        few: classes by which the verdict would be withheld.
+        is_exploratory: another task has the comparison that is declared.
         detectable: the smallest true difference that is found in 4 of 5 cases; inf: none.
         is_measured: variances are those of an earlier comparison, not assumed.
         steps: what would let it see more: what, what it detects, minutes more (None: unknown).
@@ -86,6 +90,8 @@ class Sight:
     head: str
     design: Design
     support: dict[str, int]
+    few: list[str]
+    is_exploratory: bool
     detectable: float
     is_measured: bool
     steps: list[tuple[str, float, float | None]]
@@ -271,10 +277,15 @@ def _sight(
     keeps_test = _keeps_test(settings, table)
     design = Design(settings.rounds, len(settings.seeds), total, keeps_test)
     present = counts[counts > 0]
+    target = head_targets(head, table)
+    occurring = class_counts(head, target[target != MISSING]) > 0  # of others nothing is expected
+    is_few = counts < MIN_CLASS_IMAGES
+    if design.rounds == 1 or keeps_test:  # one test part, whose persons are all that tell it
+        is_few = _test_counts(settings, head, table, of_units=True) < MIN_CLASS_IMAGES
     assumed = assumed_variances((present / total).tolist())
     measured = _measured_variances(Path(run.results(f"compare/{task.name}.json")), assumed)
     variances = measured or assumed
-    confidence = settings.compare.confidence
+    confidence = _deciding(settings, task)
     most = total if keeps_test else int(total / settings.split.test)
     steps = [
         (name, seen, _more_minutes(name, settings, stages, cores))
@@ -285,11 +296,28 @@ def _sight(
         measure=task.verdict.measure,
         head=head.name,
         design=design,
-        support={name: int(n) for name, n in zip(head.classes, counts, strict=True)},
+        support={head.classes[k]: int(counts[k]) for k in np.flatnonzero(occurring)},
+        few=[head.classes[k] for k in np.flatnonzero(occurring & is_few)],
+        is_exploratory=task is not settings.tasks[0],
         detectable=detectable_by(design, variances, confidence),
         is_measured=measured is not None,
         steps=steps,
     )
+
+
+def _deciding(settings: Settings, task: Task) -> float:
+    """Return the confidence by which a task's first comparison is a finding.
+
+    The first task's is declared; those of others are corrected for all that are not.
+    """
+    confidence = settings.compare.confidence
+    if task is settings.tasks[0]:
+        return confidence
+    kinds = [kind_of(arm, settings.compare.baseline) for arm in settings.arms]
+    # An arm with synthetic images is compared with the best of the others and with copies, too.
+    opponents = ("other" in kinds) + ("copies" in kinds)
+    num = len(kinds) - 1 + kinds.count("synthetic") * opponents
+    return 1 - (1 - confidence) / (max(num, 1) * len(settings.tasks))
 
 
 def _keeps_test(settings: Settings, table: "pd.DataFrame") -> bool:
@@ -298,13 +326,24 @@ def _keeps_test(settings: Settings, table: "pd.DataFrame") -> bool:
     return is_kept and bool((table["official_split"] == "test").any())
 
 
-def _test_counts(settings: Settings, head: Head, table: "pd.DataFrame") -> np.ndarray:
-    """Return the expected test images of each class in a round, float64 [K]."""
-    if _keeps_test(settings, table):
-        target = head_targets(head, table[table["official_split"] == "test"])
-        return class_counts(head, target[target != MISSING])
-    target = head_targets(head, table)
-    return np.floor(class_counts(head, target[target != MISSING]) * settings.split.test)
+def _test_counts(
+    settings: Settings, head: Head, table: "pd.DataFrame", of_units: bool = False
+) -> np.ndarray:
+    """Return the expected test images of each class in a round, float64 [K].
+
+    Args:
+        settings: of the run.
+        head: with the classes.
+        table: of all images.
+        of_units: count the persons and clusters that images are of.
+    """
+    keeps_test = _keeps_test(settings, table)
+    rows = table[table["official_split"] == "test"] if keeps_test else table
+    target = head_targets(head, rows)
+    if of_units:
+        target = np.unique(np.stack([target, units(rows)]), axis=1)[0]
+    counts = class_counts(head, target[target != MISSING])
+    return counts if keeps_test else np.floor(counts * settings.split.test)
 
 
 def _measured_variances(path: Path, assumed: Variances) -> Variances | None:
@@ -390,14 +429,17 @@ def _time(plan: Plan) -> str:
 
 def _of_task(sight: Sight, settings: Settings) -> Iterator[str]:
     words = sight.measure.replace("_", " ").replace("f1", "F1")
-    yield f"Task {sight.task}, {words} of {sight.head}"
+    role = ", exploratory" if sight.is_exploratory else ""
+    yield f"Task {sight.task}{role}, {words} of {sight.head}"
     counts: Mapping[str, int] = sight.support
     yield f"  test images a round: {', '.join(f'{name} {n}' for name, n in counts.items())}"
-    few = [name for name, n in counts.items() if n < MIN_CLASS_IMAGES]
-    if few:
+    if sight.few:
+        people = ""
+        if min(counts[name] for name in sight.few) >= MIN_CLASS_IMAGES:
+            people = " (of different persons)"
         yield (
-            f"  the verdict would be withheld: fewer than {MIN_CLASS_IMAGES} test images of"
-            f" {', '.join(few)}; more images, or a smaller split.train"
+            f"  the verdict would be withheld: fewer than {MIN_CLASS_IMAGES} test images{people} of"
+            f" {', '.join(sight.few)}; more images, or a smaller split.train"
         )
     basis = "as measured by the last run" if sight.is_measured else "by assumed variances"
     if sight.detectable == float("inf"):

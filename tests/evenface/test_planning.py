@@ -51,6 +51,49 @@ def test_what_could_be_seen_follows_from_the_design_and_the_classes(folder):
     assert seen == sorted(seen)
 
 
+def test_a_class_that_the_data_lack_withholds_nothing(folder):
+    run = Run(PLAN)
+    table, _ = planning._labels(run)
+    table["hair_color"] = table["hair_color"].cat.add_categories("green")
+    path = folder / run.results("curated.parquet")
+    path.parent.mkdir(parents=True)
+    tables.write(table, path)
+    plan = planning.make_plan(run, cores=2)
+    assert "green" not in plan.sights[0].support
+    assert "would be withheld" not in "\n".join(planning.lines(plan))
+
+
+def test_few_persons_of_a_class_in_the_only_test_part_are_told(folder):
+    lines = {}
+    for rounds in (1, 2):
+        run = Run({**PLAN, "rounds": rounds})
+        table, _ = planning._labels(run)
+        table["group"] = table["hair_color"].astype("str") + (np.arange(len(table)) % 20).astype(
+            str
+        )
+        path = folder / run.results("curated.parquet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tables.write(table, path)
+        lines[rounds] = planning.plan_text(run, 2)
+    told = "would be withheld: fewer than 10 test images (of different persons) of black, brown"
+    assert told in lines[1] and "would be withheld" not in lines[2]
+
+
+def test_a_task_that_is_exploratory_sees_less(folder):
+    heads = [{"name": "hair_color", "attributes": ["hair_color"], "kind": "categorical"}]
+    verdict = {"head": "hair_color", "measure": "macro_f1"}
+    tasks = [{"name": name, "verdict": verdict, "heads": heads} for name in ("hair", "again")]
+    arms = ["real", "focal", "copy@1.0", "synth@1.0"]
+    first, second = planning.make_plan(Run({**PLAN, "tasks": tasks, "arms": arms}), 2).sights
+    assert (first.is_exploratory, second.is_exploratory) == (False, True)
+    counts = np.array(list(second.support.values()))
+    assumed = assumed_variances(counts / counts.sum())
+    # Three arms with the baseline, and one with the best of the others and with copies; two tasks.
+    corrected = detectable_by(second.design, assumed, 1 - 0.05 / 10)
+    assert second.detectable == pytest.approx(corrected)
+    assert first.detectable == pytest.approx(detectable_by(first.design, assumed))
+
+
 def test_one_training_of_each_arm_could_claim_nothing(folder):
     text = planning.plan_text(Run({"rounds": 1, "seeds": [0]}), 2)
     assert "no difference could be claimed" in text
