@@ -239,7 +239,7 @@ def test_settings_said_one_by_one_count(folder):
     )
     assert "2 rounds of 2 seeds" in done.output and "90 images" in done.output
     done = CliRunner().invoke(cli.main, [*command, "--config", "ingest={"])
-    assert done.exit_code == 1 and "expected KEY=VALUE" in done.output
+    assert done.exit_code == 1 and "--config 'ingest={': not YAML" in done.output
 
 
 def test_too_few_images_for_any_test_image_are_told(folder):
