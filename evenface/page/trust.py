@@ -263,7 +263,8 @@ def _is_above_chance(measures: Mapping[str, Any]) -> bool:
 
 def of_power(comparison: Mapping[str, Any]) -> Iterator[Finding]:
     """Find what the comparisons that the answer rests on could not have seen."""
-    if comparison["withheld"]:
+    main = _main_arm(comparison)
+    if comparison["withheld"] or (main is not None and main["withheld"]):
         yield "red", "no answer can be given"
     for gap in rests_on(comparison):
         least, against = gap["detectable"], f"against {gap['against']}"
@@ -283,10 +284,14 @@ def of_power(comparison: Mapping[str, Any]) -> Iterator[Finding]:
 
 def rests_on(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the comparisons of the main arm: with the baseline, then with its opponents."""
-    main = next((arm for arm in comparison["arms"] if arm["arm"] == comparison["main"]), None)
+    main = _main_arm(comparison)
     if main is None or main["difference"] is None:
         return []
     return [main["difference"], *(main["help"]["against"] if main["help"] else [])]
+
+
+def _main_arm(comparison: Mapping[str, Any]) -> dict[str, Any] | None:
+    return next((arm for arm in comparison["arms"] if arm["arm"] == comparison["main"]), None)
 
 
 def _graded(share: float, some: float, many: float | None, what: str) -> Finding:

@@ -135,8 +135,10 @@ def test_power_is_that_of_what_the_answer_rests_on(comparison, detectable, level
     assert found[1] == (level, why)
 
 
-def test_withheld_answer_has_no_power(comparison):
-    comparison["withheld"] = ["class black has 3 test images"]
+@pytest.mark.parametrize("of_arm", [False, True])
+def test_withheld_answer_has_no_power(comparison, of_arm):
+    of = comparison["arms"][1] if of_arm else comparison
+    of["withheld"] = ["class black has 3 test images"]
     assert next(trust.of_power(comparison)) == ("red", "no answer can be given")
 
 
