@@ -8,10 +8,10 @@ rule external_ingest_each:
         index=external("index.parquet"),
         rejected=external("rejected.csv"),
         notes=external("notes.csv"),
-    wildcard_constraints:
-        external=RUN.external_pattern(use_cut=False),
     log:
         external("logs/ingest.log"),
+    wildcard_constraints:
+        external=RUN.external_pattern(use_cut=False),
     threads: 8
     params:
         adapter=lambda wildcards: RUN.external(wildcards).adapter,
