@@ -195,7 +195,8 @@ def faces(
 
     the_device = machine.ready(threads, device)
     table = tables.read(inspection, columns.INSPECTION, ["image_id", "row"]).dropna(subset="row")
-    rows, pixels = table["row"].to_numpy(dtype="int64"), arrays.read_images(images)
+    rows = table["row"].to_numpy(dtype="int64")
+    pixels = arrays.read_images(images, rows)
     found = detection.detect_faces(pixels, rows, options, the_device)
     found.insert(0, "image_id", table["image_id"].to_numpy())
     tables.write(found, faces)
@@ -233,9 +234,8 @@ def dedup(
     hashes = ["image_id", "row", "pixel_hash", "phash", "phash_mirror"]
     facts = tables.read(inspection, columns.INSPECTION, hashes)
     facts = tables.rows_of(facts, table["image_id"], inspection)
-    found = dedup.find_duplicates(
-        table, facts, arrays.read_thumbs(thumbs), options, derived, workers
-    )
+    pictures = arrays.read_thumbs(thumbs, facts["row"].dropna().to_numpy(dtype="int64"))
+    found = dedup.find_duplicates(table, facts, pictures, options, derived, workers)
     tables.write(found, duplicates)
 
 
@@ -426,7 +426,8 @@ def split_check(
     assigned = tables.rows_of(assigned, table["image_id"], splits)
     found = None
     if thumbs is not None and options.max_altered_difference > 0:
-        pixels, most = arrays.read_thumbs(thumbs), options.max_altered_difference
+        pixels = arrays.read_thumbs(thumbs, table["row"].to_numpy(dtype="int64"))
+        most = options.max_altered_difference
         found = copies.check_copies(table, assigned["split"], pixels, most, workers)
     told = () if deals is None else kept.read_deals(deals)
     files.write_json(checks.check(table, assigned, options, lost, found, told), check)

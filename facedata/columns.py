@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ATTRIBUTES = "attributes: category, classes in the order of the config, or float64"
+OF_ATTRIBUTES = ("category", "float64")
 PREDICTIONS_OF_HEADS = (
     "for each head with classes `head` (category) and `head:class` (float64, probabilities that sum"
     " to 1), for a numeric head `head` (float64)"
@@ -64,6 +65,7 @@ INDEX = Table(
         *CUT_COLUMNS,
     ),
     ATTRIBUTES,
+    OF_ATTRIBUTES,
 )
 REJECTED = Table(
     "rejected.csv",
@@ -203,6 +205,7 @@ CURATED = Table(
         Column("flags", "str", "what was found, joined by `;`, or empty"),
     ),
     ATTRIBUTES,
+    OF_ATTRIBUTES,
 )
 SCREENED = Table(
     "screened.parquet",
@@ -210,6 +213,7 @@ SCREENED = Table(
     "An image whose labels are judged.",
     (*CURATED.columns, Column("fold", "Int64", "from 0; groups and clusters stay in one")),
     ATTRIBUTES,
+    OF_ATTRIBUTES,
 )
 LABEL_ISSUES = Table(
     "label_issues.csv",

@@ -60,11 +60,9 @@ def open_images(path: Path, table: pd.DataFrame) -> np.ndarray:
     Raises:
         DataError: not packed images, or fewer than the table names.
     """
-    images = read_images(path)
-    rows = table["row"]
-    if len(rows) and (rows.isna().any() or rows.min() < 0 or rows.max() >= len(images)):
-        raise DataError(f"{path}: has {len(images)} images, rows up to {rows.max()} are named")
-    return images
+    if table["row"].isna().any():
+        raise DataError(f"{path}: {table['row'].isna().sum()} images are in no row of it")
+    return read_images(path, table["row"].to_numpy(dtype="int64"))
 
 
 def check_size(path: Path, shape: Sequence[int], size: Geometry) -> None:

@@ -74,15 +74,17 @@ def read_data(
     facts = tables.read(inspection, columns.INSPECTION, FACTS)
     kept = tables.read(curated, columns.CURATED, ["image_id", "row", "official_split"])
     assigned = tables.read(splits, columns.SPLITS, ["image_id", "split"])
+    tables.rows_of(table, kept["image_id"], index)  # what was kept was there
+    facts = tables.rows_of(facts, table["image_id"], inspection)
     return Data(
         index=table,
-        inspection=tables.rows_of(facts, table["image_id"], inspection),
+        inspection=facts,
         faces=tables.read(faces, columns.FACES, OF_FACES),
         duplicates=tables.read(duplicates, columns.DUPLICATES, OF_PAIRS),
         curated=kept,
         split=tables.rows_of(assigned, kept["image_id"], splits)["split"],
         dropped=tables.read(dropped, columns.DROPPED, ["image_id", "table_row", "reason"]),
-        images=arrays.read_images(images),
+        images=arrays.read_images(images, facts["row"].dropna().to_numpy(dtype="int64")),
         joint=[item["name"] for item in derived if "sources" in item],
     )
 

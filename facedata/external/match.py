@@ -36,7 +36,9 @@ class Pictures:
     def read(cls, inspection: Path, thumbs: Path) -> "Pictures":
         """Read what `facedata inspect` made."""
         wanted = ["image_id", "row", "problem", "pixel_hash"]
-        return cls(tables.read(inspection, INSPECTION, wanted), arrays.read_thumbs(thumbs))
+        facts = tables.read(inspection, INSPECTION, wanted)
+        rows = facts["row"].dropna().to_numpy(dtype="int64")
+        return cls(facts, arrays.read_thumbs(thumbs, rows))
 
     def of(self, image_ids: pd.Series, source: Path) -> "Pictures":
         """Return those of some images, in their order."""

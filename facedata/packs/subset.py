@@ -59,7 +59,8 @@ def pack_files(
     assigned = tables.read(splits, columns.SPLITS, ["image_id", "split"])
     assigned = tables.rows_of(assigned, table["image_id"], splits)
     content = facts[boxes].to_numpy(dtype="int64")
-    pack_split(path, arrays.read_images(images), table, assigned, content, split, options)
+    pixels = arrays.read_images(images, table["row"].to_numpy(dtype="int64"))
+    pack_split(path, pixels, table, assigned, content, split, options)
 
 
 def pack_split(

@@ -207,6 +207,8 @@ def _deviation(counts: pd.DataFrame) -> dict[str, Any]:
     """Return the class whose share differs most between places, and by how much."""
     shares = _shares(counts)
     points = (100 * (shares.max(axis=1) - shares.min(axis=1))).round(4)
+    if points.isna().all():  # there are no such places
+        return {"class": None, "points": 0.0}
     return {"class": points.idxmax(), "points": float(points.max())}
 
 

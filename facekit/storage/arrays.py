@@ -92,29 +92,54 @@ def _check_rows(
         raise ValueError(f"{path}: rows are {found}, not {np.dtype(dtype)} {['n', *shape]}")
 
 
-def read_images(path: Path) -> np.ndarray:
+def read_images(path: Path, rows: np.ndarray | None = None) -> np.ndarray:
     """Map packed images into memory: uint8 [N, H, W, 3], read only.
 
+    Args:
+        path: the file.
+        rows: that will be asked for, int; None where that is not known.
+
     Raises:
-        DataError: no such file, or not an array of packed images.
+        DataError: no such file, not an array of packed images, or fewer than the rows say.
     """
     images = _map_array(path)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         found = f"{images.dtype} {list(images.shape)}"
         raise DataError(f"{path}: found {found}, expected uint8 [N, H, W, 3]")
+    _check_has(path, images, rows)
     return images
 
 
-def read_thumbs(path: Path) -> np.ndarray:
-    """Map the gray thumbnails of whole pictures into memory: uint8 [N, 32, 32], read only.
+def _check_has(path: Path, array: np.ndarray, rows: np.ndarray | None) -> None:
+    """Check that an array has rows that a table names.
 
     Raises:
-        DataError: no such file, or not an array of such thumbnails.
+        DataError: it has not: the files are of different runs.
+    """
+    if rows is None or not len(rows):
+        return
+    if rows.min() < 0 or rows.max() >= len(array):
+        raise DataError(
+            f"{path}: has {len(array)} images, rows {rows.min()} to {rows.max()} are named; is it"
+            " of another run?"
+        )
+
+
+def read_thumbs(path: Path, rows: np.ndarray | None = None) -> np.ndarray:
+    """Map the gray thumbnails of whole pictures into memory: uint8 [N, 32, 32], read only.
+
+    Args:
+        path: the file.
+        rows: as of `read_images`.
+
+    Raises:
+        DataError: no such file, not an array of such thumbnails, or fewer than the rows say.
     """
     thumbs = _map_array(path)
     if thumbs.dtype != np.uint8 or thumbs.ndim != 3 or thumbs.shape[1:] != THUMB_SHAPE:
         found = f"{thumbs.dtype} {list(thumbs.shape)}"
         raise DataError(f"{path}: found {found}, expected uint8 {['N', *THUMB_SHAPE]}")
+    _check_has(path, thumbs, rows)
     return thumbs
 
 

@@ -56,6 +56,7 @@ class Table:
         about: what a row is, for people.
         columns: in the order of the file.
         more: what further columns may follow, for people; empty: none.
+        more_dtypes: of these; empty: any.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Table:
     about: str
     columns: tuple[Column, ...]
     more: str = ""
+    more_dtypes: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -126,6 +128,23 @@ class Table:
                 raise DataError(
                     f"{path}: column {name} is {kind}, expected {one.dtype}; {self.again}"
                 )
+
+    def check_more(self, path: Path, name: str, dtype: str) -> None:
+        """Check that a further column holds what such may.
+
+        Args:
+            path: the file, for the message.
+            name: of the column, which is not declared.
+            dtype: that it has; NOTHING: no value.
+
+        Raises:
+            DataError: it holds something else.
+        """
+        if self.more_dtypes and dtype not in (*self.more_dtypes, NOTHING):
+            raise DataError(
+                f"{path}: column {name} is {dtype}, expected {' or '.join(self.more_dtypes)} (was"
+                f" the file written by another program, or as CSV?); {self.again}"
+            )
 
     def check_complete(self, path: Path, name: str, num_missing: int) -> None:
         """Check that no value of a column is missing whose dtype has none for that.

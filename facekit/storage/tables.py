@@ -8,7 +8,7 @@ import pandas as pd
 from facekit.errors import DataError
 from facekit.paths import TABLES
 from facekit.storage import arrow
-from facekit.storage.columns import COMPLETE, Table
+from facekit.storage.columns import COMPLETE, NOTHING, Table
 from facekit.storage.files import replacing
 
 CSV = ".csv"
@@ -48,15 +48,40 @@ def read(
             table = pd.read_parquet(path)
         if declared is not None and not len(table):
             table = table.astype(declared.dtypes(table.columns))
-    if declared is not None:
-        for one in declared.columns:
-            if one.name not in table.columns:
-                continue
-            if one.dtype in COMPLETE:
-                declared.check_complete(path, one.name, int(table[one.name].isna().sum()))
-            if one.choices:
-                declared.check_values(path, one.name, table[one.name].dropna().unique())
-    return table
+    return table if declared is None else _checked(table, declared, path)
+
+
+def _checked(table: pd.DataFrame, declared: Table, path: Path) -> pd.DataFrame:
+    """Return a table whose columns hold what is declared.
+
+    Raises:
+        DataError: they do not.
+    """
+    classes = {}
+    for name in table.columns:
+        one = declared.find(name)
+        if one is None:
+            declared.check_more(path, name, _dtype_of(table[name]))
+            continue
+        if one.dtype in COMPLETE:
+            declared.check_complete(path, name, int(table[name].isna().sum()))
+        if one.choices:
+            declared.check_values(path, name, table[name].dropna().unique())
+            is_text = path.suffix.lower() != CSV and _dtype_of(table[name]) in ("str", NOTHING)
+            if one.dtype == "category" and is_text:  # as other programs write it again
+                classes[name] = pd.Categorical(table[name], one.choices)
+    return table.assign(**classes)
+
+
+def _dtype_of(values: pd.Series) -> str:
+    """Return the dtype of a column in words of `Column.dtype`; NOTHING where it has no value."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return "category"
+    if values.isna().all():
+        return NOTHING
+    if pd.api.types.is_bool_dtype(values):
+        return "bool"
+    return "float64" if pd.api.types.is_numeric_dtype(values) else "str"
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
