@@ -97,7 +97,7 @@ _CPU = dataclasses.replace(
     feature_weight=1.0,
     class_weight=0.5,
     linear_kimg=8.0,
-    rebuild_weight=2.0,
+    rebuild_weight=8.0,  # with 2 a class of 64 images collapsed beside two of them
     pixel_interval=8,
 )
 FIXED |= {
