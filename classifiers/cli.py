@@ -25,8 +25,9 @@ from classifiers.options import (
 )
 from facekit import commands
 from facekit.command_options import options
-from facekit.commands import in_file, out_dir, out_file, seed, value
+from facekit.commands import in_file, out_dir, out_file, seed, table_file, value
 from facekit.errors import DataError
+from facekit.paths import TABLES
 from facekit.pictures.canvas import Fit, Geometry
 from facekit.splits import SPLITS, round_seed
 
@@ -447,8 +448,8 @@ def ensemble(
 @options(FilterOptions)
 @seed("Seed of the order in which images are taken, and of the resamplings.")
 @COMPUTE
-@out_file("--samples", "candidates, accepted, why.")
-@out_file("--doses", "what became of each class (.csv).")
+@table_file("--samples", "candidates, accepted, why.")
+@table_file("--doses", "what became of each class.")
 @out_file("--facts", "how well classes are told apart, what is copied (.json).")
 @commands.recorded("samples")
 def filter(
@@ -491,7 +492,7 @@ def filter(
 @options(CrossvalOptions)
 @COMPUTE
 @TRAINING_SEED
-@out_file("--predictions", "out-of-fold.")
+@table_file("--predictions", "out-of-fold.")
 @commands.recorded("predictions")
 def crossval(
     options: CrossvalOptions, threads: int, device: str, seed: int, predictions: Path, **files: Path
@@ -545,6 +546,9 @@ def predict(
     from classifiers.predict import of_files
     from facekit.compute import machine
 
+    if options.format == "csv" and out.suffix.lower() not in TABLES:
+        expected = " or ".join(TABLES)
+        raise DataError(f"--out {out}: expected a name that ends in {expected}; or --format celeba")
     the_device = machine.ready(threads, device)
     num_shown = labelled_faces.MAX_SHOWN if sheet else 0
     found = of_files.predict_files(model, images, options, the_device, num_shown)

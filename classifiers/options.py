@@ -423,7 +423,9 @@ class PredictOptions(LookOptions):
         "csv", "csv: a row a face; celeba: a line a photo, its name and 40 values -1 or 1."
     )
     align: bool = option(False, "Find all faces, and bring each to where training faces lie.")
-    min_probability: Share = option(0.9, "Of a face that counts (--align).")
+    min_probability: Share = option(
+        0.9, "Of a face that counts (--align, or where the model's faces were found)."
+    )
     batch: Count = option(64, "Faces at a time.", changes_result=False)
 
 

@@ -292,6 +292,15 @@ def test_the_published_text_needs_heads_of_celeba(tmp_path):
     assert not (tmp_path / "out.txt").exists()
 
 
+def test_a_table_of_another_suffix_is_refused_before_the_work(tmp_path):
+    options = ["--model", save(tmp_path / "model.safetensors"), "--images", tmp_path / "none"]
+    (tmp_path / "none").mkdir()  # no photo: what is said of them would come later
+    options = ["predict", *options, "--out", tmp_path / "out.txt"]
+    done = CliRunner().invoke(cli.main, list(map(str, options)))
+    assert done.exit_code == 1
+    assert "out.txt: expected a name that ends in .csv or .parquet" in done.output
+
+
 def test_aligning_needs_a_framing(tmp_path):
     model = save(tmp_path / "model.safetensors", framing=None)
     write(tmp_path / "a.jpg", encoded(noise(0, 60, 70)))
