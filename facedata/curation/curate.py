@@ -81,7 +81,7 @@ def read_findings(
     Raises:
         DataError: a file is broken, or they do not belong together.
     """
-    table = tables.read(index, columns.INDEX, ["image_id", "table_row"])
+    table = tables.read(index, columns.INDEX, ["image_id", "table_row", "official_split"])
     facts = ["image_id", "row", "problem", "width", "height", "sharpness", "pixel_hash"]
     facts = tables.read(inspection, columns.INSPECTION, facts)
     facts = tables.rows_of(facts, table["image_id"], inspection)

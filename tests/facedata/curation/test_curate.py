@@ -571,6 +571,12 @@ def test_command(run, tmp_path):
     assert "label_issues.csv: no image 'nobody' in the index" in result.output
 
     del options["label-issues"]
+    tables.write(run.index.drop(columns="official_split"), options["index"])
+    result = invoke()
+    assert result.exit_code == 1
+    assert "index.parquet: no column ['official_split']" in result.output
+    tables.write(run.index, options["index"])
+
     tables.write(run.faces.iloc[1:], options["faces"])
     result = invoke()
     assert result.exit_code == 1
