@@ -206,7 +206,7 @@ def test_the_state_keeps_a_split_and_tells_what_changed(command, tmp_path):
     first, deals = command(table)
     assert deals == [{"dealt": 80, "why": "the first deal"}]
     made = [(tmp_path / name).read_bytes() for name in ("0.parquet", "0-kept.parquet", "0.json")]
-    command(table.assign(color="red"))
+    command(table.assign(color=pd.Categorical(["red"] * 80, ["black", "red"])))
     # Bytes decide what is trained again.
     again = [(tmp_path / name).read_bytes() for name in ("0.parquet", "0-kept.parquet", "0.json")]
     assert made == again
