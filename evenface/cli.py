@@ -190,13 +190,7 @@ def plan(
     " csv, fiftyone, folders, huggingface; several times.",
 )
 @options(PhotographsOptions)
-@click.option(
-    "--workers",
-    type=commands.NUM_WORKERS,
-    default=commands.num_cores,
-    show_default="all cores",
-    help="Processes or threads.",
-)
+@commands.ALL_WORKERS
 @commands.DEVICE
 def check(
     photos: Path,

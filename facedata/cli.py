@@ -581,13 +581,7 @@ def _show(found: "pd.DataFrame", csv: Path | None) -> None:
 @main.command()
 @click.argument("folder", type=paths.IN_DIR)
 @options(DedupOptions)
-@click.option(
-    "--workers",
-    type=commands.NUM_WORKERS,
-    default=commands.num_cores,
-    show_default="all cores",
-    help="Processes or threads.",
-)
+@commands.ALL_WORKERS
 @commands.table_file("--csv", "the pairs; printed where it is not given.", required=False)
 def duplicates(folder: Path, options: DedupOptions, workers: int, csv: Path | None) -> None:
     """Find the pictures of a folder that are there more than once, without the pipeline.

@@ -153,6 +153,15 @@ ALL_THREADS = click.option(
 )
 
 
+ALL_WORKERS = click.option(
+    "--workers",
+    type=NUM_WORKERS,
+    default=num_cores,
+    show_default="all cores",
+    help="Processes or threads.",
+)
+
+
 class Json(click.ParamType):
     """An option whose text is JSON (a list or an object from the config)."""
 
