@@ -77,6 +77,11 @@ class TrainOptions(Options):
         "Thousands of images, the first of all, in which G imitates faces that principal"
         " components draw, instead of being judged; an image costs a quarter.",
     )
+    sketch: kinds.Auto | kinds.NotNegativeCount = option(
+        AUTO,
+        "Side of small faces, drawn by principal components from the latent, that G paints on; 0:"
+        " none. They keep the variety of the real images.",
+    )
     rebuild_weight: kinds.AutoNotNegative = option(
         AUTO,
         "Weight of a second task of G, by half of its images: to make real ones of their principal"

@@ -20,6 +20,7 @@ from stylegan2.models.mapping import MappingNetwork
 EMBED, EMBED_BIAS = "mapping.embed.weight", "mapping.embed.bias"
 FIRST, FIRST_BIAS = "mapping.fc0.weight", "mapping.fc0.bias"
 OUT, OUT_BIAS = "b4.out.weight", "b4.out.bias"
+SKETCH = ("mapping.sketch.mean", "mapping.sketch.deviation")  # a row a class
 
 Tensors = dict[str, Tensor]
 
@@ -51,7 +52,16 @@ def rearrange(tensors: Tensors, places: Sequence[int | None]) -> Tensors:
     mean = old.mean(dim=1)
     columns = [mean if i is None else old[:, i] for i in places]
     new = torch.stack(columns, dim=1) * math.sqrt(len(places) / old.shape[1])
-    return {**tensors, EMBED: new}
+    sketch = {
+        key: torch.stack([x.mean(dim=0) if i is None else x[i] for i in places])
+        for key, x in _sketch(tensors).items()
+    }
+    return {**tensors, **sketch, EMBED: new}
+
+
+def _sketch(tensors: Tensors) -> Tensors:
+    """Return those tensors of a generator's sketch that have a row a class, if it has one."""
+    return {key: tensors[key] for key in SKETCH if key in tensors}
 
 
 def add_to_generator(tensors: Tensors, drawn: Tensors) -> Tensors:
@@ -68,8 +78,10 @@ def add_to_generator(tensors: Tensors, drawn: Tensors) -> Tensors:
     embed = drawn[EMBED][:, :1].expand_as(drawn[EMBED])
     shared = embeddings(embed, drawn[EMBED_BIAS])[0]  # [E]
     size = z_dim + columns.shape[1]
+    sketch = {key: x.expand(embed.shape[1], -1) for key, x in _sketch(tensors).items()}
     return {
         **tensors,
+        **sketch,
         EMBED: embed,
         EMBED_BIAS: drawn[EMBED_BIAS],
         FIRST: torch.cat([tensors[FIRST] * math.sqrt(size / z_dim), columns], dim=1),
@@ -88,8 +100,10 @@ def take_from_generator(tensors: Tensors, z_dim: int) -> Tensors:
     size = first.shape[1]
     mean = embeddings(tensors[EMBED], tensors[EMBED_BIAS]).mean(dim=0)
     kept = {key: x for key, x in tensors.items() if key not in (EMBED, EMBED_BIAS)}
+    sketch = {key: x.mean(dim=0, keepdim=True) for key, x in _sketch(tensors).items()}
     return {
         **kept,
+        **sketch,
         FIRST: first[:, :z_dim] * math.sqrt(z_dim / size),
         FIRST_BIAS: tensors[FIRST_BIAS] + first[:, z_dim:] @ mean / math.sqrt(size),
     }

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stylegan2.models.layers import EPSILON as NORM_EPSILON
 from stylegan2.models.layers import Conv2dLayer, FullyConnectedLayer
-from stylegan2.models.mapping import MappingNetwork
+from stylegan2.models.mapping import MappingNetwork, Sketch
 from stylegan2.models.synthesis import SynthesisBlock, SynthesisLayer, SynthesisNetwork, ToRGBLayer
 from stylegan2.ops.bias_act import ACTIVATIONS
 from stylegan2.ops.modulated_conv2d import EPSILON
@@ -206,7 +206,30 @@ class Graph:
         if block.num_torgb:
             y = self.to_rgb(f"{name}.torgb", block.torgb, x, next(styles))
             img = self.node("Add", f"{name}.img.sum", img, y) if img else y
+        if block.has_sketch:
+            side = block.resolution
+            first = self.index(f"{name}.sketch.first", [-channels * side**2])
+            last, axis = self.index("end", [2**31]), self.index("features", [1])
+            sketch = self.node("Slice", f"{name}.sketch.pixels", ws[-1], first, last, axis)
+            shape = self.index(f"{name}.sketch.shape", [-1, channels, side, side])
+            sketch = self.node("Reshape", f"{name}.sketch", sketch, shape)
+            img = self.node("Add", f"{name}.img.sketch", img, sketch)
+            layer = block.fromsketch
+            weight = self.constant(f"{name}.fromsketch.weight", layer.weight * layer.weight_gain)
+            y = self.node("Conv", f"{name}.fromsketch", sketch, weight)
+            x = self.node("Add", f"{name}.sketched", x, y)
         return x, img
+
+    def sketch(self, sketch: Sketch) -> str:
+        """Return what a Sketch returns of z and, if it has classes, c."""
+        parts = {"mean": sketch.mean, "deviation": sketch.deviation}
+        of = {key: self.constant(f"sketch.{key}", value) for key, value in parts.items()}
+        if sketch.c_dim:
+            of = {key: self.node("MatMul", f"{x}.own", "c", x) for key, x in of.items()}
+        places = self.node("Mul", "sketch.places", "z", of["deviation"])
+        components = self.constant("sketch.components", sketch.components)
+        offsets = self.node("MatMul", "sketch.offsets", places, components)
+        return self.node("Add", "sketch", of["mean"], offsets)
 
     def model(
         self, name: str, inputs: dict, outputs: dict, metadata: dict[str, str]
@@ -285,6 +308,8 @@ def mapping_model(network: MappingNetwork, metadata: dict[str, str]) -> onnx.Mod
         layer = getattr(network, f"fc{i}")
         x = graph.fully_connected(f"fc{i}", layer, x)
         x = graph.activate(x, layer.activation, ACTIVATIONS[layer.activation].gain, None)
+    if hasattr(network, "sketch"):
+        x = graph.node("Concat", "styles", x, graph.sketch(network.sketch), axis=1)
     if hasattr(network, "w_avg"):
         inputs["psi"] = []
         mean = graph.constant("w_avg", network.w_avg)

@@ -23,6 +23,7 @@ WHOLE = {
     "channel_base": (1, 2**22),
     "channel_max": (1, MAX_SIZE),
     "num_fp16_res": (0, 16),
+    "sketch": (0, 256),
     "num_layers": (1, MAX_SIZE),
     "embed_features": (1, MAX_SIZE),
     "layer_features": (1, MAX_SIZE),

@@ -1,6 +1,6 @@
 """The mapping network of StyleGAN2: from latents and classes to styles.
 
-Source: arXiv:1912.04958.
+Source: arXiv:1912.04958. The sketch is ours.
 """
 
 import torch
@@ -9,6 +9,39 @@ from torch import Tensor, nn
 from stylegan2.models.layers import FullyConnectedLayer, dense, normalize
 from stylegan2.ops import fused
 from stylegan2.ops.checks import check_positive, check_shape
+
+
+class Sketch(nn.Module):
+    """A small image that is a linear function of the latent, for each class.
+
+    Its numbers do not train: what it draws (light, pose, where the hair is) hangs on the latent
+    from the first iteration to the last, whatever discriminators say.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    components: Tensor
+
+    def __init__(self, z_dim: int, c_dim: int, size: int) -> None:
+        """Make one whose image is gray; see `LinearFaces.sketch`.
+
+        Args:
+            z_dim: size of the latents.
+            c_dim: size of the labels, 0 for none.
+            size: numbers of the image.
+        """
+        super().__init__()
+        self.c_dim = c_dim
+        self.register_buffer("mean", torch.zeros([max(c_dim, 1), size]))
+        self.register_buffer("deviation", torch.zeros([max(c_dim, 1), z_dim]))
+        self.register_buffer("components", torch.zeros([z_dim, size]))
+
+    def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """Return the images, [N, size], of latents [N, z_dim] and labels [N, c_dim]."""
+        mean, deviation = self.mean, self.deviation
+        if self.c_dim:
+            mean, deviation = c @ mean, c @ deviation
+        return mean + (z * deviation) @ self.components
 
 
 class MappingNetwork(nn.Module):
@@ -28,13 +61,14 @@ class MappingNetwork(nn.Module):
         activation: str = "lrelu",
         lr_multiplier: float = 0.01,
         w_avg_beta: float | None = 0.995,
+        sketch_size: int = 0,
     ) -> None:
         """Draw the weights.
 
         Args:
             z_dim: size of the latents, 0 for none.
             c_dim: size of the labels, 0 for none.
-            w_dim: size of the styles.
+            w_dim: size of the styles, but for the sketch.
             num_ws: how often a style is repeated; None returns it once, without that dimension.
             num_layers: fully connected layers.
             embed_features: size of the embedded label; None for w_dim.
@@ -42,6 +76,7 @@ class MappingNetwork(nn.Module):
             activation: a name of ACTIVATIONS.
             lr_multiplier: factor on the learning rate of the layers.
             w_avg_beta: decay of the running mean of w; None keeps none.
+            sketch_size: numbers of a sketch, with which each style ends; 0 for none.
 
         Raises:
             ValueError: neither latents nor labels, or no layer.
@@ -52,7 +87,7 @@ class MappingNetwork(nn.Module):
         check_positive("num_layers", num_layers)
         self.z_dim = z_dim
         self.c_dim = c_dim
-        self.w_dim = w_dim
+        self.w_dim = w_dim + sketch_size
         self.num_ws = num_ws
         self.num_layers = num_layers
         self.w_avg_beta = w_avg_beta
@@ -66,8 +101,10 @@ class MappingNetwork(nn.Module):
                 sizes[i], sizes[i + 1], activation=activation, lr_multiplier=lr_multiplier
             )
             setattr(self, f"fc{i}", layer)
+        if sketch_size:
+            self.sketch = Sketch(z_dim, c_dim, sketch_size)
         if num_ws is not None and w_avg_beta is not None:
-            self.register_buffer("w_avg", torch.zeros([w_dim]))
+            self.register_buffer("w_avg", torch.zeros([self.w_dim]))
 
     def forward(
         self,
@@ -103,6 +140,9 @@ class MappingNetwork(nn.Module):
         else:
             for layer in layers:
                 x = layer(x)
+        if hasattr(self, "sketch"):
+            assert z is not None
+            x = torch.cat([x, self.sketch(z.to(torch.float32), c)], dim=1)
 
         has_w_avg = hasattr(self, "w_avg")
         if has_w_avg and self.training and update_w_avg:

@@ -27,19 +27,26 @@ class Generator(nn.Module):
         img_channels: int,
         mapping_kwargs: dict | None = None,
         synthesis_kwargs: dict | None = None,
+        sketch: int = 0,
     ) -> None:
-        """Draw the weights; arguments as those of MappingNetwork and SynthesisNetwork."""
+        """Draw the weights; arguments as those of MappingNetwork and SynthesisNetwork.
+
+        Attribute `w_dim` is the size of a style with its sketch, that is more than the argument.
+        """
         super().__init__()
         self.z_dim = z_dim
         self.c_dim = c_dim
-        self.w_dim = w_dim
+        sketch_size = img_channels * sketch**2
+        self.w_dim = w_dim + sketch_size
         self.img_resolution = img_resolution
         self.img_channels = img_channels
         self.synthesis = SynthesisNetwork(
-            w_dim, img_resolution, img_channels, **(synthesis_kwargs or {})
+            self.w_dim, img_resolution, img_channels, sketch=sketch, **(synthesis_kwargs or {})
         )
         self.num_ws = self.synthesis.num_ws
-        self.mapping = MappingNetwork(z_dim, c_dim, w_dim, self.num_ws, **(mapping_kwargs or {}))
+        self.mapping = MappingNetwork(
+            z_dim, c_dim, w_dim, self.num_ws, sketch_size=sketch_size, **(mapping_kwargs or {})
+        )
 
     def forward(
         self,

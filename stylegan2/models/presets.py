@@ -40,6 +40,7 @@ class Preset:
             principal components; 0 = none.
         pixel_interval: iterations from one in which the discriminator of pixels judges, too, to the
             next.
+        sketch: pixels a side of the linear faces that G paints on; 0 = none.
     """
 
     kimg: float
@@ -67,6 +68,7 @@ class Preset:
     linear_kimg: float = 0.0
     rebuild_weight: float = 0.0
     pixel_interval: int = 1
+    sketch: int = 0
 
 
 # Tuned by the authors of the paper (arXiv:2006.06676) for a number of GPUs given by batch_gpu.
@@ -97,8 +99,9 @@ _CPU = dataclasses.replace(
     feature_weight=1.0,
     class_weight=0.5,
     linear_kimg=8.0,
-    rebuild_weight=8.0,  # with 2 a class of 64 images collapsed beside two of them
+    rebuild_weight=2.0,
     pixel_interval=8,
+    sketch=8,
 )
 FIXED |= {
     "cpu-32": _CPU,

@@ -209,6 +209,7 @@ class SynthesisBlock(nn.Module):
         low_dtype: str = "float16",
         activation: str = "lrelu",
         use_noise: bool = True,
+        has_sketch: bool = False,
     ) -> None:
         """Draw the weights.
 
@@ -220,6 +221,7 @@ class SynthesisBlock(nn.Module):
             resample_filter, conv_clamp, activation, use_noise: as in SynthesisLayer.
             use_fp16: compute in low_dtype.
             low_dtype: float16 or bfloat16.
+            has_sketch: its styles end with an image of its resolution, on which it paints.
         """
         super().__init__()
         check_choice("architecture", architecture, ARCHITECTURES)
@@ -247,6 +249,9 @@ class SynthesisBlock(nn.Module):
         self.num_torgb = int(is_last or architecture == "skip")
         if self.num_torgb:
             self.torgb = ToRGBLayer(out_channels, img_channels, w_dim, conv_clamp=conv_clamp)
+        self.has_sketch = has_sketch
+        if has_sketch:
+            self.fromsketch = Conv2dLayer(img_channels, out_channels, 1, bias=False)
         if architecture == "resnet" and not self.is_first:
             self.skip = Conv2dLayer(
                 in_channels, out_channels, 1, bias=False, up=2, resample_filter=resample_filter
@@ -291,12 +296,18 @@ class SynthesisBlock(nn.Module):
 
         # Image.
         if self.num_torgb and self.torgb.padding == 0 and fused.is_used(x):
-            return x, self.torgb.added(img, x, next(styles), self.resample_filter)
-        if img is not None:
-            img = upsample2d(img, self.resample_filter)
-        if self.num_torgb:
-            y = self.torgb(x, next(styles)).to(torch.float32)
-            img = y if img is None else y + img
+            img = self.torgb.added(img, x, next(styles), self.resample_filter)
+        else:
+            if img is not None:
+                img = upsample2d(img, self.resample_filter)
+            if self.num_torgb:
+                y = self.torgb(x, next(styles)).to(torch.float32)
+                img = y if img is None else y + img
+        if self.has_sketch:  # below the image so far, and shown to the layers above
+            assert img is not None
+            sketch = ws[:, -1, -img[0].numel() :].reshape(img.shape)
+            img = img + sketch
+            x = x + self.fromsketch(sketch.to(x.dtype))
         return x, img
 
 
@@ -311,17 +322,19 @@ class SynthesisNetwork(nn.Module):
         channel_base: int = 32768,
         channel_max: int = 512,
         num_fp16_res: int = 0,
+        sketch: int = 0,
         **block_kwargs,
     ) -> None:
         """Draw the weights.
 
         Args:
-            w_dim: size of a style.
+            w_dim: size of a style, with its sketch.
             img_resolution: side of the images, a power of two of at least 8.
             img_channels: 3 for colour, 1 for gray.
             channel_base: feature maps times resolution, up to channel_max.
             channel_max: most feature maps of a block.
             num_fp16_res: so many of the highest resolutions compute in low precision.
+            sketch: resolution of the sketch with which styles end; 0 for none.
             block_kwargs: further arguments of SynthesisBlock.
 
         Raises:
@@ -332,6 +345,10 @@ class SynthesisNetwork(nn.Module):
         self.img_resolution = img_resolution
         self.img_channels = img_channels
         self.block_resolutions = block_resolutions(img_resolution)
+        if sketch:
+            check_choice("sketch", sketch, self.block_resolutions)
+            architecture = block_kwargs.get("architecture", "skip")
+            check_choice("architecture of a network with a sketch", architecture, ["skip"])
         lowest_fp16 = fp16_resolution(img_resolution, num_fp16_res)
         self.num_ws = 0
         in_channels = 0
@@ -345,6 +362,7 @@ class SynthesisNetwork(nn.Module):
                 img_channels=img_channels,
                 is_last=resolution == img_resolution,
                 use_fp16=resolution >= lowest_fp16,
+                has_sketch=resolution == sketch,
                 **block_kwargs,
             )
             setattr(self, f"b{resolution}", block)

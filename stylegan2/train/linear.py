@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylegan2.models.layers import normalize
+from stylegan2.models.mapping import Sketch
 from stylegan2.train.data import TrainingSet
 
 MOST_IMAGES = 4096  # that components are found from: more say little of a hundred of them
@@ -71,6 +72,18 @@ class LinearFaces:
         mean, deviation = self._of_class(c, len(z))
         places = normalize(z)[:, : self.components.shape[1]] * deviation
         return (mean + places @ self.components.T).reshape(-1, *self.shape)
+
+    def sketch(self, sketch: Sketch, resolution: int) -> None:
+        """Make a generator's sketch draw these faces, made smaller, of latents of any length."""
+
+        def smaller(pixels: Tensor) -> Tensor:
+            img = pixels.reshape(-1, *self.shape)
+            return functional.adaptive_avg_pool2d(img, resolution).flatten(1)
+
+        num = self.components.shape[1]
+        sketch.mean.copy_(smaller(self.mean))
+        sketch.components[:num] = smaller(self.components.T)
+        sketch.deviation[:, :num] = self.deviation
 
     def latents(self, img: Tensor, c: Tensor | None) -> Tensor:
         """Return the latents [N, z_dim] whose images are nearest to some, but for their length.

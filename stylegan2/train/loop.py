@@ -184,6 +184,11 @@ class Training:
 
         # Networks, augmentation, loss, phases.
         self.arguments, self.G, self.D = make_networks(self.data, plan, device)
+        linear = None
+        if preset.linear_kimg or preset.rebuild_weight or preset.sketch:
+            linear = LinearFaces(self.data, preset.z_dim, plan.seed, device)
+            if preset.sketch:
+                linear.sketch(self.G.mapping.sketch, preset.sketch)
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
         self.augment = make_augmentation(options, self.data.resolution, device)
         self.ada = None
@@ -192,9 +197,6 @@ class Training:
                 options.target, ADA_INTERVAL, preset.ada_kimg, preset.batch, options.p, P_MAX
             )
         self.F = make_feature_discriminator(self.data, plan, device)
-        linear = None
-        if preset.linear_kimg or preset.rebuild_weight:
-            linear = LinearFaces(self.data, preset.z_dim, plan.seed, device)
         self.loss = Loss(
             self.G,
             self.D,
@@ -270,6 +272,8 @@ def make_networks(
         "mapping_kwargs": {"num_layers": preset.mapping_layers},
         "synthesis_kwargs": shared,
     }
+    if preset.sketch:
+        arguments["sketch"] = preset.sketch
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         try:

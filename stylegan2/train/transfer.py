@@ -94,8 +94,8 @@ def sizes(source: Source, given: dict[str, Any]) -> tuple[dict[str, Any], list[s
 
     Args:
         source: the weights.
-        given: fields of a preset by name; z_dim, w_dim, mapping_layers, channel_base and
-            channel_max are looked at.
+        given: fields of a preset by name; z_dim, w_dim, mapping_layers, channel_base,
+            channel_max and sketch are looked at.
     """
     arguments = source.arguments
     mapping = arguments.get("mapping_kwargs") or {}
@@ -106,6 +106,7 @@ def sizes(source: Source, given: dict[str, Any]) -> tuple[dict[str, Any], list[s
         "mapping_layers": mapping.get("num_layers", 8),
         "channel_base": synthesis.get("channel_base", 32768),
         "channel_max": synthesis.get("channel_max", 512),
+        "sketch": arguments.get("sketch", 0),
     }
     taken = {name: value for name, value in found.items() if given[name] == AUTO}
     if source.discriminator is not None and given.get("architecture", AUTO) == AUTO:

@@ -30,17 +30,18 @@ def write(folder, network, about):
     return path
 
 
-def variant(c_dim=0, img_channels=3, **synthesis):
-    """A network whose biases and noise matter."""
+def variant(c_dim=0, img_channels=3, sketch=0, **synthesis):
+    """A network whose biases, noise and sketch matter."""
     _, about = make_generator(c_dim)
-    about.arguments["img_channels"] = img_channels
+    about.arguments.update(img_channels=img_channels, sketch=sketch)
     about.arguments["synthesis_kwargs"].update(synthesis)
     torch.manual_seed(1)
     network = Generator(**about.arguments).eval().requires_grad_(False)
     for name, parameter in network.named_parameters():
         if name.endswith(("bias", "noise_strength")):
             parameter.add_(torch.randn_like(parameter) * 0.3)
-    network.mapping.w_avg.normal_()
+    for buffer in network.mapping.buffers():
+        buffer.normal_()
     return network, about
 
 
@@ -83,11 +84,15 @@ def test_the_state_dict_has_the_originals_names(tmp_path):
         {},
         {"img_channels": 1, "conv_clamp": 2.0, "num_fp16_res": 2},
         {"resample_filter": [1, 2, 1], "activation": "swish"},
+        {"img_channels": 1, "sketch": 8},
+        {"sketch": 4},
         {"resample_filter": [1], "use_noise": False, "activation": "relu"},
         {"resample_filter": [1, 3, 5, 9, 9, 2, 1, 7, 4]},  # long, so separable; not symmetric
     ],
 )
 def test_onnx_files_compute_what_the_network_computes(tmp_path, architecture, c_dim, options):
+    if options.get("sketch") and architecture != "skip":
+        pytest.skip("paints on no sketch")
     network, about = variant(c_dim, architecture=architecture, **options)
     onnx_path, mapping = tmp_path / "synthesis.onnx", tmp_path / "mapping.onnx"
     words = ["--network", write(tmp_path, network, about)]

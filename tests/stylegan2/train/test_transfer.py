@@ -90,7 +90,7 @@ def test_a_network_with_nothing_in_common_is_refused(snapshot):
 
 def test_sizes_follow_the_source_where_they_are_auto(snapshot):
     path, _ = snapshot
-    names = ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max")
+    names = ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max", "sketch")
     given = dict.fromkeys(names, "auto") | {"w_dim": 4, "lr": "auto"}
     found, lines = transfer.sizes(transfer.read(path), given)
     assert found == {
@@ -99,10 +99,11 @@ def test_sizes_follow_the_source_where_they_are_auto(snapshot):
         "mapping_layers": 1,
         "channel_base": 128,
         "channel_max": 8,
+        "sketch": 0,
         "architecture": "resnet",
         "lr": "auto",
     }
-    assert "mapping_layers 1 as in network.pkl" in lines and len(lines) == 5
+    assert "mapping_layers 1 as in network.pkl" in lines and len(lines) == 6
     source = transfer.Source(path, {"z_dim": 512, "w_dim": 512}, {})
     found, _ = transfer.sizes(source, dict.fromkeys(names, "auto"))
     assert found["mapping_layers"] == 8 and found["channel_base"] == 32768  # the original's
