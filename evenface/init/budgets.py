@@ -1,11 +1,13 @@
 """How much time a run may take, and what follows: rounds, sizes, lengths of trainings."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evenface.experiment.differences import MIN_CLASS_IMAGES
 
 SHARES = (0.7, 0.6, 0.5, 0.4)  # of train, the largest first
+LEAST = math.ceil(MIN_CLASS_IMAGES / ((1 - SHARES[-1]) / 2))  # images of a class that can be tested
 MIN_EPOCHS = 2
 LARGE_BATCH, MANY_IMAGES = 64, 2000  # of train, from which on batches are large
 
@@ -91,8 +93,12 @@ def judged(counts: Mapping[str, Mapping[str, int]]) -> str:
         counts: images of each class, by head.
     """
     smallest = {name: min(found.values()) for name, found in counts.items()}
-    least_train = (1 - SHARES[-1]) / 2
-    tested = [name for name in smallest if smallest[name] * least_train >= MIN_CLASS_IMAGES]
+    tested = [name for name in counts if not too_few(counts[name])]
     if not tested:
         return max(smallest, key=lambda name: smallest[name])
     return min(tested, key=lambda name: smallest[name] / sum(counts[name].values()))
+
+
+def too_few(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the classes that no share of train leaves test images enough of, and their images."""
+    return {name: number for name, number in counts.items() if number < LEAST}

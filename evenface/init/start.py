@@ -16,7 +16,7 @@ import yaml
 from classifiers.columns import RESERVED
 from evenface import planning
 from evenface.init import config
-from evenface.init.budgets import Budget, judged
+from evenface.init.budgets import LEAST, Budget, judged, too_few
 from evenface.init.config import MINORITY, Found
 from evenface.places import DEMO_CONFIG
 from evenface.workflow import Run
@@ -68,7 +68,7 @@ def begin(photos: Path, out: Path, budget: Budget, given: Given, cores: int) -> 
     yield from _understood(photos, found, ingested)
     yield ""
     yield f"{out} is written, budget {budget.name}: {budget.says}."
-    yield f"Arms are judged by {head}, which has the rarest class that can be judged."
+    yield from _judged_by(found, head)
     sizes = found.counts[head].values()
     if min(sizes) >= MINORITY * max(sizes):
         yield (
@@ -302,6 +302,16 @@ def _understood(photos: Path, found: Found, ingested: Ingested) -> Iterator[str]
     if odd:
         yield "Odd, look at it:"
         yield from (f"  {printable(line)}" for line in odd)
+
+
+def _judged_by(found: Found, head: str) -> Iterator[str]:
+    """Yield by which attribute arms are judged, and why not by one of a rarer class."""
+    few = {} if found.keeps_test else {name: too_few(of) for name, of in found.counts.items()}
+    why = "" if few.get(head) else ", which has the rarest class that can be judged"
+    yield f"Arms are judged by {shown(head)}{why}."
+    for name in [name for name in few if few[name]][:NUM_SHOWN]:
+        of = "for that" if name == head else f"to judge by {shown(name)}"
+        yield f"  too few photographs {of}: {listed(few[name])}; a class needs {LEAST}"
 
 
 def _lacking(column: pd.Series) -> str:

@@ -26,7 +26,7 @@ from layouts import (
 from evenface import planning
 from evenface.cli import main
 from evenface.init import config, start
-from evenface.init.budgets import BUDGETS, judged, share_of_train
+from evenface.init.budgets import BUDGETS, LEAST, SHARES, judged, share_of_train, too_few
 from evenface.settings import read_config
 from evenface.workflow import Run
 from facedata.ingest.dataset import ingest
@@ -368,6 +368,30 @@ def test_arms_are_judged_by_the_rarest_class_that_can_be():
     }
     assert judged(counts) == "hat"
     assert judged({"hair": {"a": 5, "b": 6}, "hat": {"no": 9, "yes": 2}}) == "hair"
+
+
+def test_why_a_rarer_class_does_not_judge_is_said(place):
+    """A class of 8 gets no ten test images a round, however the split is."""
+    root = photographs(place / "photos", [f"{i:03}.jpg" for i in range(80)])
+    rows = [(f"{i:03}.jpg", "MF"[i % 2], "yes" if i < 8 else "no") for i in range(80)]
+    table(root / "labels.csv", ["file", "sex", "hat"], rows)
+    said, settings, _ = made(root)
+    assert settings.tasks[0].verdict.head == "sex"
+    assert "Arms are judged by sex, which has the rarest class that can be judged.\n" in said
+    assert "  too few photographs to judge by hat: yes 8; a class needs 34\n" in said
+
+
+def test_an_only_attribute_with_too_rare_a_class_is_not_said_to_be_one_that_can_be_judged(place):
+    names = [f"{'old' if i < 8 else 'young'}/{i}.jpg" for i in range(80)]
+    said, _, _ = made(photographs(place / "photos", names))
+    assert "Arms are judged by label.\n" in said
+    assert "  too few photographs for that: old 8; a class needs 34\n" in said
+    assert "the verdict would be withheld" in said
+
+
+def test_classes_that_need_more_photographs_are_those_that_no_share_of_train_helps():
+    assert share_of_train(LEAST) == SHARES[-1] != share_of_train(LEAST - 1)
+    assert too_few({"a": LEAST, "b": LEAST - 1}) == {"b": LEAST - 1}
 
 
 def test_folders_of_one_meaning_are_one_class_and_those_in_them_are_said(place):
