@@ -18,6 +18,7 @@ from evenface.experiment.power import (
     improvements,
 )
 from evenface.experiment.roles import kind_of
+from evenface.experiment.words import capital, count
 from evenface.settings import Settings, Task
 from facedata.columns import CURATED, INDEX
 from facedata.ingest.adapters import avatars
@@ -395,8 +396,8 @@ def lines(plan: Plan) -> Iterator[str]:
     """Yield a plan as text for people."""
     settings = plan.settings
     yield (
-        f"{settings.dataset}: {_number(settings.rounds, 'round')} of"
-        f" {_number(len(settings.seeds), 'seed')}, arms {', '.join(settings.arms)}"
+        f"{settings.dataset}: {count(settings.rounds, 'round')} of"
+        f" {count(len(settings.seeds), 'seed')}, arms {', '.join(settings.arms)}"
     )
     yield f"{plan.num_images:,} images ({plan.source})"
     yield ""
@@ -422,7 +423,7 @@ def _time(plan: Plan) -> str:
     if plan.minutes is None:
         return "Time cannot be told: what is not known was never measured for these settings."
     return (
-        f"About {plan.minutes:.0f} minutes on {_number(plan.cores, 'core')} without a GPU;"
+        f"{capital(_minutes_told(plan.minutes))} on {count(plan.cores, 'core')} without a GPU;"
         " what was not measured here is from one machine and may be off by half."
     )
 
@@ -457,14 +458,16 @@ def _of_task(sight: Sight, settings: Settings) -> Iterator[str]:
         "images": "half as many images more",
     }
     for name, seen, minutes in sight.steps:
-        price = "" if minutes is None else f", about {minutes:.0f} minutes more"
+        price = "" if minutes is None else f", {_minutes_told(minutes)} more"
         can = "nothing could be claimed" if seen == float("inf") else f"{seen:.3f}"
         can = "none, however large" if LARGEST <= seen < float("inf") else can
         yield f"  with {names[name]}: {can}{price}"
 
 
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+def _minutes_told(minutes: float) -> str:
+    """Return minutes in words, such as `about 2 minutes`."""
+    whole = round(minutes)
+    return f"about {count(whole, 'minute')}" if whole else "less than a minute"
 
 
 def plan_text(run: "Run", cores: int) -> str:

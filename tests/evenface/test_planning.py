@@ -154,6 +154,19 @@ def test_a_finished_run_takes_no_more_time_and_a_further_round_its_price(folder)
     assert before[0] > 0 and after == before
 
 
+@pytest.mark.parametrize(
+    "minutes, told",
+    [(0, "less than a minute"), (0.7, "about 1 minute"), (2.2, "about 2 minutes")],
+)
+def test_minutes_are_told_as_people_do(folder, minutes, told):
+    plan = planning.make_plan(Run(PLAN), cores=1)
+    step = ("seeds", 0.1, minutes)
+    plan = replace(plan, minutes=minutes, sights=[replace(plan.sights[0], steps=[step])])
+    text = "\n".join(planning.lines(plan))
+    assert f"{told.capitalize()} on 1 core without a GPU" in text
+    assert f"with one more seed: 0.100, {told} more" in text
+
+
 def test_what_headwear_covers_has_no_label(folder):
     (sight,) = planning.make_plan(Run(PLAN), cores=1).sights
     adapter = Run(PLAN).settings.adapter
