@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from facekit.errors import DataError
@@ -28,13 +28,24 @@ def environment(package: str) -> jinja2.Environment:
     Args:
         package: whose folder `templates` holds them.
     """
-    return jinja2.Environment(
+    found = jinja2.Environment(
         loader=jinja2.PackageLoader(package),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["code"] = code
+    return found
+
+
+def code(text: str) -> Markup:
+    """Return a sentence of ours as HTML: what stands between backticks is code."""
+    parts = text.split("`")
+    assert len(parts) % 2, f"a backtick alone: {text}"
+    marked = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    plain = [escape(part) for part in parts[::2]]
+    return Markup("").join(one for pair in zip(plain, [*marked, ""], strict=True) for one in pair)
 
 
 def picture(image: np.ndarray | Path, alt: str, max_width: int = 1100) -> Markup:

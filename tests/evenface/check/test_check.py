@@ -145,6 +145,7 @@ def test_page_escapes_names_and_asks_for_nothing(checked):
     assert "default-src 'none'" in page
     assert page.count("http") == 1  # of http-equiv
     assert "no face found" not in page  # which was not looked for
+    assert "Leave them out; <code>--export</code> does." in page
 
 
 def test_page_is_the_same_when_made_again_from_what_was_kept(photos, checked):
