@@ -94,7 +94,7 @@ def run(arguments: tuple[str, ...]) -> None:
     """Run the whole pipeline in this folder: results go to ./results, inputs are in ./resources.
 
     A config may stand first; without any, evenface.yaml of this folder is taken where it is there,
-    else the demo runs.
+    else the demo runs, unless other configs lie here and no results of the demo.
 
     It is Snakemake with the pipeline's own Snakefile and profile; all its options work
     (`snakemake --help` lists them). What is not said has these values: all cores, one job at a
@@ -161,7 +161,10 @@ def plan(
     from evenface.settings import laid_over, merged, read_given
 
     configs = runner.configs_or_own([*([config] if config else []), *paths])
-    run = workflow.Run(laid_over(merged(configs), read_given(given)))
+    said = read_given(given)
+    if not configs and "dataset" not in said:
+        runner.check_named(Path(), "plan")
+    run = workflow.Run(laid_over(merged(configs), said))
     click.echo(planning.plan_text(run, cores or commands.num_cores()))
 
 

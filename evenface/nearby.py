@@ -19,14 +19,14 @@ def line(dataset: str, folder: Path) -> str | None:
         dataset: the one that is run since no config is named.
         folder: that the run is started in.
     """
-    configs = [f"{path} ({name})" for path, name in _configs(folder) if name != dataset]
+    others = [f"{path} ({name})" for path, name in configs(folder) if name != dataset]
     found = sorted(folder.glob("results/*/index.parquet"))
     results = [path.parent.name for path in found if path.parent.name != dataset]
     parts = []
-    if configs:
-        parts.append(f"configs of others: {_named(configs)}")
+    if others:
+        parts.append(f"configs of others: {named(others)}")
     if results:
-        parts.append(f"results of others: {_named(results)}")
+        parts.append(f"results of others: {named(results)}")
     if not parts:
         return None
     return (
@@ -58,12 +58,13 @@ def only_run(folder: Path, pattern: str, lacking: str) -> Path:
     return found[0]
 
 
-def _named(names: list[str]) -> str:
+def named(names: list[str]) -> str:
+    """Return some names as text, and how many more there are."""
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return f"{', '.join(names[:MAX_NAMED])}{more}"
 
 
-def _configs(folder: Path) -> Iterator[tuple[Path, str]]:
+def configs(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the configs in a folder and its config/, by the way to them, and their data sets."""
     for place in (folder, folder / "config"):
         for path in sorted([*place.glob("*.yaml"), *place.glob("*.yml")]):

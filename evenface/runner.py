@@ -5,6 +5,7 @@ import itertools
 import logging
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from evenface.places import OWN_CONFIG, PROFILE, PROFILES, SNAKEFILE
+from evenface import nearby
+from evenface.places import DEMO_CONFIG, OWN_CONFIG, PROFILE, PROFILES, SNAKEFILE
 from evenface.settings import read_config
 from facekit.errors import DataError
 from facekit.storage import locks
@@ -120,7 +122,7 @@ def with_config(arguments: Sequence[str]) -> list[str]:
     other Snakefile is said, evenface.yaml of the current folder is taken, and a line says so.
 
     Raises:
-        DataError: configs stand first and behind --configfile.
+        DataError: configs stand first and behind --configfile; none is said, and others lie here.
     """
     words = list(arguments)
     given = list(itertools.takewhile(lambda one: one.lower().endswith(YAML), words))
@@ -133,6 +135,8 @@ def with_config(arguments: Sequence[str]) -> list[str]:
     if says or _says(rest, (*OWN_SNAKEFILE, *NEEDS_NONE)):
         return rest
     found = configs_or_own(())
+    if not found and not any(one.startswith("dataset=") for one in _words_of(rest, CONFIG)):
+        check_named(Path(), "run")
     return [*rest, "--configfile", *map(str, found)] if found else rest
 
 
@@ -142,6 +146,26 @@ def configs_or_own(paths: Sequence[Path]) -> Sequence[Path]:
         return paths
     log.warning("%s is taken, which lies here; --configfile names another", OWN_CONFIG)
     return [OWN_CONFIG]
+
+
+def check_named(folder: Path, command: str) -> None:
+    """Check that the demo is not run by oversight: where a config is named, this is not called.
+
+    Args:
+        folder: that the command is started in.
+        command: its name, for the message.
+
+    Raises:
+        DataError: configs of other data sets lie there, and no results of the demo.
+    """
+    demo = read_config(DEMO_CONFIG)["dataset"]
+    found = [(path, name) for path, name in nearby.configs(folder) if name != demo]
+    if found and not (folder / "results" / demo).exists():
+        configs = nearby.named([f"{path} ({name})" for path, name in found])
+        raise DataError(
+            f"no config is named, and here are configs: {configs}; name one, as in `evenface"
+            f" {command} {shlex.quote(str(found[0][0]))}`; --config dataset={demo} takes the demo"
+        )
 
 
 def only_looks(arguments: Sequence[str]) -> bool:

@@ -4,10 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from projects import ROOT
 
-from evenface import nearby, workflow
+from evenface import nearby, runner, workflow
+from evenface.cli import main
 from evenface.places import SNAKEFILE
+from facekit.errors import DataError
 
 
 def with_config(tmp_path, name, text):
@@ -27,6 +30,32 @@ def test_configs_and_results_of_others_are_named(tmp_path):
     assert "the data set avatars is run" in line and "\n" not in line
     assert "configs of others: mine.yaml (mine), config/other.yml (faces) and" in line
     assert line.endswith("results of others: web; --configfile names one")
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_the_demo_is_not_run_by_oversight_beside_a_config(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with_config(tmp_path, "my own.yaml", "dataset: mine\n")
+    done = CliRunner().invoke(main, [command])
+    assert done.exit_code == 1
+    assert done.output == (
+        "error: no config is named, and here are configs: my own.yaml (mine); name one, as in"
+        f" `evenface {command} 'my own.yaml'`; --config dataset=avatars takes the demo\n"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my own.yaml"]
+
+
+def test_the_demo_runs_beside_a_config_where_it_is_said_or_was_run_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with_config(tmp_path, "mine.yaml", "dataset: mine\n")
+    words = ["-n", "--config", "seed=3", "dataset=avatars"]
+    assert runner.with_config(words) == words
+    done = CliRunner().invoke(main, ["plan", "--config", "dataset=avatars"])
+    assert done.exit_code == 0 and done.output.startswith("avatars: 3 rounds")
+    with pytest.raises(DataError, match="no config is named"):
+        runner.with_config(["-n", "--config", "seed=3"])
+    with_config(tmp_path, "results/avatars/index.parquet", "")
+    assert runner.with_config(["-n"]) == ["-n"]
 
 
 @pytest.mark.parametrize("text", ["dataset: avatars", "a: [", "- 1", "services: {}", "dataset: 1"])
