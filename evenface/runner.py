@@ -28,6 +28,7 @@ CORES = ("-c", "--cores", "-j", "--jobs", "--executor", "-e")
 CONFIG_FILES = ("--configfile", "--configfiles")
 CONFIG = ("--config", "-C")
 DIRECTORY = ("--directory", "-d")
+OF_INIT = ("--quick", "--standard", "--thorough")  # budgets, which a config is written for
 YAML = (".yaml", ".yml")
 LOOKS = (
     *("--dry-run", "--dryrun", "--unlock", "--lint", "--help", "-h", "--version", "-v"),
@@ -205,11 +206,17 @@ def _with_profile(arguments: Sequence[str]) -> list[str]:
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Check the configs and settings of a command line, of which Snakemake would say less.
+    """Check the configs, settings and budgets of a command line, of which Snakemake says less.
 
     Raises:
         DataError: one line: what was found, and what to write.
     """
+    for word in arguments:
+        if word in OF_INIT:
+            raise DataError(
+                f"{word}: a run has the budget of its config; `evenface init PHOTOS {word}` writes"
+                " one"
+            )
     for word in _words_of(arguments, CONFIG_FILES):
         path = Path(word)
         if not path.is_file():

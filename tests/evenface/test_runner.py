@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from evenface import places, runner
 from evenface.cli import main
+from evenface.init.budgets import BUDGETS
 from facekit.errors import DataError
 
 START = [sys.executable, "-m", "snakemake"]
@@ -71,6 +72,7 @@ def test_the_pipeline_is_where_the_places_say():
             ["-C", "seed=1", "classify.loss.kind=focal", "--configfile", "good.yaml"],
             "given as --config 'classify={loss: {kind: focal}}'",
         ),
+        (["good.yaml", "--quick"], "`evenface init PHOTOS --quick` writes one"),
     ],
 )
 def test_a_wrong_config_is_one_line(tmp_path, monkeypatch, arguments, message):
@@ -81,6 +83,10 @@ def test_a_wrong_config_is_one_line(tmp_path, monkeypatch, arguments, message):
     assert done.exit_code == 1
     assert message in done.output
     assert done.output.count("\n") == 1
+
+
+def test_budgets_that_are_said_to_a_run_are_those_of_init():
+    assert set(runner.OF_INIT) == {f"--{name}" for name in BUDGETS}
 
 
 def test_right_configs_are_left_to_snakemake(tmp_path, monkeypatch):
