@@ -42,6 +42,7 @@ IMAGE_SECONDS = 0.02  # an image in ingest, inspection, faces, duplicates
 CUT_SECONDS = 0.2  # to look for faces in a photograph, and to cut them out
 FRAME_SECONDS = 0.05  # likewise in a thumbnail, for `fit: face`
 KNOWN_BACKBONES = ("tf_efficientnet_lite0",)
+OF_TABLES = "the data set's tables, before anything is left out"
 CORE_YIELD = 0.9  # of a core's time that several jobs side by side leave
 
 
@@ -158,7 +159,7 @@ def _labels(run: "Run") -> tuple["pd.DataFrame", str]:
     if isinstance(adapter, avatars.Avatars):
         return _expected(adapter, run.settings.seed), "shares that are painted"
     found = adapter.ingest(Path(run.root()), run.settings.seed).index
-    return found, "the data set's tables, before anything is left out"
+    return found, OF_TABLES
 
 
 def _expected(adapter: avatars.Avatars, seed: int) -> "pd.DataFrame":
@@ -409,14 +410,14 @@ def lines(plan: Plan) -> Iterator[str]:
     yield _time(plan)
     for sight in plan.sights:
         yield ""
-        yield from _of_task(sight, settings)
+        yield from _of_task(sight, plan)
 
 
 def in_short(plan: Plan) -> Iterator[str]:
     """Yield the minutes of a plan and what it could see, without its stages."""
     yield _time(plan)
     for sight in plan.sights:
-        yield from _of_task(sight, plan.settings)
+        yield from _of_task(sight, plan)
 
 
 def _time(plan: Plan) -> str:
@@ -428,12 +429,19 @@ def _time(plan: Plan) -> str:
     )
 
 
-def _of_task(sight: Sight, settings: Settings) -> Iterator[str]:
+def _of_task(sight: Sight, plan: Plan) -> Iterator[str]:
     words = sight.measure.replace("_", " ").replace("f1", "F1")
     role = ", exploratory" if sight.is_exploratory else ""
     yield f"Task {sight.task}{role}, {words} of {sight.head}"
     counts: Mapping[str, int] = sight.support
     yield f"  test images a round: {', '.join(f'{name} {n}' for name, n in counts.items())}"
+    ingest = plan.settings.ingest
+    if ingest.faces == "cut" and plan.source == OF_TABLES:
+        several = ", or with several for one label," if ingest.several == "list" else ""
+        yield (
+            f"  before faces are cut out: photographs without a face{several} will be missing;"
+            " `evenface run ingest` finds out which"
+        )
     if sight.few:
         people = ""
         if min(counts[name] for name in sight.few) >= MIN_CLASS_IMAGES:

@@ -175,18 +175,25 @@ def test_what_headwear_covers_has_no_label(folder):
     assert sum(sight.support.values()) == pytest.approx(expected, rel=0.01)
 
 
-def test_faces_that_are_cut_take_their_time(folder):
+def test_faces_that_are_cut_take_their_time_and_those_that_are_not_found_are_told(folder):
     for number in range(40):
         write(folder / f"faces/{'old' if number % 2 else 'young'}/{number}.png", picture(number))
     heads = [{"name": "age", "attributes": ["age"], "kind": "categorical"}]
     task = {"name": "ages", "verdict": {"head": "age", "measure": "macro_f1"}, "heads": heads}
     config = {"dataset": "faces", "dataset_root": "faces", "gan": {"condition": ["age"]}}
     config |= {"tasks": [task], "rounds": 2}
-    seconds = {}
+    seconds, missing = {}, {}
     for faces in ("keep", "cut"):
         adapter = {"adapter": "imagefolder", "imagefolder": {"attribute": "age"}}
-        plan = planning.make_plan(Run(config | {"ingest": adapter | {"faces": faces}}), cores=2)
+        run = Run(config | {"ingest": adapter | {"faces": faces}})
+        plan = planning.make_plan(run, cores=2)
         seconds[faces] = of(plan, "data").seconds
+        missing[faces] = [one for one in planning.in_short(plan) if "will be missing" in one]
+    assert not missing["keep"] and "or with several for one label" in missing["cut"][0]
+    table, _ = planning._labels(run)
+    (folder / run.results("index.parquet")).parent.mkdir(parents=True)
+    tables.write(table, folder / run.results("index.parquet"))
+    assert "will be missing" not in planning.plan_text(run, 2)  # it is known
     assert seconds["cut"] - seconds["keep"] == pytest.approx(40 * planning.CUT_SECONDS)
 
 
