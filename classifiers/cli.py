@@ -127,13 +127,14 @@ def of_folder(train: Callable) -> Callable:
         of_photos: dict[str, Any] = {"--labels": labels, "--attribute": attributes or None, **sized}
         of_photos |= {"--person": person, "--pattern": pattern, "--layout": layout}
         of_packed = {"--curated": values["curated"], "--splits": values["splits"]}
+        only_packed = {**of_packed, "--faces": values["faces"]}
         if not images.is_dir():
             of_packed |= {"--heads": task.heads, "--geometry": geometry}
             _check_given(of_photos, "--images is no folder", of_packed)
             assert task.heads is not None  # as was checked
             train(images=images, task=TaskOptions(heads=task.heads), geometry=geometry, **values)
             return
-        _check_given(of_packed, "--images is a folder")
+        _check_given(only_packed, "--images is a folder")
         if task.heads is not None:
             _check_given({"--attribute": attributes or None}, "--heads says what to predict")
         if geometry is not None:
@@ -155,7 +156,7 @@ def of_folder(train: Callable) -> Callable:
         )
         ready = _made_ready(images, asked, **values)
         places = Places.of(values["outdir"])
-        values |= {"curated": places.curated, "splits": places.splits}
+        values |= {"curated": places.curated, "splits": places.splits, "faces": ready.faces}
         if "epochs" not in values["options"].model_fields_set:
             log.info("%g epochs, as --epochs says nothing", ready.epochs)
             values["options"] = values["options"].but(epochs=ready.epochs)
@@ -174,13 +175,14 @@ def _made_ready(
     options: TrainOptions,
     arm: str,
     threads: int,
+    device: str,
     outdir: Path,
     **_: Any,
 ) -> "Ready":
     """Make a folder ready, once it is known that a training of it can begin."""
     from classifiers.arms import read_arm
     from classifiers.folders.ready import make_ready
-    from facekit.compute import distributed
+    from facekit.compute import distributed, machine
 
     check_backbone(options.backbone)
     read_arm(arm)
@@ -189,7 +191,7 @@ def _made_ready(
             f"--images {photos}: one process makes a folder ready; train without torchrun, or give"
             f" torchrun the packed images that such a training leaves in {Places.of(outdir).root}"
         )
-    return make_ready(photos, asked, threads, outdir)
+    return make_ready(photos, asked, threads, machine.find_device(device), outdir)
 
 
 def of_model(evaluate: Callable) -> Callable:
@@ -224,7 +226,7 @@ def _check_given(
 
 @main.command()
 @FOLDER
-@in_file("--faces", "Faces found in the images, for `predict --align`.", required=False)
+@in_file("--faces", "Of packed images: faces found, for `predict --align`.", required=False)
 @options(GivenHeadsOptions, "task")
 @value("--arm", str, ARMS_HELP, REAL, show_default=True)
 @in_file("--synth-images", "Generated images (arms synth@SHARE and such).", required=False)

@@ -29,6 +29,11 @@ class Places:
         return self.root / "inspection.parquet"
 
     @property
+    def faces(self) -> Path:
+        """Where faces lie in some images of train."""
+        return self.root / "faces.parquet"
+
+    @property
     def curated(self) -> Path:
         """Labels of those that decoded."""
         return self.root / "curated.parquet"

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import torch
 
 from classifiers.folders.heads import attributes_in, choose, told
 from classifiers.folders.places import PACKED, Places
@@ -21,7 +23,8 @@ from facedata.duplicates import dedup
 from facedata.ingest import dataset
 from facedata.ingest.adapters import Ingested
 from facedata.inspection import inspect
-from facedata.options import DedupOptions, SplitOptions
+from facedata.inspection.faces import detect_faces
+from facedata.options import DedupOptions, FacesOptions, SplitOptions
 from facedata.recognition import folder, layouts
 from facedata.recognition.columns import printable, shown
 from facedata.recognition.layouts import Given, Layout
@@ -37,6 +40,7 @@ SPLIT_SEED = 0
 FOLDS = 5
 MIN_UNITS = 6  # persons, or pictures by themselves, that can be dealt to three parts
 MAX_JOINT = 2  # attributes up to which their joint classes keep their shares, too
+NUM_FRAMED = 256  # images of train that tell where faces lie
 SHOWN, MIN_EPOCHS, MAX_EPOCHS = 20_000, 4, 30  # images of a training whose length is not said
 
 log = logging.getLogger(__name__)
@@ -71,12 +75,14 @@ class Ready:
         heads: what is predicted.
         geometry: of the packed images.
         counts: images of each split.
+        faces: table of where faces lie in some images of train; None where the geometry says it.
         left_out: what is not among them, in words; may be empty.
     """
 
     heads: tuple[HeadOptions, ...]
     geometry: Geometry
     counts: Mapping[str, int]
+    faces: Path | None
     left_out: str
 
     @property
@@ -91,13 +97,16 @@ class Ready:
         return f"{sum(self.counts.values())} images, {parts}{left_out}"
 
 
-def make_ready(photos: Path, asked: Asked, num_workers: int, model_dir: Path) -> Ready:
+def make_ready(
+    photos: Path, asked: Asked, num_workers: int, device: torch.device, model_dir: Path
+) -> Ready:
     """Make a folder of photographs ready; writes the files of `Places`.
 
     Args:
         photos: the folder; only read.
         asked: what is to be made of it.
-        num_workers: processes, or threads; the result does not depend on it.
+        num_workers: processes, or threads.
+        device: that faces are looked for on.
         model_dir: folder of the model, which gets a folder for all this.
 
     Raises:
@@ -126,9 +135,30 @@ def make_ready(photos: Path, asked: Asked, num_workers: int, model_dir: Path) ->
         tables.write(found.rejected, places.left_out)
         tables.write(table, places.curated)
         tables.write(assigned, places.splits)
+        is_framed = geometry.fit != "face"  # by what the images show, not by the geometry
+        if is_framed:
+            torch.set_num_threads(num_workers)
+            array = arrays.read_images(places.images, table["row"].to_numpy())
+            train = table[(assigned["split"] == "train").to_numpy()]
+            tables.write(find_faces(array, train, device), places.faces)
     counts = {name: int((assigned["split"] == name).sum()) for name in SPLITS}
     _, _, left_out = dataset.summary(found).partition("; ")
-    return Ready(heads, geometry, counts, left_out)
+    return Ready(heads, geometry, counts, places.faces if is_framed else None, left_out)
+
+
+def find_faces(images: np.ndarray, train: pd.DataFrame, device: torch.device) -> pd.DataFrame:
+    """Return where faces lie in images of train, as of `faces.parquet`; in some of many.
+
+    Args:
+        images: packed, uint8 [M, H, W, 3].
+        train: image_id and row of each.
+        device: to compute on.
+    """
+    places = np.linspace(0, len(train) - 1, min(len(train), NUM_FRAMED))
+    some = train.iloc[places.round().astype(int)]
+    found = detect_faces(images, some["row"].to_numpy(), FacesOptions(), device)
+    found.insert(0, "image_id", some["image_id"].to_numpy())
+    return found
 
 
 def _attributes(columns: Collection[str], layout: Layout, index: pd.DataFrame) -> list[str]:

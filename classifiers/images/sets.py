@@ -158,8 +158,15 @@ def _added(stock: Stock, arm: Arm) -> list[Added]:
 def read_framing(faces: Path, train_ids: Sequence[str]) -> list[list[float]] | None:
     """Return how faces lie in the images of train; see `align.measure_framing`.
 
+    Args:
+        faces: table of them; not all images need be there.
+        train_ids: of the images.
+
     Raises:
-        DataError: no table of faces, or not of these images.
+        DataError: no table of faces, or of other images.
     """
     table = tables.read(faces, FACES, ["image_id", "non_face", *align.POINT_COLUMNS])
-    return align.measure_framing(tables.rows_of(table, train_ids, faces))
+    found = pd.Index(train_ids).intersection(table["image_id"], sort=False)
+    if not len(found):
+        raise DataError(f"{faces}: has none of the images of train; make the file again")
+    return align.measure_framing(tables.rows_of(table, list(found), faces))

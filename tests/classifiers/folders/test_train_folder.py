@@ -2,21 +2,28 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from classifier_sets import BACKBONE, run
 from held_tables import hold
 from layouts import write
 from PIL import Image
+from unseen_photos import noise, portrait
 
 from classifiers.columns import HISTORY
+from classifiers.folders import ready
+from classifiers.images import sets
 from classifiers.models import checkpoint
-from facedata.columns import CURATED, PREDICTIONS, REJECTED, SPLITS
+from facedata.columns import CURATED, FACES, PREDICTIONS, REJECTED, SPLITS
 from facedata.ingest.avatars import paint_portrait
+from facekit.errors import DataError
 from facekit.storage import files
 
+SHARED = Path(__file__).parents[4] / "shared" / "data"
 QUICK = ["--backbone", BACKBONE, "--weights", "none", "--epochs", 1, "--batch", 8]
 QUICK += ["--threads", 1, "--device", "cpu", "--no-tensorboard"]
 NUM = 48
@@ -84,6 +91,7 @@ def test_a_folder_and_a_table_are_enough(trained):
     hold(out / "history.csv", HISTORY)
     curated = hold(out / "data/curated.parquet", CURATED)
     hold(out / "data/splits.parquet", SPLITS)
+    hold(out / "data/faces.parquet", FACES)
     meta = checkpoint.load_classifier(out / "model.safetensors")[1]
     assert meta["geometry"] == {"height": 48, "width": 40, "fit": "pad"}
     assert [(one["name"], one["kind"]) for one in meta["heads"]] == [
@@ -176,6 +184,43 @@ def test_faces_are_cut_out_of_photographs_whose_boxes_are_said_not_to_be_read(tm
     meta = checkpoint.load_classifier(tmp_path / "run/model.safetensors")[1]
     assert meta["geometry"]["fit"] == "face" and meta["geometry"]["width"] == 40
     assert [head["name"] for head in meta["heads"]] == ["sex"]
+    assert not (tmp_path / "run/data/faces.parquet").exists()  # the geometry says how they lie
+
+
+def test_how_faces_lie_is_told_by_some_images_of_train(tmp_path, monkeypatch):
+    monkeypatch.setattr(ready, "NUM_FRAMED", 12)
+    images = np.stack([np.asarray(noise(i, 100, 120)) for i in range(60)])
+    whole = np.asarray(portrait(120).crop((1, 0, 101, 120)))
+    images[10:50] = whole  # train, but for one
+    train = pd.DataFrame({"image_id": [f"{row}.png" for row in range(9, 50)], "row": range(9, 50)})
+    found = ready.find_faces(images, train, torch.device("cpu"))
+    assert found["image_id"].tolist()[::11] == ["9.png", "49.png"] and len(found) == 12
+    assert found["non_face"].tolist() == [True, *[False] * 11]
+    found.to_parquet(tmp_path / "faces.parquet")
+    hold(tmp_path / "faces.parquet", FACES)
+    framing = np.array(sets.read_framing(tmp_path / "faces.parquet", train["image_id"].tolist()))
+    eyes, mouth = framing[:2], framing[3:]
+    assert (eyes[:, 1] < framing[2, 1]).all() and (mouth[:, 1] > framing[2, 1]).all()
+    assert framing[:, 0].min() > 20 and framing[:, 0].max() < 80
+    with pytest.raises(DataError, match="has none of the images of train"):
+        sets.read_framing(tmp_path / "faces.parquet", ["other.png"])
+
+
+@pytest.mark.skipif(not (SHARED / "aaf").is_dir(), reason="no real faces here")
+def test_a_model_of_a_folder_finds_faces_in_photographs(tmp_path):
+    labels = pd.read_csv(SHARED / "aaf/labels.csv").iloc[:60]
+    for name in labels["file"]:
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).symlink_to(SHARED / "aaf" / name)
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    words = ["--images", tmp_path / "photos", "--labels", tmp_path / "labels.csv"]
+    run(["train", *words, "--attribute", "gender", "--out", tmp_path / "run", *QUICK])
+    assert 30 <= len(pd.read_parquet(tmp_path / "run/data/faces.parquet")) <= 45  # of train
+    portrait(600).save(tmp_path / "other.png")
+    words = ["--model", tmp_path / "run/model.safetensors", "--images", tmp_path / "other.png"]
+    run(["predict", *words, "--align", "--out", tmp_path / "predicted.csv"])
+    row = pd.read_csv(tmp_path / "predicted.csv").iloc[0]
+    assert row["gender"] in ("female", "male") and 100 < row["x1"] - row["x0"] < 300
 
 
 @pytest.mark.parametrize(
@@ -222,6 +267,7 @@ def test_nothing_is_written_among_the_photographs(tmp_path):
     ("more", "words"),
     [
         (["--curated", "splits.parquet"], "--curated: given, but --images is a folder"),
+        (["--faces", "splits.parquet"], "--faces: given, but --images is a folder"),
         (
             ["--heads", json.dumps([{"name": "a", "attributes": ["a"]}]), "--attribute", "a"],
             "--attribute: given, but --heads",
