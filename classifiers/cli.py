@@ -101,6 +101,7 @@ FOLDER = commands.options(
         show_default=FIT,
         help="Of a folder: whole photographs between bars, cut to fill, or cut around a face.",
     ),
+    commands.max_left_out("Of a folder: "),
     in_file("--curated", "Of packed images: those that survived curation.", required=False),
     in_file("--splits", "Of packed images: split and fold of each.", required=False),
 )
@@ -119,6 +120,7 @@ def of_folder(train: Callable) -> Callable:
         layout: str | None,
         size: int | None,
         fit: Fit | None,
+        max_left_out: float | None,
         task: GivenHeadsOptions,
         geometry: dict | None,
         **values: Any,
@@ -126,6 +128,7 @@ def of_folder(train: Callable) -> Callable:
         sized = {"--size": size, "--fit": fit}
         of_photos: dict[str, Any] = {"--labels": labels, "--attribute": attributes or None, **sized}
         of_photos |= {"--person": person, "--pattern": pattern, "--layout": layout}
+        of_photos |= {"--max-left-out": max_left_out}
         of_packed = {"--curated": values["curated"], "--splits": values["splits"]}
         only_packed = {**of_packed, "--faces": values["faces"]}
         if not images.is_dir():
@@ -140,14 +143,12 @@ def of_folder(train: Callable) -> Callable:
         if geometry is not None:
             _check_given(sized, "--geometry says it")
 
-        from classifiers.columns import RESERVED
         from classifiers.folders.ready import Asked
         from facedata.recognition.layouts import Given
 
+        said = {"attributes": attributes, "persons": person, "max_left_out": max_left_out}
         asked = Asked(
-            Given(
-                layout, labels, pattern, reserved=RESERVED, attributes=attributes, persons=person
-            ),
+            Given(layout, labels, pattern, **said),
             task.heads or (),
             size or SIZE,
             fit or FIT,
@@ -314,7 +315,10 @@ def train(
     ):
         the_arm, size = read_arm(arm), read_geometry(geometry)
         check_backbone(options.backbone)
-        options.view.check(size.height, size.width)
+        try:
+            options.view.check(size.height, size.width)
+        except DataError as error:
+            raise DataError(f"--view: {error}") from None
         losses = loop.losses_of(options, task.heads, the_arm)
         options = options.but(sampler=the_arm.sampler(options.sampler))
         found = sets.read_sets(

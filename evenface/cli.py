@@ -46,6 +46,7 @@ def main() -> None:
     "--labels", "Table of labels, where PHOTOS holds none or several.", required=False
 )
 @click.option("--pattern", metavar="PATTERN", help="How files are called: '{age}_{gender}_{}.jpg'.")
+@commands.max_left_out()
 @commands.switch(
     "--faces/--no-faces", "Look for faces in some photographs: small ones, none, several.", True
 )
@@ -61,6 +62,7 @@ def init(
     layout: str | None,
     labels: Path | None,
     pattern: str | None,
+    max_left_out: float | None,
     faces: bool,
     out: Path,
     cores: int | None,
@@ -81,7 +83,7 @@ def init(
     from evenface.init.budgets import BUDGETS
     from facedata.recognition.layouts import Given
 
-    given = Given(layout, labels, pattern, faces, RESERVED)
+    given = Given(layout, labels, pattern, faces, RESERVED, max_left_out=max_left_out)
     for line in start.begin(photos, out, BUDGETS[budget], given, cores or commands.num_cores()):
         click.echo(line)
 

@@ -123,6 +123,17 @@ TO_HUB = click.option(
 PUBLIC = switch("--public", "Let everybody read a repository that --to-hub makes.")
 
 
+def max_left_out(of: str = "") -> Callable:
+    """Return the option --max-left-out of commands that read labels; its help begins with `of`."""
+    return click.option(
+        "--max-left-out",
+        type=Finite(0, 1),
+        metavar="SHARE",
+        help=f"{of}Most of the rows and files, and of an attribute's labels, that may be left out;"
+        " more is an error.",
+    )
+
+
 def group(function: Callable) -> click.Group:
     """Make a function the group of a package's commands."""
     return click.version_option(package_name="evenface")(click.group(cls=Group)(function))

@@ -21,6 +21,19 @@ class DataError(Exception):
         )
 
 
+class Mendable(DataError):
+    """Input that cannot be used as asked, where what to do depends on the command that asks.
+
+    Attributes:
+        found: what is wrong, without what to do.
+    """
+
+    def __init__(self, found: str, mend: str) -> None:
+        """Say what is wrong, and what to do in the command that this belongs to."""
+        super().__init__(f"{found}; {mend}")
+        self.found = found
+
+
 def reason_of(error: object) -> str:
     """Return what another program's error says, on one line and not too long."""
     return " ".join(str(error).split())[:MAX_REASON]

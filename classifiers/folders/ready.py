@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
+from classifiers.columns import RESERVED
 from classifiers.folders.heads import attributes_in, choose, told
 from classifiers.folders.places import PACKED, Places
 from classifiers.options import HeadOptions
@@ -26,7 +27,7 @@ from facedata.inspection import inspect
 from facedata.inspection.faces import detect_faces
 from facedata.options import DedupOptions, FacesOptions, SplitOptions
 from facedata.recognition import folder, layouts
-from facedata.recognition.columns import printable, shown
+from facedata.recognition.columns import NO_PERSONS, SPELT, printable, shown
 from facedata.recognition.layouts import Given, Layout
 from facedata.splits import split, units
 from facedata.splits.strata import is_categorical
@@ -39,6 +40,12 @@ from facekit.storage import arrays, locks, tables
 SPLIT_SEED = 0
 FOLDS = 5
 MIN_UNITS = 6  # persons, or pictures by themselves, that can be dealt to three parts
+# What to do here about what is odd in labels, and where much of them is left out.
+MENDS = {
+    NO_PERSONS: "where it is none, name it by --attribute, or leave it out of the table",
+    SPELT: "correct it if it is",
+}
+LET_PASS = "--max-left-out lets more pass"
 MAX_JOINT = 2  # attributes up to which their joint classes keep their shares, too
 NUM_FRAMED = 256  # images of train that tell where faces lie
 SHOWN, MIN_EPOCHS, MAX_EPOCHS = 20_000, 4, 30  # images of a training whose length is not said
@@ -115,13 +122,17 @@ def make_ready(
     """
     if model_dir.resolve().is_relative_to(photos.resolve()):
         raise DataError(f"--out {model_dir}: is part of {photos}, where nothing is written")
-    given = asked.given
+    given = replace(asked.given, reserved=RESERVED, mends=MENDS)
     layout = layouts.recognise(photos, given)
     log.info("%s: read as %s", photos, printable(layout.how))
     if given.persons is not None and layout.settings.get("group_column") != given.persons:
         raise DataError(f"--person {given.persons}: {photos} has no columns; it is {layout.how}")
-    found = dataset.ingest(layout.adapter, layout.root, layout.settings, seed=0)
+    try:
+        found = dataset.ingest(layout.adapter, layout.root, layout.settings, seed=0)
+    except dataset.LeftOut as error:
+        raise DataError(f"{error.found}; {LET_PASS}") from None
     names = _attributes(given.attributes, layout, found.index)
+    _check_heads(asked.heads, found.index)
     geometry = asked.geometry or _geometry(layout.root, found.index["path"].tolist(), asked)
     places = Places.of(model_dir)
     with locks.alone(model_dir):
@@ -172,10 +183,29 @@ def _attributes(columns: Collection[str], layout: Layout, index: pd.DataFrame) -
         of_column.setdefault(name, name)
     for column in columns:
         if column not in of_column:
-            near = get_close_matches(column, of_column, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = _meant(column, of_column)
             raise DataError(f"--attribute: no {column!r}, found {list(of_column)}{hint}")
     return list(dict.fromkeys(of_column[column] for column in columns))
+
+
+def _check_heads(heads: Sequence[HeadOptions], index: pd.DataFrame) -> None:
+    """Check that attributes of heads are there.
+
+    Raises:
+        DataError: one is not.
+    """
+    there = attributes_of(index)
+    for head in heads:
+        for name in head.attributes:
+            if name not in there:
+                hint = _meant(name, there)
+                raise DataError(f"--heads: head {head.name}: no {name!r}, found {there}{hint}")
+
+
+def _meant(name: str, there: Collection[str]) -> str:
+    """Return the name that one which is not there may mean, for the end of a message."""
+    near = get_close_matches(name, there, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _geometry(root: Path, paths: Sequence[str], asked: Asked) -> Geometry:
@@ -258,7 +288,11 @@ def _deal(table: pd.DataFrame, heads: Sequence[HeadOptions], number: int) -> pd.
         raise DataError(
             f"--round {number}: no images of test are left, expected 0 to {options.max_rounds - 1}"
         )
-    assigned = split.assign_splits(table, options, SPLIT_SEED, number)
+    try:
+        assigned = split.assign_splits(table, options, SPLIT_SEED, number)
+    except split.TooFew as error:
+        more = ", or a smaller --round" if number else ""
+        raise DataError(f"{error.found}; more images of more persons are needed{more}") from None
     for name in names:
         for part in SPLITS:
             there = set(table.loc[assigned["split"] == part, name].dropna())

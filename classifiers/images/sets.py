@@ -97,7 +97,8 @@ def read_sets(
     check_size(paths.images, array.shape, size)
     is_val = table["split"] == "val" if fold is None else (table["fold"] == fold).fillna(False)
     if not is_val.any():
-        raise DataError(f"{paths.splits}: no image of train in fold {fold}")
+        last = table["fold"].max()
+        raise DataError(f"{paths.splits}: no image of train in fold {fold}, found 0 to {last}")
     train_table, val_table = table[~is_val], table[is_val]
     num_whole = len(train_table)
     heads = read_heads(options, train_table, str(paths.curated))

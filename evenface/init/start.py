@@ -24,7 +24,16 @@ from facedata.ingest import adapters, dataset
 from facedata.ingest.adapters import Adapter, Ingested
 from facedata.ingest.derived import derive
 from facedata.recognition import boxes, folder, layouts
-from facedata.recognition.columns import AGE, bins, listed, printable, shown, words_of
+from facedata.recognition.columns import (
+    AGE,
+    NO_PERSONS,
+    SPELT,
+    bins,
+    listed,
+    printable,
+    shown,
+    words_of,
+)
 from facedata.recognition.layouts import WAYS, Given, Layout, NoLabels, attribute_name
 from facekit.errors import DataError
 from facekit.storage import files, walking
@@ -34,6 +43,12 @@ if TYPE_CHECKING:
 
 RUN = "photos"  # name of a run where a folder's name can be none
 SERIES = 0.5  # share of groups whose labels differ, from which on these are no mistakes
+# What to do in a config about what is odd in labels; and here, where much of them is left out.
+MENDS = {
+    NO_PERSONS: "where it is none, take group_column out of the config, or name it an attribute",
+    SPELT: "add it to `map` if it is",
+}
+LET_PASS = "--max-left-out lets more pass"
 NUM_SHOWN = 20  # attributes whose classes are said
 
 
@@ -109,7 +124,7 @@ def look(photos: Path, given: Given) -> tuple[Found, Ingested]:
     Raises:
         DataError: as in `begin`.
     """
-    layout = layouts.recognise(photos, given)
+    layout = layouts.recognise(photos, replace(given, mends=MENDS))
     ingested, box = _read_boxes(layout, given.faces)
     paths = ingested.index["path"].drop_duplicates().tolist()
     seen = _look_at_faces(layout, paths) if given.faces else None
@@ -173,10 +188,16 @@ def _read(
         layout: what it is.
         more: settings besides its own.
         cut: as for `dataset.ingest`.
+
+    Raises:
+        DataError: as `dataset.ingest`, with what to do here.
     """
     settings = {**layout.settings, **(more or {})}
     with _quiet(dataset.log):
-        return dataset.ingest(layout.adapter, layout.root, settings, 0, cut)
+        try:
+            return dataset.ingest(layout.adapter, layout.root, settings, 0, cut)
+        except dataset.LeftOut as error:
+            raise DataError(f"{error.found}; {LET_PASS}") from None
 
 
 def _read_boxes(layout: Layout, see: bool) -> tuple[Ingested, boxes.Boxes | None]:

@@ -10,7 +10,7 @@ import pandas as pd
 from facedata.ingest import adapters, maps, ranges
 from facedata.ingest.adapters import Adapter, Ingested
 from facedata.ingest.adapters.table import Table
-from facekit.errors import DataError
+from facekit.errors import Mendable
 from facekit.storage import walking, workbooks
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,10 @@ INTENDED = (
     *("bad_image", "file_without_row", "repeated_name", "repeated_picture", "repeated_row"),
     *("other_face", "several_faces"),
 )
+
+
+class LeftOut(Mendable):
+    """More of a data set, or of its labels, would be left out than is let pass."""
 
 
 def ingest(
@@ -47,8 +51,9 @@ def ingest(
         The tables; the index carries the ranges of numeric attributes, see `ranges.read`.
 
     Raises:
-        DataError: no such adapter, a data set or settings that cannot be used, an attribute with
-            the name of another column, or more left out than `max_left_out` lets pass.
+        LeftOut: more would be left out than `max_left_out` lets pass.
+        DataError: no such adapter, a data set or settings that cannot be used, or an attribute with
+            the name of another column.
     """
     reader = adapters.read(adapter, settings)
     reader.check_faces(use_cut=cut is not None)
@@ -110,7 +115,7 @@ def _unread(reader: Adapter, root: Path) -> list[str]:
 
 
 def _check_files(found: Ingested, source: Path, most: float, hint: str) -> None:
-    """Raise DataError if most rows and files are left out."""
+    """Raise LeftOut if most rows and files are left out."""
     rejected = found.rejected[~found.rejected["reason"].isin(INTENDED)]
     passed = {why: paths for why, paths in found.passed_over.items() if why not in walking.HARMLESS}
     num_lost = len(rejected) + sum(map(len, passed.values()))
@@ -123,9 +128,9 @@ def _check_files(found: Ingested, source: Path, most: float, hint: str) -> None:
     ]
     if passed:
         reasons.append(walking.told(passed))
-    raise DataError(
-        f"{source}: {num_lost} of {total} rows and files would be left out: {', '.join(reasons)};"
-        f" {hint}"
+    raise LeftOut(
+        f"{source}: {num_lost} of {total} rows and files would be left out: {', '.join(reasons)}",
+        hint,
     )
 
 
@@ -136,7 +141,7 @@ def _example(rows: pd.DataFrame) -> str:
 
 
 def _check_labels(found: Ingested, reader: Adapter, source: Path, hint: str) -> None:
-    """Raise DataError if most labels that an attribute was given could not be used.
+    """Raise LeftOut if most labels that an attribute was given could not be used.
 
     Likewise where all of a class are lost since they are called otherwise: it may be a rare one.
     """
@@ -152,13 +157,13 @@ def _check_labels(found: Ingested, reader: Adapter, source: Path, hint: str) -> 
             without = _lost_classes(counts.index, found.index[name])
             if not without or reader.max_left_out == 1:
                 continue
-            lost = f" no image of {', '.join(without)} is left;"
+            lost = f"; no image of {', '.join(without)} is left"
         values = [f"{_shown(value)} {count}" for value, count in counts.head(NUM_SHOWN).items()]
         more = f" and {len(counts) - NUM_SHOWN} others" if len(counts) > NUM_SHOWN else ""
-        raise DataError(
+        raise LeftOut(
             f"{source}: {name}: {num_lost} of {given} labels cannot be used: found"
-            f" {', '.join(values)}{more}, expected {_expected(found, reader, str(name))};{lost}"
-            f" {_map_that_fits(list(counts.index), found, reader, str(name))}{hint}"
+            f" {', '.join(values)}{more}, expected {_expected(found, reader, str(name))}{lost}",
+            f"{_map_that_fits(list(counts.index), found, reader, str(name))}{hint}",
         )
 
 

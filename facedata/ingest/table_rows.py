@@ -307,7 +307,8 @@ def _nothing_usable(path: Path, files: Files, rejected: Sequence[Rejected]) -> s
     pictures = "no picture is there" if there is None else f"a picture there is {there!r}"
     return (
         f"{path}: none of {len(rejected)} rows names a usable file below {files.root}"
-        f" (row {number}: {reason} {file!r}; {pictures}); check root and file_column"
+        f" (row {number}: {reason} {file!r}; {pictures}); check the"
+        " folder, and the column that names files"
     )
 
 

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from facedata.ingest.adapters.declared import normal
 from facedata.ingest.adapters.reading import MISSING
@@ -30,6 +31,14 @@ MAX_LENGTH = 30  # characters of a value that a line shows
 AGES, AGE_BINS, AGE_CLASSES = (0, 120), (30, 60), ("young", "middle", "old")
 THIRDS = ("low", "middle", "high")
 ATTRIBUTE, GROUP = "attribute", "group"  # what a user may say that a column is
+# What is not as it seems, and what to do where a command does not know better.
+NO_PERSONS, SPELT = "no_persons", "spelt"
+MENDS: Mapping[str, str] = MappingProxyType(
+    {
+        NO_PERSONS: "where it is none, leave the column out of the table",
+        SPELT: "correct it if it is",
+    }
+)
 MIN_BIN = 10  # images of an age group below which thirds are taken
 # Words in the names of columns, by what they are likely to hold.
 PERSONS = frozenset(
@@ -40,6 +49,22 @@ PERSONS = frozenset(
 AGE = frozenset({"age", "ages", "alter", "years", "jahre", "edad", "leeftijd", "idade"})
 NUMBERED = {"0", "1", "2"}  # parts of a split; by these alone a column is none
 SPLIT = frozenset({"split", "partition", "set", "subset", "usage", "phase"})
+
+
+class Odd(NamedTuple):
+    """What is odd about a column's values, in words.
+
+    Attributes:
+        text: what.
+        mend: of MENDS, where something can be done about it.
+    """
+
+    text: str
+    mend: str = ""
+
+    def told(self, mends: Mapping[str, str] = MENDS) -> str:
+        """Return it as a line, with what to do as a command says it."""
+        return f"{self.text}; {mends[self.mend]}" if self.mend else self.text
 
 
 @dataclass(frozen=True)
@@ -54,7 +79,7 @@ class Column:
         given: how classes are called otherwise -> class.
         ends: least and largest number.
         is_age: numbers are years of life.
-        odd: lines about values that will not be read, or may not be what they seem.
+        odd: of its values: those that will not be read, or may not be what they seem.
     """
 
     column: str
@@ -64,7 +89,7 @@ class Column:
     given: Mapping[str, str] = field(default_factory=dict)
     ends: tuple[float, float] = (0.0, 0.0)
     is_age: bool = False
-    odd: tuple[str, ...] = ()
+    odd: tuple[Odd, ...] = ()
 
 
 def understand(name: str, cells: Mapping[str, int], role: str = "") -> Column:
@@ -140,12 +165,9 @@ def _may_be_persons(total: int, distinct: int) -> bool:
 
 def _persons(name: str, total: int, distinct: int, is_said: bool = False) -> Column:
     said = f"persons ({distinct}, {total / distinct:.1f} photographs each): never in two splits"
-    odd: tuple[str, ...] = ()
+    odd: tuple[Odd, ...] = ()
     if not is_said and not words_of(name) & PERSONS:
-        odd = (
-            "taken for persons by its values; where it is none, take group_column out of the"
-            " config, or name it an attribute",
-        )
+        odd = (Odd("taken for persons by its values", NO_PERSONS),)
     return Column(name, GROUP, said, odd=odd)
 
 
@@ -165,6 +187,8 @@ def _numbers(
     total = sum(present.values())
     if sum(values.values()) < MOSTLY * total:
         return None
+    if len(values) == 1:
+        return Column(name, "none", f"always {next(iter(values)):g}")
     is_whole = all(value.is_integer() for value in values)
     if not is_age and is_whole and len(values) <= FEW_NUMBERS:
         return None
@@ -175,12 +199,12 @@ def _numbers(
         return None  # age groups that are numbered
     odd = []
     if others:
-        odd.append(f"no numbers, read as missing: {listed({t: present[t] for t in others})}")
+        odd.append(Odd(f"no numbers, read as missing: {listed({t: present[t] for t in others})}"))
     least, most = min(values), max(values)
     if is_age:
         out = {f"{v:g}": n for v, n in values.items() if not AGES[0] <= v <= AGES[1]}
         if out:
-            odd.append(f"no ages, read as missing: {listed(out)}")
+            odd.append(Odd(f"no ages, read as missing: {listed(out)}"))
         least, most = AGES
     seen = [v for v in values if least <= v <= most]
     said = f"numbers, {min(seen):g} to {max(seen):g}" if seen else "numbers"
@@ -204,7 +228,7 @@ def _classes(
     for words in _same_meanings(spellings):
         first = max(words, key=lambda key: (len(key), sizes[key]))
         same |= {key: first for key in words if key != first}
-        odd.append(f"read as one class by `map`: {', '.join(f'{k} {sizes[k]}' for k in words)}")
+        odd.append(Odd(f"read as one class: {', '.join(f'{k} {sizes[k]}' for k in words)}"))
     for key, first in same.items():
         sizes[first] += sizes.pop(key)
     best = {key: found.most_common(1)[0][0] for key, found in spellings.items()}
@@ -215,17 +239,17 @@ def _classes(
         )
     for key in sorted(set(sizes) - kept):
         near = get_close_matches(key, kept, n=1, cutoff=LOOKS_LIKE)
-        hint = ""
-        if near:
-            hint = f"; looks like {shown(best[near[0]])}, add it to `map` if it is"
         few = f"too few for a class, read as missing: {shown(best[key])} {sizes[key]}"
-        odd.append(f"{few}{hint}")
+        if near:
+            odd.append(Odd(f"{few}; looks like {shown(best[near[0]])}", SPELT))
+        else:
+            odd.append(Odd(few))
     for found in spellings.values():
         if len(found) > 1:
-            odd.append(f"spellings read as one: {listed(found)}")
+            odd.append(Odd(f"spellings read as one: {listed(found)}"))
     void = {text: n for text, n in _merged(cells).items() if text in missing and text}
     if void:
-        odd.append(f"read as missing: {listed(void)}")
+        odd.append(Odd(f"read as missing: {listed(void)}"))
     counts = {best[key]: sizes[key] for key in in_order(kept)}
     given = {best[key]: best[first] for key, first in same.items() if first in kept}
     return Column(name, "categorical", "classes", counts, given, odd=tuple(odd))

@@ -18,6 +18,7 @@ from facedata.recognition.boxes import Candidate
 from facedata.recognition.columns import (
     ATTRIBUTE,
     GROUP,
+    MENDS,
     PERSONS,
     Column,
     in_order,
@@ -83,6 +84,8 @@ class Given:
         reserved: names that no attribute gets, besides those of our tables' columns.
         attributes: columns, or parts of names, that are attributes whatever they look like.
         persons: the one that names persons.
+        mends: what to do about what is odd, as the command that asks says it, by its name in MENDS.
+        max_left_out: of adapters' settings; None: their default.
     """
 
     layout: str | None = None
@@ -92,6 +95,15 @@ class Given:
     reserved: Collection[str] = ()
     attributes: Collection[str] = ()
     persons: str | None = None
+    mends: Mapping[str, str] = field(default_factory=lambda: MENDS)
+    max_left_out: float | None = None
+
+    @property
+    def enough(self) -> float:
+        """Share of a table's rows that have to name a photograph for it to be read."""
+        if self.max_left_out is None:
+            return tables.ENOUGH
+        return max(min(tables.ENOUGH, 1 - self.max_left_out), tables.SOME)
 
     @property
     def roles(self) -> dict[str, str]:
@@ -107,6 +119,13 @@ def recognise(photos: Path, given: Given) -> Layout:
         DataError: it holds no photographs or no labels, what was given does not fit, or several
             layouts do; the message says which ways there are.
     """
+    layout = _understood(photos, given)
+    if given.max_left_out is not None:
+        layout.settings["max_left_out"] = given.max_left_out
+    return layout
+
+
+def _understood(photos: Path, given: Given) -> Layout:
     if photos.is_file() and photos.suffix.lower() == ".zip":
         return _archive(photos)
     fits = {"--labels": "table", "--pattern": "file_names"}
@@ -140,7 +159,7 @@ def _looks(folder: Folder, given: Given) -> dict[str, Look]:
     found: dict[str, Look] = {name: _published(folder, name) for name in PUBLISHED}
     found |= {
         "table": lambda: _table(folder, given),
-        "imagefolder": lambda: _class_folders(folder),
+        "imagefolder": lambda: _class_folders(folder, given),
         "file_names": lambda: _guessed_names(folder, given),
     }
     return found
@@ -245,7 +264,7 @@ def _archive(path: Path) -> Layout:
 # --- Class folders
 
 
-def _class_folders(folder: Folder) -> tuple[Layout | None, str]:
+def _class_folders(folder: Folder, given: Given) -> tuple[Layout | None, str]:
     """Return folders of classes, or such below train, val and test."""
     found = folder.classes
     parts = [name for name in found if name.lower() in SPLITS]
@@ -258,7 +277,7 @@ def _class_folders(folder: Folder) -> tuple[Layout | None, str]:
         if CLASS_FOLDERS <= len(classes) <= MAX_FOLDERS:
             sizes = ", ".join(f"{part} {found[part]}" for part in parts)
             how = f"folders of an official split ({sizes}), in each a folder for each class"
-            settings, odd = _of_classes(classes)
+            settings, odd = _of_classes(classes, given)
             settings["official_split"] = True
             return Layout("imagefolder", folder.root, settings, how, odd=odd), ""
         return None, f"no class folders in {', '.join(map(shown, parts))}"
@@ -269,7 +288,7 @@ def _class_folders(folder: Folder) -> tuple[Layout | None, str]:
             f"{len(found)} folders, too many for classes: persons? --pattern"
             " '{person}/{label}_{}.jpg' reads such"
         )
-    settings, odd = _of_classes(found)
+    settings, odd = _of_classes(found, given)
     if strays:
         odd.append(f"{len(strays)} photographs in no class folder are left out")
     inside = [frozenset(folder.below(name)) for name in found]
@@ -283,7 +302,7 @@ def _class_folders(folder: Folder) -> tuple[Layout | None, str]:
     return Layout("imagefolder", folder.root, settings, how, odd=odd), ""
 
 
-def _of_classes(found: Mapping[str, int]) -> tuple[dict[str, Any], list[str]]:
+def _of_classes(found: Mapping[str, int], given: Given) -> tuple[dict[str, Any], list[str]]:
     """Return settings for folders of classes, and what is odd: spellings, folders of a few."""
     column = understand("label", found)
     if column.role != "categorical":
@@ -291,7 +310,7 @@ def _of_classes(found: Mapping[str, int]) -> tuple[dict[str, Any], list[str]]:
     settings: dict[str, Any] = {"classes": list(column.counts)}
     if column.given:
         settings["map"] = dict(column.given)
-    return settings, list(column.odd)
+    return settings, [one.told(given.mends) for one in column.odd]
 
 
 # --- Tables and names
@@ -301,7 +320,7 @@ def _table(folder: Folder, given: Given) -> tuple[Layout | None, str]:
     if not folder.tables:
         named = ", ".join(folder.files.labels(""))
         return None, f"no table ({named} is none that is read)" if named else "no table"
-    found, others = tables.candidates(folder, given.roles)
+    found, others = tables.candidates(folder, given.roles, given.enough)
     if len(found) > 1:
         named = ", ".join(str(one.path.relative_to(folder.root)) for one in found)
         raise DataError(
@@ -316,11 +335,11 @@ def _table(folder: Folder, given: Given) -> tuple[Layout | None, str]:
 
 
 def _given_table(folder: Folder, path: Path, given: Given) -> Layout:
-    table = tables.read(path.resolve(), folder, given.roles)
+    table = tables.read(path.resolve(), folder, given.roles, given.enough)
     if table is None:
         raise DataError(
             f"--labels {path}: no column names photographs of {folder.root}, such as"
-            f" {folder.images[0]}"
+            f" {folder.images[0]}, in {given.enough:.0%} of the rows or more"
         )
     return _of_table(folder, table, given)
 
@@ -364,7 +383,7 @@ def _labelled(
     groups = [c for c in columns if c.role == GROUP]
     groups.sort(key=lambda c: (c.column != given.persons, not words_of(c.column) & PERSONS))
     splits = [c for c in columns if c.role == "split"]
-    odd = [f"{shown(c.column)}: {line}" for c in columns for line in c.odd]
+    odd = [f"{shown(c.column)}: {one.told(given.mends)}" for c in columns for one in c.odd]
     for role, found in (("group", groups), ("split", splits)):
         if found:
             settings[f"{role}_column"] = found[0].column

@@ -17,7 +17,8 @@ from facekit.spelling import plain
 from facekit.storage.walking import respelled
 
 NUM_ROWS = 500  # of which it is told what names photographs
-ENOUGH = 0.5  # share of them that have to
+SOME = 0.01  # the least share, below which it is chance
+ENOUGH = 0.5  # share of them that have to, where nobody says how many may not
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,16 @@ class Read:
     box: boxes.Candidate | None = None
 
 
-def read(path: Path, folder: Folder, roles: Mapping[str, str]) -> Read | None:
+def read(
+    path: Path, folder: Folder, roles: Mapping[str, str], enough: float = ENOUGH
+) -> Read | None:
     """Read a table; None where no column of it names photographs of the folder.
 
     Args:
         path: of the table.
         folder: of the photographs.
         roles: what the user says of columns, as of `understand`.
+        enough: share of a column's first cells that have to name one.
 
     Raises:
         DataError: it cannot be read as a table.
@@ -57,7 +61,7 @@ def read(path: Path, folder: Folder, roles: Mapping[str, str]) -> Read | None:
     _, records = table_rows.read_cells(path, names)
     first = itertools.islice(records, NUM_ROWS)
     rows = [dict(zip(heading, cells, strict=False)) for cells in first]
-    column, pattern = _file_column(names, rows, folder)
+    column, pattern = _file_column(names, rows, folder, enough)
     if not column:
         return None
     num_rows, counts = _counts(path, names)
@@ -83,7 +87,7 @@ def _counts(path: Path, names: Sequence[str]) -> tuple[int, dict[str, Counter[st
 
 
 def _file_column(
-    names: Iterable[str], rows: Sequence[dict[str, str]], folder: Folder
+    names: Iterable[str], rows: Sequence[dict[str, str]], folder: Folder, enough: float
 ) -> tuple[str, str]:
     """Return the column that names most photographs and its pattern; empty texts for none."""
     by_name, by_stem = _lookups(folder)
@@ -97,7 +101,7 @@ def _file_column(
             share = num_found / len(cells)
             if share > best[0]:  # the first, which is the plainest, where several find as many
                 best = (share, name, pattern)
-    return best[1:] if best[0] >= ENOUGH else ("", "")
+    return best[1:] if best[0] >= enough else ("", "")
 
 
 Lookup = dict[str, list[str]]
@@ -136,12 +140,14 @@ def _patterns(
             yield f"{ANYWHERE}{CELL}{tail}", len(found)
 
 
-def candidates(folder: Folder, roles: Mapping[str, str]) -> tuple[list[Read], list[str]]:
+def candidates(
+    folder: Folder, roles: Mapping[str, str], enough: float = ENOUGH
+) -> tuple[list[Read], list[str]]:
     """Return the tables in a folder that name its photographs, and why others do not; as `read`."""
     found, others = [], []
     for name in folder.tables:
         try:
-            table = read(folder.root / name, folder, roles)
+            table = read(folder.root / name, folder, roles, enough)
         except DataError as error:
             others.append(str(error))
             continue

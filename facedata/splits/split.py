@@ -12,7 +12,7 @@ from facedata.options import ScarceOptions, SplitOptions, Stratify
 from facedata.splits.deal import distribute
 from facedata.splits.strata import is_categorical, strata
 from facedata.splits.units import units
-from facekit.errors import DataError
+from facekit.errors import DataError, Mendable
 from facekit.splits import PARTS, SPLITS, round_seed
 from facekit.storage import tables
 
@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 
 TRAIN, VAL, TEST, HELD_BACK = range(len(PARTS))
 ROUNDING = 0.1  # of a test part: what units that stay together may have taken from it
+
+
+class TooFew(Mendable):
+    """Images, or units of them, that are too few to be dealt as asked."""
 
 
 def assign_folds(
@@ -42,16 +46,18 @@ def assign_folds(
         fold of each image, Int64 [N], 0 .. num_folds - 1.
 
     Raises:
-        DataError: an attribute cannot be stratified on, or a fold would be empty.
+        TooFew: a fold would be empty.
+        DataError: an attribute cannot be stratified on.
     """
     unit = units(table)
     rng = np.random.default_rng([seed, 1])
     labels = strata(table, options)
     fold = distribute(unit, labels, [1 / num_folds] * num_folds, rng, kept=kept)
     if len(np.unique(fold)) < num_folds:
-        raise DataError(
-            f"--folds: {num_folds} folds of {unit.max() + 1} units that stay together would leave"
-            " one empty; fewer folds or more images are needed"
+        raise TooFew(
+            f"split: {num_folds} folds of {unit.max() + 1} units that stay together would leave one"
+            " empty",
+            "a smaller --folds or more images are needed",
         )
     return pd.array(fold, dtype="Int64")
 
@@ -88,8 +94,8 @@ def assign_splits(
         image_id, split (category of PARTS), fold (Int64, NA outside train).
 
     Raises:
-        DataError: an attribute cannot be stratified on, a split or fold would be empty, or there
-            are too few images for a test part of this round.
+        TooFew: a split or fold would be empty, or no images are left for a test part of this round.
+        DataError: an attribute cannot be stratified on.
     """
     unit, labels = units(curated), strata(curated, options)
     kept, kept_fold = _as_before(curated["image_id"], unit, before)
@@ -121,10 +127,10 @@ def assign_splits(
         part[spare] = HELD_BACK
     for p, name in enumerate(names):
         if not (part == p).any():
-            raise DataError(
+            raise TooFew(
                 f"split: {name} would be empty: {len(part)} images in {unit.max() + 1} units that"
-                " stay together; more images, fewer strata, --balance each or another --train are"
-                " needed"
+                " stay together",
+                "more images, fewer strata, --balance each or another --train are needed",
             )
 
     fold = pd.array([pd.NA] * len(part), dtype="Int64")
@@ -210,7 +216,7 @@ def _deal(
             dealt, too.
 
     Raises:
-        DataError: the rounds before have tested too many images.
+        TooFew: the rounds before have tested too many images.
     """
     if tested is None:
         tested = np.zeros(len(unit), dtype=bool)
@@ -229,10 +235,10 @@ def _deal(
         free = np.flatnonzero(~tested if p == TEST else part == TRAIN)
         share = held[p] * len(unit) / max(len(free), 1)
         if share > 1 + ROUNDING and not (kept[free] == p).any():
-            raise DataError(
+            raise TooFew(
                 f"--round {number}: the rounds before have tested {tested.sum()} of {len(unit)}"
-                f" images, fewer than a test part are left; fewer rounds or a larger"
-                " --train are needed"
+                " images, fewer than a test part are left",
+                "fewer rounds or a larger --train are needed",
             )
         share = min(share, 1.0)
         stays = np.where(kept[free] < 0, -1, kept[free] == p)

@@ -29,6 +29,7 @@ QUICK += ["--threads", 1, "--device", "cpu", "--no-tensorboard"]
 NUM = 48
 PLAIN = {"hair_color": "brown", "glasses": "none", "facial_hair": "none", "headwear": "none"}
 PLAIN |= {"mouth": "smile"}
+HEAD = '[{{"name": "a", "attributes": ["{}"]}}]'
 HEADING = ["file", "sex", "age", "hat", "person", "note", "site"]
 
 
@@ -239,6 +240,18 @@ def test_a_model_of_a_folder_finds_faces_in_photographs(tmp_path):
         (lambda r: [row.__setitem__(0, f"{row[0]}x") for row in r], [], "no column names photo"),
         (lambda r: r.clear(), [], "no column names photographs"),
         (
+            lambda r: r.extend([[f"gone{i}", *r[i % 12][1:]] for i in range(36)]),
+            [],
+            "such as a/deep/000.png, in 50% of the rows or more",
+        ),
+        (
+            lambda r: r.append(["gone", *r[0][1:]]),
+            ["--max-left-out", 0],
+            "no such file below the data set's folder); --max-left-out lets more pass",
+        ),
+        (lambda r: None, ["--heads", HEAD.format("hatt")], "did you mean 'hat'?"),
+        (lambda r: None, ["--attribute", "hat", "--fold", 9], "in fold 9, found 0 to 2"),
+        (
             lambda r: [row.__setitem__(4, f"p{n % 2}") for n, row in enumerate(r)],
             ["--person", "person", "--attribute", "hat"],
             "12 images of 2 persons",
@@ -253,6 +266,40 @@ def test_what_cannot_be_learned_from_is_refused_in_one_line(tmp_path, change, mo
     said = run(["train", *options, *more, *QUICK], code=1)
     assert words in said.strip().splitlines()[-1]
     assert not (tmp_path / "run/model.safetensors").exists()
+
+
+def test_a_table_of_many_more_photographs_is_read_where_that_is_said(tmp_path):
+    rows = faces(tmp_path / "photos", 12)
+    rows += [[f"gone{i}", *rows[i % 12][1:]] for i in range(36)]
+    labels = table(tmp_path / "labels.csv", rows)
+    words = ["--images", tmp_path / "photos", "--labels", labels, "--attribute", "hat"]
+    said = run(["train", *words, "--max-left-out", 0.9, "--out", tmp_path / "run", *QUICK])
+    assert said.strip().endswith("left out: 36 missing_file")
+
+
+def test_messages_name_no_keys_of_a_config(tmp_path):
+    """Persons told by values alone, a spelling that may be a class, units that cannot be dealt."""
+    rows = faces(tmp_path / "photos", 48)
+    rows[3][3] = "carp"
+    rows += [[f"gone{i}", *rows[i][1:]] for i in range(4, 16)]
+    heading = [*HEADING[:4], "code", *HEADING[5:]]
+    labels = table(tmp_path / "labels.csv", rows, heading)
+    words = ["--images", tmp_path / "photos", "--labels", labels, "--out", tmp_path / "run"]
+    said = run(["train", *words, "--attribute", "hat", *QUICK])
+    assert (
+        "code: taken for persons by its values; where it is none, name it by --attribute, or leave"
+        " it out of the table" in said
+    )
+    assert "carp 1; looks like cap; correct it if it is" in said
+
+    for number, row in enumerate(rows):
+        row[4] = "one" if number < 30 or number > 47 else f"p{number}"
+        row[6] = "train" if row[4] == "one" else "test"
+    heading[6] = "split"
+    labels = table(tmp_path / "labels.csv", rows, heading)
+    said = run(["train", *words, "--person", "code", *QUICK], code=1)
+    assert said.strip().endswith("more images of more persons are needed")
+    assert "--folds" not in said and "--balance" not in said
 
 
 def test_nothing_is_written_among_the_photographs(tmp_path):

@@ -322,7 +322,10 @@ def test_numeric_and_joint_heads_in_bf16_with_part_of_an_epoch(trained, tmp_path
     ("change", "words"),
     [
         ({"arm": "huber"}, "arm 'huber'"),
-        ({"view": {"crop": [40, 20], "resize": None}}, "larger than the images"),
+        (
+            {"view": {"crop": [40, 20], "resize": None}},
+            "--view: crop: [40, 20] is larger than the images",
+        ),
         ({"arm": "synth@1.0"}, "needs --synth-images"),
         ({"geometry": {"height": 48, "width": 48, "fit": "pad"}}, "24x32 px"),
         ({"geometry": {"height": 48}}, "geometry: width: missing"),

@@ -133,7 +133,7 @@ def test_an_official_split_and_mixed_spellings(place):
     assert settings.ingest.table.attributes[0].map == {"F": "female"}
     assert found.index["gender"].value_counts().to_dict() == {"female": 24, "male": 36}
     assert found.index["official_split"].value_counts()["test"] == 15
-    assert "read as one class by `map`: f 12, female 12" in said
+    assert "read as one class: f 12, female 12" in said
 
 
 def test_what_is_odd_is_said(place):
@@ -144,6 +144,26 @@ def test_what_is_odd_is_said(place):
     assert "note: left out, 39 values, like identifiers or free text" in said
     assert "2 left out, file without row: 000.jpg" in said
     assert "1 left out, missing file: 040.jpg" in said
+
+
+def test_what_to_do_about_labels_is_said_as_a_config_has_it(place):
+    root = photographs(place / "photos", [f"{i:03}.jpg" for i in range(60)])
+    words = [("cap", "bare")[i % 2] for i in range(60)]
+    rows = [(f"{i:03}.jpg", words[i], f"c{i // 2}") for i in range(60)]
+    rows[3] = ("003.jpg", "carp", "c1")
+    table(root / "labels.csv", ["file", "hat", "code"], rows)
+    said, settings, _ = made(root)
+    assert "carp 1; looks like cap; add it to `map` if it is" in said
+    assert "code: taken for persons by its values; where it is none, take group_column" in said
+    assert "max_left_out" not in settings.ingest.table.model_fields_set
+
+    Path("evenface.yaml").unlink()
+    rows.append(("gone.jpg", "cap", "c0"))
+    table(root / "labels.csv", ["file", "hat", "code"], rows)
+    done = invoke(root, "--max-left-out", 0)
+    assert done.exit_code == 1 and done.output.strip().endswith("; --max-left-out lets more pass")
+    _, settings, _ = made(root, "--max-left-out", 0.9)
+    assert settings.ingest.table.max_left_out == 0.9
 
 
 def test_text_of_users_means_nothing(place):
@@ -400,7 +420,7 @@ def test_folders_of_one_meaning_are_one_class_and_those_in_them_are_said(place):
     said, settings, found = made(photographs(place / "photos", names))
     assert settings.ingest.imagefolder.map == {"f": "female"}
     assert found.index["label"].value_counts().to_dict() == {"female": 40, "male": 40}
-    assert "read as one class by `map`: f 20, female 20" in said
+    assert "read as one class: f 20, female 20" in said
     assert "in each of these folders are others (old, young), which are not read" in said
     assert "None of its classes is rare" in said
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facedata.recognition import columns
-from facedata.recognition.columns import understand
+from facedata.recognition.columns import ATTRIBUTE, SPELT, understand
 
 
 def of(name, *texts):
@@ -18,24 +18,24 @@ def test_few_words_are_classes_in_the_order_of_the_alphabet():
     assert found.role == "categorical"
     assert dict(found.counts) == {"braun": 22, "rot": 9}
     assert found.given == {}
-    assert any("spellings read as one: braun 20, Braun 2" in line for line in found.odd)
-    assert "read as missing: n/a 1" in found.odd
+    assert any("spellings read as one: braun 20, Braun 2" in one.text for one in found.odd)
+    assert ("read as missing: n/a 1", "") in found.odd
 
 
 def test_words_of_one_meaning_are_mapped_and_said():
     found = of("sex", *["F"] * 20, *["female"] * 30, *["m"] * 40)
     assert dict(found.counts) == {"female": 50, "m": 40}
     assert found.given == {"F": "female"}
-    assert found.odd == ("read as one class by `map`: f 20, female 30",)
+    assert found.odd == (("read as one class: f 20, female 30", ""),)
 
 
 def test_what_is_too_rare_is_no_class_and_what_it_looks_like_is_said():
     found = of("gender", *["female"] * 200, *["male"] * 150, "femlae")
     assert list(found.counts) == ["female", "male"]
-    assert found.odd == (
-        "too few for a class, read as missing: femlae 1; looks like female, add it to `map` if it"
-        " is",
-    )
+    (odd,) = found.odd
+    said = "too few for a class, read as missing: femlae 1; looks like female; "
+    assert odd.told() == f"{said}correct it if it is"
+    assert odd.told({SPELT: "add it to `map` if it is"}) == f"{said}add it to `map` if it is"
 
 
 def test_none_is_a_class_where_a_person_wrote_it():
@@ -49,10 +49,16 @@ def test_ages_are_numbers_whatever_their_comma_and_others_are_odd(comma):
     texts = [f"{age}{comma}5" for age in range(1, 90)]
     found = of("Alter", *texts, f"999{comma}5", "unbekannt", "unbekannt")
     assert (found.role, found.is_age, found.ends) == ("numeric", True, (0, 120))
-    assert found.odd == (
+    assert [one.told() for one in found.odd] == [
         "no numbers, read as missing: unbekannt 2",
         "no ages, read as missing: 999.5 1",
-    )
+    ]
+
+
+def test_one_number_in_several_spellings_is_always_the_same():
+    for role in ("", ATTRIBUTE):
+        found = understand("weight", {"0.5": 20, "0.50": 20}, role)
+        assert (found.role, found.said) == ("none", "always 0.5")
 
 
 def test_few_whole_numbers_are_classes_in_their_order_and_many_are_numbers():
