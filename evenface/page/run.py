@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from evenface.page.photographs import Photographs
 from facedata.columns import INDEX, INSPECTION, LABEL_ISSUES, NOTES
 from facedata.packs import storage
 from facekit.pictures import inline
+from facekit.runs import run_path
 from facekit.storage import files, tables
 from facekit.storage.columns import Table
 
@@ -46,6 +48,13 @@ class Run:
     def index(self) -> pd.DataFrame:
         """Labels of all images, by image_id."""
         return tables.read(self.root / INDEX.name, INDEX, ["image_id"]).set_index("image_id")
+
+    @cached_property
+    def photographs(self) -> Photographs:
+        """Whole photographs that images were cut out of; their folder is as `ingest` read it."""
+        path = run_path(self.root / INDEX.name)
+        values = files.read_json(path)["values"] if path.exists() else {}
+        return Photographs(self.index, Path(values["root"]) if values.get("root") else None)
 
     @cached_property
     def inspection(self) -> pd.DataFrame:
@@ -102,6 +111,8 @@ class Run:
     def scored(self, labels: pd.DataFrame, given: str) -> list[dict[str, Any]]:
         """Return the rows of a table of scored labels, each with the picture of its image.
 
+        Where that was cut out of a photograph, the whole one is offered, too.
+
         Args:
             labels: image_id, score, and the label in column `given`.
             given: name of that column.
@@ -113,6 +124,7 @@ class Run:
                 "picture": self.thumbnail(
                     row["image_id"], f"Image {row['image_id']}, labelled {row[given]}"
                 ),
+                "photograph": self.photographs.picture(row["image_id"]),
             }
             for row in labels.to_dict("records")
         ]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html.parser
+import io
 import json
 import shutil
 from pathlib import Path
@@ -13,9 +14,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from page_run import HOSTILE, TASKS, VERDICT, make_run
+from PIL import Image
 
 from evenface import cli
-from evenface.page import report
+from evenface.page import photographs, report
 from facekit.errors import DataError
 from facekit.pictures import inline
 from facekit.storage import files, tables
@@ -383,3 +385,55 @@ def test_wide_picture_is_scaled_down():
     shown = inline.picture(np.zeros((50, 400, 3), np.uint8), "<wide>", max_width=100)
     assert 'width="100" height="12"' in shown
     assert 'alt="&lt;wide&gt;"' in shown
+
+
+def cut_out(run, folder):
+    """Have the images of a run be cut out of photographs: gray ones, two images of each."""
+    index = pd.read_parquet(run / "index.parquet")
+    names = [f"{number // 2}.png" for number in range(len(index))]
+    box = {"cut_x0": 300.0, "cut_y0": 150.0, "cut_x1": 500.0, "cut_y1": 450.0}
+    index.assign(cut_from=names, **box).to_parquet(run / "index.parquet")
+    folder.mkdir()
+    for name in set(names):
+        Image.new("RGB", (800, 600), (90, 90, 90)).save(folder / name)
+    files.write_json({"values": {"root": str(folder)}}, run / "index.run.json")
+
+
+def photographs_on(run):
+    """Return the whole photographs on a run's page by their alternative texts, uint8 arrays."""
+    page = Page(report.make_page(run, "avatars", TASKS))
+    found = [of for tag, of in page.tags if tag == "img" and "webp" in of["src"][:20]]
+    assert page.text.count("Whole photograph") == len(found)
+    pictures = [base64.b64decode(of["src"].partition(",")[2]) for of in found]
+    arrays = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in pictures]
+    return list(zip((of["alt"] for of in found), arrays, strict=True))
+
+
+def test_mistakes_and_doubts_offer_the_whole_photograph_with_the_face_in_a_box(run, tmp_path):
+    assert not photographs_on(run)
+    cut_out(run, tmp_path / "photographs")
+    found = photographs_on(run)
+    alts = {alt for alt, _ in found}
+    for number in (8, 10, 15):  # one of a doubtful label, two of mistakes
+        assert f"The photograph of {number:03d}.png, a box around the face" in alts
+    for _, picture in found:
+        assert picture.shape == (300, 400, 3)
+        seen = picture.max(axis=2).astype(int) > 200  # the box, half as large as in the photograph
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        ends = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        np.testing.assert_allclose(ends, [150, 75, 250, 225], atol=4)
+        assert not seen[90:210, 165:235].any()  # the face itself is not covered
+
+
+def test_photographs_that_are_gone_or_too_many_are_left_out(run, tmp_path, monkeypatch, caplog):
+    cut_out(run, tmp_path / "photographs")
+    monkeypatch.setattr(photographs, "MOST", 3)
+    assert len({alt for alt, _ in photographs_on(run)}) == 3
+    (tmp_path / "photographs/5.png").unlink()  # of images 10 and 11
+    alts = {alt for alt, _ in photographs_on(run)}
+    assert alts and not any("010.png" in alt for alt in alts)
+    assert "5.png: not shown (missing_file)" in caplog.text
+    shutil.rmtree(tmp_path / "photographs")
+    caplog.clear()
+    assert not photographs_on(run)
+    assert caplog.text.count("whole photographs are not shown") == 1
