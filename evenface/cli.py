@@ -2,13 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from classifiers.options import TaskOptions, VerdictOptions
 from evenface.check.options import PhotographsOptions
-from evenface.options import CompareOptions
+from evenface.options import CompareOptions, PageOptions
 from facekit import commands
 from facekit.command_options import options
 
@@ -338,14 +337,7 @@ def compare(
     help="Folder of the run, such as results/avatars; by default the only one below ./results.",
 )
 @click.option("--dataset", help="Name of the data set, for the title; the folder's by default.")
-@click.option(
-    "--tasks",
-    type=commands.JSON,
-    help="Tasks: a list of {name, heads}; those of the page made last, or compared, by default.",
-)
-@click.option(
-    "--rounds", type=commands.AtLeast(1), help="Rounds of the run; like --tasks by default."
-)
+@options(PageOptions)
 @click.option(
     "--again",
     metavar="COMMAND",
@@ -367,8 +359,7 @@ def compare(
 def page(
     results: Path | None,
     dataset: str | None,
-    tasks: list[dict[str, Any]] | None,
-    rounds: int | None,
+    options: PageOptions,
     again: str | None,
     pair: tuple[Path, Path] | None,
     page: Path | None,
@@ -395,14 +386,15 @@ def page(
     else:
         results = results or report.only_run(Path("results"))
         page = page or results / "index.html"
-        if tasks is None or rounds is None:
-            known, num_rounds = report.known_tasks(results)
-            tasks, rounds = known if tasks is None else tasks, rounds or num_rounds
+        if options.tasks is None or options.rounds is None:
+            known = report.known_tasks(results)
+            options = known.but(**options.model_dump(exclude_none=True))
         again = again or report.known_command(results)
         dataset = dataset or results.resolve().name
-        values = {"results": results, "dataset": dataset, "tasks": tasks, "rounds": rounds}
+        values = {"results": results, "dataset": dataset, **options.plain()}
         with runs.record(page.parent / RECORD, {**values, "again": again, "page": page}):
-            files.write_text(report.make_page(results, dataset, tasks, rounds, again), page)
+            shown = (values["tasks"], values["rounds"])
+            files.write_text(report.make_page(results, dataset, *shown, again), page)
     if not is_named:
         click.echo(page)
 

@@ -1,9 +1,24 @@
 """Settings of the commands of evenface."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
 
 from classifiers.options import Resamplings
-from facekit.options import OpenShare, Options, Text, TextOrNone, option
+from facekit.options import (
+    Attribute,
+    Attributes,
+    Count,
+    Name,
+    OpenShare,
+    Options,
+    OrNone,
+    Text,
+    TextOrNone,
+    option,
+)
+
+Rounds = Annotated[Count, Field(le=100)]
 
 
 class CompareOptions(Options):
@@ -22,3 +37,33 @@ class CompareOptions(Options):
     )
     confidence: OpenShare = option(0.95, "Of the intervals.")
     num_permutations: Resamplings = option(2000, "Of the arms' names, for the permutation p.")
+
+
+class ShownHead(Options):
+    """A head that the page shows; what else a config says of it is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Attribute = option(help="Name of the head.")
+    attributes: Attributes = option((), "What it predicts; none: the attribute of its name.")
+
+
+class ShownTask(Options):
+    """A task that the page shows; what else a config says of it is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Name = option(help="Name of the task, whose comparison is there.")
+    heads: Annotated[tuple[ShownHead, ...], Field(min_length=1)] = option(help="Its heads.")
+
+
+class PageOptions(Options):
+    """What the page shows of a run."""
+
+    tasks: Annotated[tuple[ShownTask, ...], Field(min_length=1)] | None = option(
+        None,
+        "Tasks: a list of {name, heads}; those of the page made last, or compared, by default.",
+    )
+    rounds: Annotated[Rounds | None, OrNone] = option(
+        None, "Rounds of the run; like --tasks by default."
+    )

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from classifiers import options as classifiers_options
 from classifiers.arms import ArmName, is_same, needs_deficits, needs_reserve, needs_synthetic
 from classifiers.options import TrainOptions, check_backbone
-from evenface.options import CompareOptions
+from evenface.options import CompareOptions, Rounds
 from evenface.places import DEMO_CONFIG
 from facedata import options as facedata_options
 from facedata.ingest.adapters import ADAPTERS, Adapter
@@ -154,7 +154,7 @@ class Settings(Options):
     arms: Annotated[tuple[ArmName, ...], Field(min_length=1), kinds.Differ] = option(
         ("real", "weighted_loss", "copy@1.0", "synth@1.0"), classifiers_options.ARMS_HELP
     )
-    rounds: Annotated[kinds.Count, Field(le=100)] = option(
+    rounds: Rounds = option(
         3,
         "Times that everything from the split on is done anew, with other test images, another GAN"
         " and other classifiers: one tells of this GAN and this split alone.",

@@ -1,6 +1,7 @@
 """Options on a command line: one click option for each field of a class of options."""
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -86,9 +87,10 @@ def _made(cls: type[Options], values: dict[str, Any]) -> Options:
         return cls.model_validate(values)
     except ValidationError as error:
         path, _, text = problem(error, cls).partition(": ")
-        name, *inner = path.replace("[", ".[").split(".")
+        name = re.split(r"[.\[]", path, maxsplit=1)[0]
+        inner = path[len(name) :].lstrip(".")
         place = f"'{flag_of(name, cls.model_fields[name])}'" if name in cls.model_fields else path
-        place += f" ({'.'.join(inner)})" if inner else ""
+        place += f" ({inner})" if inner else ""
         raise click.UsageError(f"Invalid value for {place}: {text}", ctx) from None
 
 

@@ -243,11 +243,11 @@ def read(path: Path) -> dict[str, Any]:
     try:
         Result.model_validate(found)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        about = f" ({place} is missing, or another)" if place else ""
         raise DataError(
-            f"{path}: no comparison of this version of `evenface compare` ({place}:"
-            f" {first['msg']}); `evenface run` makes it again"
+            f"{path}: no comparison of this version of `evenface compare`{about};"
+            " `evenface run` makes it again"
         ) from None
     return found
 

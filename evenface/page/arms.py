@@ -26,7 +26,7 @@ def of_task(run: Run, task: dict[str, Any], number: int) -> dict[str, Any]:
         "name": name,
         "comparison": comparison,
         "arms": arms,
-        "attributes": {head["name"]: head.get("attributes", [head["name"]])
+        "attributes": {head["name"]: head.get("attributes") or [head["name"]]
                        for head in task["heads"]},
         "external": _external(run, name),
         "charts": _charts(comparison),

@@ -46,9 +46,9 @@ class _Side:
 
     def __init__(self, root: Path) -> None:
         self.name = str(root)
-        tasks, num_rounds = report.known_tasks(root)
-        self.run = Run(root, num_rounds)
-        self.tasks = {task["name"]: task for task in report.of_tasks(self.run, tasks)}
+        known = report.known_tasks(root).plain()
+        self.run = Run(root, known["rounds"])
+        self.tasks = {task["name"]: task for task in report.of_tasks(self.run, known["tasks"])}
         folders = [folder for task in self.tasks.values() for folder in task["folders"]]
         self.provenance = again.provenance(self.run, folders)
 

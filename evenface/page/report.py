@@ -4,11 +4,13 @@ It reads the files of `results/<dataset>/` and computes nothing new: verdicts, c
 are those of the stages. A stage that was not run leaves one plain line in place of its section.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evenface import nearby
+from evenface.experiment import result
+from evenface.options import PageOptions
 from evenface.page import RECORD, again, answer, arms, data, document, generator, scores, trust
 from evenface.page.run import Run
 from facekit.errors import DataError
@@ -107,29 +109,40 @@ def only_run(folder: Path) -> Path:
     return nearby.only_run(folder, "*/compare/*.json", lacking)
 
 
-def known_tasks(results: Path) -> tuple[list[dict[str, Any]], int]:
+def known_tasks(results: Path) -> PageOptions:
     """Return tasks and number of rounds of a run, by the record of its page or by its files.
 
     Raises:
-        DataError: no task of it was compared.
+        DataError: no task of it was compared, or a file is none of ours.
     """
-    record = results / RECORD
-    if record.exists():
-        values = files.read_json(record)["values"]
-        if values.get("tasks"):
-            return values["tasks"], values["rounds"]
+    values = _recorded(results)
+    if values.get("tasks"):
+        known = {"tasks": values["tasks"], "rounds": values.get("rounds") or 1}
+        return PageOptions.read(known, str(results / RECORD))
     paths = sorted((results / "compare").glob("*.json"))
-    found = [files.read_json(path) for path in paths if not path.name.endswith(".run.json")]
+    found = [result.read(path) for path in paths if not path.name.endswith(".run.json")]
     if not found:
         raise DataError(
             f"{results}: no task was compared there (compare/*.json); expected the folder of a run,"
             " such as results/avatars"
         )
     tasks = [{"name": one["task"], "heads": [{"name": one["head"]}]} for one in found]
-    return tasks, len(found[0]["rounds"])
+    return PageOptions(tasks=tasks, rounds=len(found[0]["rounds"]))
 
 
 def known_command(results: Path) -> str | None:
     """Return what makes a run again, as the page made last says it; None where it does not."""
-    record = results / RECORD
-    return files.read_json(record)["values"].get("again") if record.exists() else None
+    said = _recorded(results).get("again")
+    return said if isinstance(said, str) else None
+
+
+def _recorded(results: Path) -> Mapping[str, Any]:
+    """Return what the page of a run was made with last; nothing where there is no page."""
+    path = results / RECORD
+    if not path.exists():
+        return {}
+    record = files.read_json(path)
+    values = record.get("values") if isinstance(record, Mapping) else None
+    if not isinstance(values, Mapping):
+        raise DataError(f"{path}: no record of a page; remove it, and `evenface page` writes one")
+    return values

@@ -330,6 +330,36 @@ def test_command_finds_the_tasks_of_a_run(run, tmp_path):
         files.write_json({"values": values | {"tasks": TASKS}}, run / "report.run.json")
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "words"),
+    [
+        ("--tasks", "5", "'5' is not list of 1 or more"),
+        ("--tasks", "[]", "[] is not list of 1 or more"),
+        ("--tasks", "[5]", "([0]): 5 is not object"),
+        ("--tasks", "[{}]", "([0].name): missing"),
+        ("--tasks", '[{"name": "../../x", "heads": [{"name": "age"}]}]', "([0].name): '../../x'"),
+        ("--tasks", '[{"name": "hair", "heads": [5]}]', "([0].heads[0]): 5 is not object"),
+        ("--tasks", "[", "not JSON"),
+        ("--rounds", "0", "'0' is not integer >= 1"),
+        ("--rounds", "999999999", "'999999999' is not integer"),
+    ],
+)
+def test_tasks_and_rounds_that_are_none_are_told(run, option, text, words):
+    done = CliRunner().invoke(cli.main, ["page", "--results", str(run), option, text])
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
+    last = done.output.strip().splitlines()[-1]
+    assert option in last and words in last, last
+    assert not (run / "index.html").exists()
+
+
+@pytest.mark.parametrize("text", ["5", "[]", "{}", '{"values": 5}', '{"values": {"tasks": 5}}'])
+def test_a_record_that_is_none_is_told(run, text):
+    (run / "report.run.json").write_text(text)
+    done = CliRunner().invoke(cli.main, ["page", "--results", str(run)])
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    assert "report.run.json: " in done.output and done.output.count("\n") == 1
+
+
 def test_one_run_or_two(run):
     options = ["--results", str(run), "--compare", str(run), str(run)]
     done = CliRunner().invoke(cli.main, ["page", *options])
@@ -364,7 +394,7 @@ def test_comparison_of_another_version_is_named(run, path):
     done = CliRunner().invoke(cli.main, ["page", "--results", str(run)])
     assert done.exit_code == 1
     assert f"{run / path}: no comparison of this version" in done.output
-    assert "(arms: Field required); `evenface run` makes it again" in done.output
+    assert "(arms is missing, or another); `evenface run` makes it again" in done.output
 
 
 def test_folder_that_is_no_run_is_named(tmp_path):
