@@ -11,6 +11,7 @@ import yaml
 
 from facekit.errors import DataError, reason_of
 from facekit.options import shown
+from facekit.storage.files import parse_json
 
 PLAIN = re.compile(r"[-+]?(0|[1-9][0-9]*)|[-+]?([0-9]+\.[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", re.I)
 SPECIAL = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)  # refused where they are checked
@@ -79,3 +80,15 @@ def read(text: str, where: str) -> Any:
         raise DataError(f"{where}: not YAML ({deep})") from None
     except (yaml.YAMLError, ValueError) as error:
         raise DataError(f"{where}: not YAML ({reason_of(error)})") from None
+
+
+def read_json(text: str, where: str) -> Any:
+    """Return what JSON says; as `read`.
+
+    Raises:
+        DataError: it is no JSON, or has a key twice.
+    """
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON ({reason_of(error)})") from None

@@ -17,7 +17,7 @@ import psutil
 
 from evenface import nearby
 from evenface.places import DEMO_CONFIG, OWN_CONFIG, PROFILE, PROFILES, SNAKEFILE
-from evenface.settings import read_config
+from evenface.settings import check_given, read_config
 from facekit.errors import DataError
 from facekit.storage import locks
 
@@ -217,16 +217,15 @@ def check(arguments: Sequence[str]) -> None:
                 f"{word}: a run has the budget of its config; `evenface init PHOTOS {word}` writes"
                 " one"
             )
-    for word in _words_of(arguments, CONFIG_FILES):
-        path = Path(word)
+    paths = [Path(word) for word in _words_of(arguments, CONFIG_FILES)]
+    for path in paths:
         if not path.is_file():
             raise DataError(
                 f"{path}: no such config; --configfile takes all words behind it, so stages and"
                 " files that are to be made stand before it"
             )
-        if path.suffix != ".json":
-            read_config(path)
-    for word in _words_of(arguments, CONFIG):
+    given = list(_words_of(arguments, CONFIG))
+    for word in given:
         key, sign, value = word.partition("=")
         if sign and "." in key:
             for part in reversed(key.split(".")[1:]):
@@ -234,6 +233,7 @@ def check(arguments: Sequence[str]) -> None:
             raise DataError(
                 f"{word}: a setting of a section is given as --config '{key.split('.')[0]}={value}'"
             )
+    check_given(paths, given)
 
 
 def _words_of(arguments: Sequence[str], names: Sequence[str]) -> Iterator[str]:

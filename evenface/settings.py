@@ -213,6 +213,23 @@ def read_given(texts: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def check_given(paths: Iterable[Path], texts: Iterable[str]) -> None:
+    """Check configs and single settings as they were given, before YAML makes values of them.
+
+    Snakemake's own reading takes the last of keys that are there twice, and `010` for 10.
+
+    Args:
+        paths: configs, YAML or JSON.
+        texts: KEY=VALUE each.
+
+    Raises:
+        DataError: as of `read_config` and `read_given`.
+    """
+    for path in paths:
+        read_config(path)
+    read_given(texts)
+
+
 def base_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a config is laid over: the demo's, without what only drawn pictures can have.
 
@@ -232,7 +249,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Return a config file's own values.
 
     Raises:
-        DataError: no such file, not YAML, or not an object.
+        DataError: no such file, not YAML (of a .json file: not JSON), or not an object.
     """
     from evenface import config_text
 
@@ -242,7 +259,10 @@ def read_config(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({reason_of(error)}); save it as UTF-8") from None
-    config = config_text.read(text, str(path))
+    if Path(path).suffix == ".json":
+        config = config_text.read_json(text, str(path))
+    else:
+        config = config_text.read(text, str(path))
     if not isinstance(config, dict):
         raise DataError(f"{path}: expected settings by name, found {shown(config)}")
     return config

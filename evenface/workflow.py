@@ -471,12 +471,26 @@ class Run:
             return None
 
 
-def read_run(config: Mapping[str, Any]) -> Run:
-    """Return the run of a config, or end with one line that says what is wrong."""
+def read_run(config: Mapping[str, Any], workflow: Any = None) -> Run:
+    """Return the run of a config, or end with one line that says what is wrong.
+
+    Args:
+        config: as Snakemake has read it.
+        workflow: Snakemake's; what it was given is checked once a run, as it is written, where it
+            is for this pipeline alone and not for another one of which this is a module.
+    """
     try:
+        if workflow is not None and workflow.is_main_process and not is_module(workflow):
+            given = workflow.config_settings
+            settings.check_given(given.configfiles, given.config_args or ())
         return Run(config)
     except DataError as error:
         raise SystemExit(f"error: {error}") from None
+
+
+def is_module(workflow: Any) -> bool:
+    """Tell whether another workflow uses this one, with a config that it gives."""
+    return bool(workflow.modifier.skip_configfile)
 
 
 # --- Functions of rules

@@ -68,6 +68,9 @@ def test_the_pipeline_is_where_the_places_say():
         (["--configfile", "good.yaml", "split"], "split: no such config; --configfile takes all"),
         (["-n", "--configfile", "good.yaml", "bad.yaml"], "bad.yaml: not YAML"),
         (["--config", "gan.kimg=2"], "given as --config 'gan={kimg: 2}'"),
+        (["--configfile", "twice.json"], "twice.json: not JSON (seed is there twice)"),
+        (["--config", "seed=010"], "--config 'seed=010', line 1: '010' is 8 to YAML"),
+        (["-n", "-C", "gan={kimg: 1, kimg: 2}"], "kimg is there already"),
         (
             ["-C", "seed=1", "classify.loss.kind=focal", "--configfile", "good.yaml"],
             "given as --config 'classify={loss: {kind: focal}}'",
@@ -79,6 +82,7 @@ def test_a_wrong_config_is_one_line(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     Path("good.yaml").write_text("seed: 1\n")
     Path("bad.yaml").write_text("gan: [1\n")
+    Path("twice.json").write_text('{"seed": 1, "seed": 2}')
     done = CliRunner().invoke(main, ["run", *arguments])
     assert done.exit_code == 1
     assert message in done.output

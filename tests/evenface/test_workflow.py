@@ -298,14 +298,16 @@ def test_with_another_working_folder(project, tmp_path):
 
 
 def test_as_a_module_of_another_workflow(project, tmp_path):
-    (tmp_path / "mine.yaml").write_text((project / "config/test.yaml").read_text())
+    config = (project / "config/test.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(config)
+    (tmp_path / "others.yaml").write_text("samples: [007, 010]\n")  # is theirs, who know why
     (tmp_path / "Snakefile").write_text(
         f"""
 configfile: "mine.yaml"
 
 module evenface:
     snakefile: "{project / "Snakefile"}"
-    config: config
+    config: {{key: value for key, value in config.items() if key != "samples"}}
 
 use rule * from evenface as evenface_*
 
@@ -316,9 +318,25 @@ rule mine:
     shell: "cp {{input}} {{output}}"
 """
     )
-    found = planned(snakemake("-n", cwd=tmp_path))
+    found = planned(snakemake("-n", "--configfile", "others.yaml", cwd=tmp_path))
     assert found >= {"mine", "evenface_ingest", "evenface_gan", "evenface_page"}
     assert "evenface_all" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "words"),
+    [
+        ("gan: {kimg: 1}\ngan: {batch: 4}\n", [], "mine.yaml, line 2: gan is there already"),
+        ("seed: 1\n", ["--config", "seed=010"], "--config 'seed=010', line 1: '010' is 8 to YAML"),
+    ],
+)
+def test_snakemake_alone_takes_no_value_for_another_one(project, tmp_path, text, given, words):
+    """As `evenface run`: yaml/pyyaml#165, opensanctions/opensanctions#3845."""
+    config = tmp_path / "mine.yaml"
+    config.write_text(text)
+    done = snakemake("-n", "--configfile", config, *given, cwd=project, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

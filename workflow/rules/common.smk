@@ -14,7 +14,7 @@ from evenface.workflow import (
     typed_again,
 )
 
-RUN = read_run(config)
+RUN = read_run(config, workflow)
 tell_data_set(RUN, config, workflow)
 results, of_round, gan, synth = RUN.results, RUN.of_round, RUN.gan, RUN.synth
 external = RUN.outside
