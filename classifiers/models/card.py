@@ -1,10 +1,11 @@
 """The model card: what a classifier is, what it learned from, how good it is and for whom."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from classifiers.models.backbones import Classifier
+from facekit.markdown import plain, table
 from facekit.storage import files
 
 # Values of a training's record that say nothing of the recipe.
@@ -62,7 +63,7 @@ def model_card(
     """
     heads = classifier.heads
     parts = [
-        f"# Classifier of {', '.join(head.name for head in heads)}",
+        f"# Classifier of {plain(', '.join(head.name for head in heads))}",
         *_model(classifier, meta),
         *_heads(classifier),
         *_data(meta, run),
@@ -90,7 +91,7 @@ def _model(classifier: Classifier, meta: Mapping[str, Any]) -> list[str]:
             f"the middle {view.crop[1]}x{view.crop[0]} px, at {view.size[1]}x{view.size[0]} px",
         ),
     ]
-    return ["## Model", _table(("", ""), rows)]
+    return ["## Model", table(("", ""), rows)]
 
 
 def _heads(classifier: Classifier) -> list[str]:
@@ -98,7 +99,7 @@ def _heads(classifier: Classifier) -> list[str]:
         (head.name, head.kind, ", ".join(head.attributes), ", ".join(head.classes) or "a number")
         for head in classifier.heads
     ]
-    return ["## What it predicts", _table(("head", "kind", "attributes", "classes"), rows)]
+    return ["## What it predicts", table(("head", "kind", "attributes", "classes"), rows)]
 
 
 def _data(meta: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
@@ -112,7 +113,7 @@ def _data(meta: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
         )
         if name in meta
     ]
-    return ["## Data", _table(("", ""), rows)] if rows else []
+    return ["## Data", table(("", ""), rows)] if rows else []
 
 
 def _recipe(meta: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
@@ -120,7 +121,7 @@ def _recipe(meta: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     values = run.get("values", {})
     known = {*NOT_RECIPE, *(name for name, _ in rows)}
     rows += [(name, value) for name, value in values.items() if name not in known]
-    return ["## Training", _table(("setting", "value"), rows)] if rows else []
+    return ["## Training", table(("setting", "value"), rows)] if rows else []
 
 
 def _measures(metrics: Mapping[str, Any], split: str | None) -> list[str]:
@@ -134,14 +135,14 @@ def _measures(metrics: Mapping[str, Any], split: str | None) -> list[str]:
                 (name, one.get("support"), *(_figure(one, measure) for measure in names))
                 for name, one in of_kind.items()
             ]
-            parts.append(_table(("head", "images", *names), rows))
+            parts.append(table(("head", "images", *names), rows))
     rows = [
         (name, one, *(_number(found.get(key)) for key in ("precision", "recall", "f1", "support")))
         for name, measures in metrics.items()
         for one, found in measures.get("per_class", {}).items()
     ]
     if rows:
-        parts.append(_table(("head", "class", "precision", "recall", "F1", "images"), rows))
+        parts.append(table(("head", "class", "precision", "recall", "F1", "images"), rows))
     return parts
 
 
@@ -161,15 +162,16 @@ def _subgroups(metrics: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
     header = ("head", "among", "class", "images", "measure", "value", "less that of all")
-    return ["## Measures by subgroup", _table(header, rows)]
+    return ["## Measures by subgroup", table(header, rows)]
 
 
 def _licence(meta: Mapping[str, Any]) -> str:
+    weights = plain(meta.get("weights", "not recorded"))
     return (
         "The program is under Apache-2.0. These weights follow from the training images and from"
-        f" the weights that they started from ({meta.get('weights', 'not recorded')}): the terms of"
-        " both hold for them, too. Sets of faces and weights trained on them (VGGFace2,"
-        " CASIA-WebFace) are often for research alone."
+        f" the weights that they started from ({weights}): the terms of both hold for them, too."
+        " Sets of faces and weights trained on them (VGGFace2, CASIA-WebFace) are often for"
+        " research alone."
     )
 
 
@@ -188,11 +190,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
-
-
-def _table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
-    )

@@ -17,6 +17,7 @@ from facekit import hub
 from facekit.compute import onnx_files
 from facekit.compute.onnx_files import BATCHES
 from facekit.errors import DataError
+from facekit.markdown import plain
 from facekit.storage import files
 from stylegan2.draw import sampling
 from stylegan2.exchange.onnx_graph import mapping_model, synthesis_model
@@ -65,13 +66,13 @@ def publish(network: Path, outputs: Sequence[Path], repository: str, public: boo
 def generator_card(about: About) -> str:
     """Return the card of a generator, Markdown: what it draws, from what it learned, its limits."""
     side = about.arguments["img_resolution"]
-    classes = ", ".join(about.class_names) or "none: it is not told any"
-    sources = [f"- began with {one['file']}: {one['taken']}" for one in about.lineage]
+    classes = plain(", ".join(about.class_names)) or "none: it is not told any"
+    sources = [f"- began with {plain(one['file'])}: {plain(one['taken'])}" for one in about.lineage]
     return "\n".join(
         [
             f"# Generator of faces, {side}x{side} px",
             "",
-            f"- attributes: {', '.join(about.attributes) or 'none'}",
+            f"- attributes: {plain(', '.join(about.attributes)) or 'none'}",
             f"- classes: {classes}",
             f"- trained with {about.kimg:g} thousand real images shown (StyleGAN2-ADA)",
             *sources,
