@@ -68,12 +68,20 @@ def find_photos(images: str) -> Photos:
     elif path.is_file():
         found = {images: str(path)}
     else:
-        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207  an absolute one, too
-        found = {one: one for one in matches if Path(one).is_file()}
+        found = {str(one): str(one) for one in _matches(path) if one.is_file()}
     if not found:
         expected = "expected a folder, a file or a glob"
         raise DataError(f"{images}: no picture there; {expected}{also(passed_over)}")
     return Photos(dict(sorted(found.items())), passed_over)
+
+
+def _matches(path: Path) -> list[Path]:
+    """Return what a glob finds; folders that are there mean themselves: `photos [1]/*.jpg`."""
+    folder = next(one for one in path.parents if one.is_dir())
+    pattern = str(path.relative_to(folder))
+    # Path.glob would find hidden files, too.
+    names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
+    return [folder / name for name in names]
 
 
 def whole_photo(path: str, geometry: Geometry) -> Photo:

@@ -6,12 +6,17 @@ docs/reliability.md lists them; each test names its report (repository and numbe
 import itertools
 
 import fake_hub
+import pytest
 from generators import make_generator
 from huggingface_hub import constants
+from layouts import picture, write
 from markdown_it import MarkdownIt
+from reported import pictures
 
+from classifiers.images.photos import find_photos
 from classifiers.models.card import model_card
 from classifiers.models.heads import Head
+from facekit.errors import DataError
 from stylegan2.exchange import export
 from stylegan2.models import checkpoint
 
@@ -69,3 +74,22 @@ def test_the_card_of_a_generator_likewise(tmp_path, monkeypatch):
         export.publish(path, [], "me/faces", public=False)
     card = hub.files["me/faces"]["README.md"].decode()
     assert f"classes: {', '.join(NAMES)}" in rendered(card, "paragraph")[0]
+
+
+# --- patterns
+
+
+def test_a_folder_with_brackets_is_that_folder(tmp_path):
+    """manyfold3d/manyfold#1930, terkelg/tiny-glob#78: `[1]` in a folder's name is no pattern."""
+    pictures(tmp_path / "photos [1] {x}", "a[b].jpg", "c.jpg")
+    pictures(tmp_path / "photos 1 {x}", "d.jpg")
+    folder = tmp_path / "photos [1] {x}"
+    assert list(find_photos(str(folder)).paths) == ["a[b].jpg", "c.jpg"]
+    assert list(find_photos(f"{folder}/*.jpg").paths) == [f"{folder}/a[b].jpg", f"{folder}/c.jpg"]
+    assert list(find_photos(f"{folder}/a[b].jpg").paths) == [f"{folder}/a[b].jpg"]
+    found = find_photos(f"{tmp_path}/photos 1*/*.jpg").paths
+    assert list(found) == [f"{tmp_path}/photos 1 {{x}}/d.jpg"]
+    write(folder / "deep/e.png", picture(9))
+    assert list(find_photos(f"{folder}/**/e.png").paths) == [f"{folder}/deep/e.png"]
+    with pytest.raises(DataError, match="no picture there"):
+        find_photos(f"{folder}/*.gif")
