@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageFont
+from PIL import Image
 
 from classifiers.evaluate.calibration import THRESHOLD, UNTUNED
 from classifiers.models.heads import Head
 from classifiers.predict.of_files import Predictions
-from facekit.pictures.tiles import DARK, Font, Sheet, write_png
+from facekit.pictures.lettering import Letters, one_line
+from facekit.pictures.tiles import DARK, Sheet, write_png
 
 COLUMNS = 8
 MAX_SHOWN = 240  # thumbnails on a sheet
@@ -38,21 +39,24 @@ def draw_sheet(
         shown: their thumbnails, uint8 [height, width, 3]; None where there is none.
     """
     rows = table.head(len(shown)).to_dict("records")
-    texts = [_lines(heads, row) for row in rows]
-    height = MAX_HEIGHT + LINE * (1 + max(map(len, texts))) + 6
+    texts = [[_name(row), *_lines(heads, row)] for row in rows]
+    height = MAX_HEIGHT + LINE * max(map(len, texts)) + 6
     sheet = Sheet(-(-len(rows) // COLUMNS), min(len(rows), COLUMNS), (TILE_WIDTH, height))
-    font = ImageFont.load_default(11)
-    for place, (row, lines, thumbnail) in enumerate(zip(rows, texts, shown, strict=True)):
+    letters = Letters((text for lines in texts for text in lines), 11)
+    for place, (lines, thumbnail) in enumerate(zip(texts, shown, strict=True)):
         cell = divmod(place, COLUMNS)
         if thumbnail is not None:
             sheet.put(*cell, _fit(thumbnail), (3, 3))
-        number = f" ({row['face']})" if not pd.isna(row["face"]) and row["face"] > 1 else ""
-        name = row["file"] + number
         color = RED if thumbnail is None else DARK
-        for line, (text, fill) in enumerate([(name, GRAY), *((text, color) for text in lines)]):
+        for line, text in enumerate(lines):
             at = (3, 3 + MAX_HEIGHT + LINE * line)
-            sheet.write(*cell, _shorten(text, font), at, font, fill)
+            sheet.write(*cell, _shorten(text, letters), at, letters, color if line else GRAY)
     return sheet.pixels()
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    number = f" ({row['face']})" if not pd.isna(row["face"]) and row["face"] > 1 else ""
+    return f"{row['file']}{number}"
 
 
 def _lines(heads: Sequence[Head], row: Mapping[str, Any]) -> list[str]:
@@ -90,8 +94,10 @@ def _fit(thumbnail: np.ndarray) -> Image.Image:
     return Image.fromarray(thumbnail).resize(size, Image.Resampling.LANCZOS)
 
 
-def _shorten(text: str, font: Font) -> str:
-    """Return the end of a text that is too long for a tile."""
-    while font.getlength(text) > TILE_WIDTH - 6:
-        text = f"…{text[2:]}"
-    return text
+def _shorten(text: str, letters: Letters) -> str:
+    """Return a text on one line, or the end of one that is too long for a tile."""
+    shown = end = one_line(text)
+    while end and letters.width(shown) > TILE_WIDTH - 6:
+        end = end[1:]
+        shown = f"...{end}"
+    return shown

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from facedata.columns import KINDS_OF_PAIRS
+from facekit.pictures.lettering import Letters, one_line
 from facekit.pictures.tiles import DARK, Sheet
 
 COLUMNS = 12  # pictures in a row
@@ -36,7 +37,7 @@ def by_class(
         for value in _largest(curated[name]):
             of_class = curated.loc[curated[name] == value, "row"].to_numpy()
             shown = np.sort(rng.choice(of_class, min(COLUMNS, len(of_class)), replace=False))
-            lines.append((f"{value}\n{len(of_class):,}", shown))
+            lines.append((f"{one_line(value)}\n{len(of_class):,}", shown))
         if lines:
             yield f"mosaic_{name}.png", mosaic(images, lines)
 
@@ -118,17 +119,18 @@ def mean_faces(
     rows = curated["row"].to_numpy(dtype=np.int64)
     means = mean_images(images[:, ::step, ::step], rows, member)
     height, width = means.shape[1:3]
-    font, bold = ImageFont.load_default(11), ImageFont.load_default(13)
     texts = [
-        f"{value} {count:,}" for (_, value), count in zip(classes, member.sum(axis=0), strict=True)
+        f"{one_line(value)} {count:,}"
+        for (_, value), count in zip(classes, member.sum(axis=0), strict=True)
     ]
-    cells = [max(width, int(font.getlength(text))) + 8 for text in texts]
+    small, large = Letters(texts, 11), Letters(names, 13)
+    cells = [max(width, small.width(text)) + 8 for text in texts]
 
     # Attributes side by side as far as they fit; one that is wider than the page is broken.
     places, left, top, line = [], 4, 0, height + 46
     for name in names:
         shown = [k for k, (of, _) in enumerate(classes) if of == name]
-        end = left + max(sum(cells[k] for k in shown), int(bold.getlength(name)) + 8)
+        end = left + max(sum(cells[k] for k in shown), large.width(name) + 8)
         if left > 4 and end > PAGE_WIDTH:
             left, top, end = 4, top + line, end - left + 4
         for k in shown:
@@ -143,10 +145,10 @@ def mean_faces(
     named = set()
     for mean, (name, _), text, (left, top) in zip(means, classes, texts, places, strict=True):
         if name not in named:
-            draw.text((left, top + 4), name, fill=DARK, font=bold)
+            draw.text((left, top + 4), name, fill=DARK, font=large.font)
             named.add(name)
         canvas.paste(Image.fromarray(mean.round().astype(np.uint8)), (left, top + 22))
-        draw.text((left, top + 24 + height), text, fill=DARK, font=font)
+        draw.text((left, top + 24 + height), small.shown(text), fill=DARK, font=small.font)
     return np.asarray(canvas)
 
 
@@ -179,14 +181,12 @@ def mosaic(images: np.ndarray, lines: Sequence[tuple[str, np.ndarray]]) -> np.nd
         lines: label and rows of the images (at most COLUMNS) of each line.
     """
     height, width = _tile_size(images)
-    font = ImageFont.load_default(13)
-    label_width = 12 + int(
-        max(font.getlength(part) for label, _ in lines for part in [*label.split("\n"), ""])
-    )
+    letters = Letters((label for label, _ in lines), 13)
+    label_width = 12 + max((letters.width(label) for label, _ in lines), default=0)
     columns = max(len(rows) for _, rows in lines)
     sheet = Sheet(max(len(lines), 1), columns, (width + 2, height + 2), margin=label_width)
     for line, (label, rows) in enumerate(lines):
-        sheet.label(line, label, (4, 4), font)
+        sheet.label(line, label, (4, 4), letters)
         for column, row in enumerate(rows):
             sheet.put(line, column, _tile(images[int(row)], (width, height)))
     return sheet.pixels()
@@ -202,7 +202,7 @@ def pair_mosaic(images: np.ndarray, rows: pd.Series, pairs: pd.DataFrame) -> np.
     """
     height, width = _tile_size(images)
     columns = COLUMNS // 2
-    font = ImageFont.load_default(11)
+    letters = Letters(pairs["conflict"], 11)
     sheet = Sheet(-(-len(pairs) // columns), columns, (2 * width + 10, height + 32))
     for place, pair in enumerate(pairs.to_dict("records")):
         cell = divmod(place, columns)
@@ -210,8 +210,8 @@ def pair_mosaic(images: np.ndarray, rows: pd.Series, pairs: pd.DataFrame) -> np.
             tile = _tile(images[int(rows[pair[name]])], (width, height))
             sheet.put(*cell, tile, (side * width, 0))
         conflict = pair["conflict"].replace(";", ", ")
-        sheet.write(*cell, pair["kind"], (2, height + 2), font)
-        sheet.write(*cell, conflict, (2, height + 15), font, "#c02020")
+        sheet.write(*cell, pair["kind"], (2, height + 2), letters)
+        sheet.write(*cell, conflict, (2, height + 15), letters, "#c02020")
     return sheet.pixels()
 
 

@@ -1,10 +1,12 @@
 """Figures of matplotlib as SVG: the same bytes for the same figure."""
 
 import io
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facekit.pictures.lettering import lacks
 from facekit.storage import files
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ OF_ALL: "dict[RcKeyType, Any]" = {
     "svg.hashsalt": "evenface",  # names of clip paths follow from it; they would be drawn by chance
     "text.parse_math": False,  # a class called `$a$` is no formula
 }
+MISSING_LETTER = r"Glyph \d+ .* missing from font"  # it is looked for, and text is text
 DIGITS = 5  # of a position of axes, as a share of the figure
 
 
@@ -22,6 +25,8 @@ def save_svg(
     figure: "Figure", path: Path, style: "Mapping[RcKeyType, Any]", **options: Any
 ) -> None:
     """Write a figure as SVG, atomically, without a date in it; no text is read as a formula.
+
+    Where matplotlib's font lacks a letter, text is written as text, for whoever looks at the file.
 
     Args:
         figure: to draw.
@@ -34,9 +39,13 @@ def save_svg(
 
     metadata = {"Date": None, **options.pop("metadata", {})}
     data = io.BytesIO()
+    found = {"svg.fonttype": "path", **OF_ALL, **style}
     for text in figure.findobj(Text):
         text.set_parse_math(False)
-    with matplotlib.rc_context({**OF_ALL, **style}):
+        if lacks(text.get_text()):
+            found["svg.fonttype"] = "none"
+    with matplotlib.rc_context(found), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", MISSING_LETTER)
         _settle(figure)
         figure.savefig(data, format="svg", metadata=metadata, **options)
     files.write_bytes(data.getvalue(), path)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from facekit.pictures.lettering import Letters, one_line
 from facekit.storage import files
 
 INK, PAPER = (0, 0, 0), (255, 255, 255)
 DARK = "#222222"
-Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 class Sheet:
@@ -44,21 +44,23 @@ class Sheet:
         column: int,
         text: str,
         at: tuple[int, int],
-        font: Font,
+        letters: Letters,
         fill: str = DARK,
     ) -> None:
         """Write text, of one line or several, as `put` does with pictures."""
-        self.pen.text(self._place(row, column, at), text, fill=fill, font=font)
+        place = self._place(row, column, at)
+        self.pen.text(place, letters.shown(text), fill=fill, font=letters.font)
 
     def label(
         self,
         row: int,
         text: str,
         at: tuple[int, int],
-        font: Font,
+        letters: Letters,
     ) -> None:
         """Write text in the margin, `at` pixels from the paper's edge and below the row's begin."""
-        self.pen.text((at[0], row * self.cell[1] + at[1]), text, fill=DARK, font=font)
+        place = (at[0], row * self.cell[1] + at[1])
+        self.pen.text(place, letters.shown(text), fill=DARK, font=letters.font)
 
     def pixels(self) -> np.ndarray:
         """Return the sheet, uint8 [H, W, 3]."""
@@ -93,13 +95,15 @@ def label_rows(sheet: np.ndarray, names: Sequence[str]) -> np.ndarray:
         names: one a row, from the top.
     """
     row_height = len(sheet) // len(names)
-    font = ImageFont.load_default(size=min(max(row_height // 3, 10), 24))
-    margin = 8 + max(int(font.getlength(name)) for name in names)
+    names = [one_line(name) for name in names]
+    letters = Letters(names, size=min(max(row_height // 3, 10), 24))
+    margin = 8 + max(letters.width(name) for name in names)
     page = Image.new("RGB", [margin + sheet.shape[1], len(sheet)], PAPER)
     page.paste(Image.fromarray(sheet), (margin, 0))
     pen = ImageDraw.Draw(page)
     for i, name in enumerate(names):
-        pen.text((4, (i + 0.5) * row_height), name, fill=INK, font=font, anchor="lm")
+        place = (4, (i + 0.5) * row_height)
+        pen.text(place, letters.shown(name), fill=INK, font=letters.font, anchor="lm")
     return np.asarray(page)
 
 

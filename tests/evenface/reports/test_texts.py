@@ -4,19 +4,27 @@ docs/reliability.md lists them; each test names its report (repository and numbe
 """
 
 import itertools
+from xml.etree import ElementTree
 
 import fake_hub
+import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from generators import make_generator
 from huggingface_hub import constants
 from layouts import picture, write
 from markdown_it import MarkdownIt
+from matplotlib import font_manager
 from reported import pictures
 
+from classifiers.evaluate.figures import STYLE, draw_confusions
 from classifiers.images.photos import find_photos
 from classifiers.models.card import model_card
 from classifiers.models.heads import Head
 from facekit.errors import DataError
+from facekit.pictures import lettering, tiles
+from facekit.pictures.figures import save_svg
 from stylegan2.exchange import export
 from stylegan2.models import checkpoint
 
@@ -93,3 +101,65 @@ def test_a_folder_with_brackets_is_that_folder(tmp_path):
     assert list(find_photos(f"{folder}/**/e.png").paths) == [f"{folder}/deep/e.png"]
     with pytest.raises(DataError, match="no picture there"):
         find_photos(f"{folder}/*.gif")
+
+
+# --- letters on pictures
+
+LETTERS = ["銀龍", "日本", "straße", "мужской", "αβ", "two\nlines"]
+
+
+def ink(sheet, row, height, width):
+    """Return what is written in the margin beside a row of a sheet."""
+    return sheet[row * height : (row + 1) * height, :width].min(axis=2) < 128
+
+
+def test_classes_of_any_language_differ_on_a_sheet():
+    """ultralytics/yolov5#6522, ultralytics/ultralytics#5803: each letter was the same box."""
+    pictures = np.full((len(LETTERS) * 40, 40, 3), 255, np.uint8)
+    sheet = tiles.label_rows(pictures, LETTERS)
+    rows = [ink(sheet, row, 40, sheet.shape[1] - 40).tobytes() for row in range(len(LETTERS))]
+    assert len({*rows}) == len(LETTERS)
+    plain = tiles.label_rows(pictures, ["a"] * len(LETTERS))
+    assert plain.shape[1] < sheet.shape[1] and all(any(row) for row in rows)
+
+
+def test_what_no_font_here_has_is_escaped(monkeypatch):
+    monkeypatch.setattr(font_manager, "findSystemFonts", list)
+    letters = lettering.Letters(["銀 straße", "a\tb"], 12)
+    assert letters.shown("銀 straße") == "\\u9280 straße"
+    assert lettering.Letters(["plain"], 12).shown("pl\u0430in") == "pl\\u0430in"
+
+
+def test_a_font_of_this_machine_is_taken_where_it_has_more(tmp_path, monkeypatch):
+    path = tmp_path / "Own.ttf"
+    builder = FontBuilder(1000)
+    pen = TTGlyphPen(None)
+    pen.moveTo((100, 0)), pen.lineTo((100, 900)), pen.lineTo((900, 900)), pen.closePath()
+    builder.setupGlyphOrder([".notdef", "one"])
+    builder.setupCharacterMap({ord("銀"): "one"})
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "one": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (500, 0), "one": (1000, 100)})
+    builder.setupHorizontalHeader(ascent=1000, descent=0)
+    builder.setupNameTable({"familyName": "Own", "styleName": "Regular"})
+    builder.setupOS2(), builder.setupPost()
+    builder.save(path)
+    (tmp_path / "broken.ttf").write_bytes(b"none")
+    found = [str(tmp_path / "broken.ttf"), str(path)]
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: found)
+    letters = lettering.Letters(["銀"], 20)
+    assert letters.shown("銀") == "銀" and letters.width("銀") == 20
+    assert letters.font.getmask("銀").getbbox() is not None
+
+
+def test_a_figure_keeps_letters_that_its_font_lacks_as_text(tmp_path, recwarn):
+    confusions = [("hair", ["銀龍", "日本"], np.eye(2, dtype=np.int64))]
+    save_svg(draw_confusions(confusions), tmp_path / "c.svg", STYLE)
+    text = (tmp_path / "c.svg").read_text(encoding="utf-8")
+    words = [
+        one.text for one in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert {"銀龍", "日本"} <= set(words)
+    assert not [one for one in recwarn if "missing from font" in str(one.message)]
+    confusions = [("hair", ["straße", "b"], np.eye(2, dtype=np.int64))]
+    save_svg(draw_confusions(confusions), tmp_path / "d.svg", STYLE)
+    assert "<text" not in (tmp_path / "d.svg").read_text(encoding="utf-8")
