@@ -28,12 +28,9 @@ from stylegan2.models import presets
 from stylegan2.train import plan
 
 WITH_FILTERS = ("filter", "bgcf", "bgcfn", "bgcfnc")  # sets of augmentations that blur
-DEMO_ALONE = (
-    "rounds",
-    "seeds",
-    "arms",
-    "split",
-)  # keys of the demo's config that no other data set takes
+# Keys of the demo's config that no other data set takes: its experiment, and networks for cartoons.
+DEMO_ALONE = ("rounds", "seeds", "arms", "split")
+DEMO_GAN = ("gamma", "channel_base", "channel_max", "z_dim", "w_dim")
 FILTER_PIXELS = 22  # least size that they work on
 
 
@@ -235,13 +232,15 @@ def base_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         config: all that is laid over it; where it names another adapter, the demo's experiment does
-            not count (pictures held back in plenty, controls), and the defaults do.
+            not count (pictures held back in plenty, controls), nor the sizes of its small GAN, and
+            the defaults do.
     """
     base = read_config(DEMO_CONFIG)
     ingest = config.get("ingest")
     adapter = ingest.get("adapter") if isinstance(ingest, Mapping) else None
     if adapter in (None, base["ingest"]["adapter"]):
         return base
+    base["gan"] = {key: value for key, value in base["gan"].items() if key not in DEMO_GAN}
     return {key: value for key, value in base.items() if key not in DEMO_ALONE}
 
 

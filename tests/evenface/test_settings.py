@@ -336,6 +336,15 @@ def test_classes_that_yaml_turned_into_numbers_are_texts(tmp_path):
         read(update)
 
 
+def test_another_data_set_takes_neither_the_demo_s_experiment_nor_its_small_gan():
+    demo = base_config({})
+    other = base_config({"ingest": {"adapter": "celeba"}})
+    assert set(demo) - set(other) == {"rounds", "seeds", "arms", "split"}
+    sizes = {"gamma", "channel_base", "channel_max", "z_dim", "w_dim"}
+    assert set(demo["gan"]) - set(other["gan"]) == sizes
+    assert other["gan"]["cfg"] == "cpu-32" and base_config({"seed": 1}) == demo
+
+
 def test_laying_over_leaves_both_as_they_are():
     base, update = {"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}}
     assert laid_over(base, update) == {"a": {"b": 1, "c": [2]}}
