@@ -64,14 +64,17 @@ function similar(entry, relevant) {
   // A doubted label is compared with that of a copy, too; in clusters copies lie beside each other.
   const besides = item.attribute ? (copies.get(number) ?? []).slice(0, 2) : [];
   const asked = { asked: relevant }; // what they are compared in
+  // What is made of another one that is told follows from it, and there is room for few words.
+  const isMade = (name) => attributes.get(name)?.sources.some((one) => relevant.includes(one));
+  const told = relevant.filter((name) => !isMade(name));
   const entries = [...besides, ...data.images[number].similar].map((one) => entryOf(one, asked));
   if (!entries.length) return [];
-  const row = entries.map((one, at) => small("mini", one, relevant, () => look(entries, at, entry)));
+  const row = entries.map((one, at) => small("mini", one, told, () => look(entries, at, entry)));
   row.forEach((button, at) => {
     const [label] = labelsOf(data.images[entries[at].number], relevant);
     button.classList.toggle("suggested", label !== undefined && label === item.suggested);
   });
-  const title = relevant.length ? `Similar, and their ${relevant.join(", ")}` : "Similar";
+  const title = told.length ? `Similar, and their ${told.join(", ")}` : "Similar";
   const heading = make("p", { className: "soft similar-title", textContent: title });
   return [heading, make("div", { className: "similar" }, ...row)];
 }

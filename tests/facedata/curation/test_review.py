@@ -789,6 +789,40 @@ def test_a_cluster_tells_how_its_pictures_are_alike(browser, data, tmp_path):
     assert len(set(told)) == len(KINDS_OF_PAIRS)
 
 
+def test_similar_images_tell_what_others_of_their_labels_follow_from(browser, data, tmp_path):
+    """Ages are told, the groups that are made of them are not."""
+    opened(browser, data, tmp_path, similar=3)
+    title = text_of(browser, '.unit[data-image="a.jpg"] .similar-title')
+    assert title == "Similar, and their gender, age"
+    labels = browser.run(
+        """[...document.querySelectorAll('.unit[data-image="a.jpg"] .mini span')].map(
+          (one) => one.textContent)"""
+    )
+    assert labels and not any(group in one for one in labels for group in AGE_GROUPS)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_becomes_of_an_image_is_told_in_whole_words(browser, data, tmp_path, width):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.call("Emulation.setDeviceMetricsOverride", **size)
+    try:
+        opened(browser, data, tmp_path)
+        broken = browser.run(
+            """[...document.querySelectorAll(".now .stays, .now .goes")].flatMap((one) => {
+              const text = one.firstChild, found = text.data.matchAll(/[^ ]+/g);
+              return [...found].filter(({ 0: word, index }) => {
+                const range = document.createRange();
+                range.setStart(text, index);
+                range.setEnd(text, index + word.length);
+                return range.getClientRects().length > 1;
+              }).map((word) => word[0]);
+            })"""
+        )
+        assert broken == []
+    finally:
+        browser.call("Emulation.clearDeviceMetricsOverride")
+
+
 def test_a_similar_image_is_enlarged_compared_and_decided_about(browser, faces, tmp_path):
     opened(browser, faces, tmp_path, sample=0, similar=3)
     assert shown_ids(browser, '.unit[data-image="09"] .mini') == similar_of(
