@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from facekit.errors import DataError
 from facekit.options import Options, part_of
 from facekit.registry import Registry
 from facekit.storage import files
@@ -80,6 +81,17 @@ class Tracker(Options):
             DataError: its package is not installed, or what was given is no such place.
         """
         raise NotImplementedError
+
+
+@contextmanager
+def of_extra(name: str) -> Iterator[None]:
+    """Say of imports that fail that they need the extra of a tracker, which is called like it."""
+    try:
+        yield
+    except ImportError:
+        raise DataError(
+            f"--{name}: {name} is not installed; pip install 'evenface[{name}]'"
+        ) from None
 
 
 TRACKERS: Registry[type[Tracker]] = Registry("tracker", __name__)

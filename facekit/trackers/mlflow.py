@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 
 from facekit.errors import DataError, reason_of
 from facekit.options import TextOrNone, option
-from facekit.trackers import TRACKERS, Run, Tracker
+from facekit.trackers import TRACKERS, Run, Tracker, of_extra
 
 EXPERIMENT = "evenface"  # where MLFLOW_EXPERIMENT_NAME says no other
 AT_A_TIME = 100  # parameters that MLflow takes at once
@@ -40,13 +40,9 @@ class MLflow(Tracker):
 
     def open(self, run: Run, known: str | None) -> "Experiment":
         """Begin a run of the experiment, or go on with one."""
-        try:
+        with of_extra("mlflow"):
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
-        except ImportError:
-            raise DataError(
-                "--mlflow: mlflow is not installed; pip install 'evenface[mlflow]'"
-            ) from None
         try:
             return Experiment(MlflowClient(tracking_uri=self.uri), run, known)
         except MlflowException as error:

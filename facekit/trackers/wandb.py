@@ -5,7 +5,7 @@ from typing import Any
 
 from facekit.errors import DataError, reason_of
 from facekit.options import TextOrNone, option
-from facekit.trackers import TRACKERS, Run, Tracker
+from facekit.trackers import TRACKERS, Run, Tracker, of_extra
 
 STEP = "images"  # shown; what figures are drawn over
 
@@ -21,12 +21,8 @@ class WandB(Tracker):
 
     def open(self, run: Run, known: str | None) -> "Project":
         """Begin a run of the project, or go on with one."""
-        try:
+        with of_extra("wandb"):
             import wandb
-        except ImportError:
-            raise DataError(
-                "--wandb: wandb is not installed; pip install 'evenface[wandb]'"
-            ) from None
         try:
             begun = wandb.init(
                 project=self.project,

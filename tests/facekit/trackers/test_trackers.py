@@ -1,6 +1,7 @@
 """Trackers: what they are told, and what they keep, of a training that goes on, too."""
 
 import json
+import sys
 import time
 
 import pytest
@@ -113,3 +114,11 @@ def test_a_tracker_that_fails_ends_no_training(caplog):
     assert caplog.messages == [
         "mlflow takes no more figures (ConnectionError: no route to host); training goes on"
     ]
+
+
+@pytest.mark.parametrize(("name", "value"), [("mlflow", "sqlite:///runs.db"), ("wandb", "mine")])
+def test_a_tracker_that_is_not_installed_is_said_with_its_extra(tmp_path, monkeypatch, name, value):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(DataError) as told:
+        track(tmp_path, [], **{name: value})
+    assert str(told.value) == f"--{name}: {name} is not installed; pip install 'evenface[{name}]'"
