@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 from PIL import Image
+from sklearn.decomposition import PCA
 
 SIDE = 16  # px; pictures are compared at this size
 NUM_COMPONENTS = 64  # principal ones that are kept of colours
@@ -45,18 +46,17 @@ def _glance(picture: np.ndarray) -> np.ndarray:
 
 def _components(values: np.ndarray) -> np.ndarray:
     """Return the first principal components, their spreads brought nearer to each other."""
-    centred = values - values.mean(axis=0)
-    spread, axes = _principal(centred, NUM_COMPONENTS)
-    return centred @ axes / np.sqrt(np.where(spread > 0, spread, 1))
+    found = _principal(values, NUM_COMPONENTS)
+    spread = found.std(axis=0)
+    return found / np.sqrt(np.where(spread > 0, spread, 1))
 
 
-def _principal(centred: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return standard deviations [k] and axes [D, k] of the first components, k up to `number`."""
-    variance, axes = np.linalg.eigh(centred.T @ centred / len(centred))
-    variance, axes = variance[::-1][:number].clip(0), axes[:, ::-1][:, :number]
-    # Either direction is as good: take the one whose largest part is positive.
-    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
-    return np.sqrt(variance), axes * np.where(largest < 0, -1, 1)
+def _principal(values: np.ndarray, number: int) -> np.ndarray:
+    """Return the first principal components, [N, k], k up to `number`; 0 where all are equal."""
+    number = min(number, *values.shape)
+    if not np.ptp(values, axis=0).any():
+        return np.zeros((len(values), number))
+    return PCA(number, svd_solver="covariance_eigh").fit_transform(values)
 
 
 def _of_one_spread(values: np.ndarray) -> np.ndarray:
@@ -131,10 +131,9 @@ def on_map(found: np.ndarray) -> np.ndarray:
     Args:
         found: vectors, [N, D].
     """
-    centred = np.asarray(found, dtype=np.float64) - found.mean(axis=0)
+    components = _principal(np.asarray(found, dtype=np.float64), 2)
     places = np.zeros((len(found), 2))
-    axes = _principal(centred, 2)[1]
-    places[:, : axes.shape[1]] = centred @ axes
+    places[:, : components.shape[1]] = components
     low, high = np.quantile(places, (EDGE, 1 - EDGE), axis=0)
     size = np.where(high > low, high - low, 1)
     return np.where(high > low, ((places - low) / size).clip(0, 1), 0.5)
