@@ -112,11 +112,7 @@ def key_of(photographs: Photographs) -> str:
     """Return a digest of the photographs' names, sizes and times, and of our version."""
     digest = hashlib.blake2b(metadata.version("evenface").encode(), digest_size=16)
     for path in photographs.index["path"]:
-        stamp: object
-        try:
-            stamp = archives.stamp(f"{photographs.root}/{path}")
-        except OSError as error:
-            stamp = str(error)
+        stamp = archives.stamp_or_none(f"{photographs.root}/{path}")
         digest.update(json.dumps([path, stamp]).encode())
     return digest.hexdigest()
 

@@ -209,11 +209,7 @@ def _open_state(archive: Path, options: IngestOptions, frame: Frame) -> Path:
     values = [code, [metadata.version(name) for name in PACKAGES], options.effective(), CHUNK]
     values.append(vars(frame))
     digest = hashlib.blake2b(json.dumps(values).encode(), digest_size=8)
-    folder = archive.parent / ".cut" / digest.hexdigest()
-    if not folder.is_dir():
-        shutil.rmtree(folder.parent, ignore_errors=True)
-        folder.mkdir(parents=True)
-    return folder
+    return files.state_folder(archive.parent / ".cut", digest.hexdigest())
 
 
 def _member(row: int) -> str:
@@ -243,7 +239,9 @@ def cut_chunk(
         The path of that table; its name says what it was made from.
     """
     number, photographs = chunk
-    said = [[one.path, _stamp(f"{root}/{one.path}"), one.rows, one.named] for one in photographs]
+    stamps = [archives.stamp_or_none(f"{root}/{one.path}") for one in photographs]
+    about = zip(photographs, stamps, strict=True)
+    said = [[one.path, stamp, one.rows, one.named] for one, stamp in about]
     source = hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest()
     path = folder / f"{number:07}-{source}.parquet"
     if path.is_file():
@@ -256,14 +254,6 @@ def cut_chunk(
     with files.replacing(path) as part:
         pq.write_table(pa.Table.from_pylist(records, CHOICES), part)
     return path
-
-
-def _stamp(path: str) -> object:
-    """Return what tells a file from what it was before."""
-    try:
-        return archives.stamp(path)
-    except OSError as error:
-        return str(error)
 
 
 def _records(

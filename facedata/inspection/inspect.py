@@ -212,10 +212,7 @@ def _open_state(
     images_dir: Path, geometries: Mapping[str, Geometry], num_images: int, made_by: str
 ) -> Path:
     """Return the folder of the chunks that are done; those that others would make are removed."""
-    folder = images_dir / ".inspect" / f"{made_by}-{num_images}-{CHUNK}"
-    if not folder.is_dir():
-        shutil.rmtree(folder.parent, ignore_errors=True)
-        folder.mkdir(parents=True)
+    folder = files.state_folder(images_dir / ".inspect", f"{made_by}-{num_images}-{CHUNK}")
     for name, shape in _shapes(geometries).items():
         if not (folder / f"{name}.npy").exists():
             arrays.create(folder / f"{name}.npy", (num_images, *shape))
@@ -286,7 +283,7 @@ def examine_chunk(
     Returns:
         The chunk's first row, the facts as `examine`, and the files' stamps.
     """
-    stamps = [_stamp(path) for path in chunk.paths]
+    stamps = [archives.stamp_or_none(path) for path in chunk.paths]
     about = list(zip(chunk.paths, stamps, strict=True))
     source = hashlib.blake2b(json.dumps(about).encode())
     path = folder / f"{chunk.first:09}.npz"
@@ -300,14 +297,6 @@ def examine_chunk(
         with files.replacing(path) as part, part.open("wb") as file:
             np.savez(file, source=source.hexdigest(), check=check, facts=facts)
     return chunk.first, facts, stamps
-
-
-def _stamp(path: str) -> kept.Stamp:
-    """Return what tells a file from what it was before; None where there is none."""
-    try:
-        return archives.stamp(path)
-    except OSError:
-        return None
 
 
 def _examine_new(

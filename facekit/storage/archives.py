@@ -212,6 +212,14 @@ def stamp(path: str | os.PathLike) -> tuple[int, int] | None:
     return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
+def stamp_or_none(path: str | os.PathLike) -> tuple[int, int] | None:
+    """Return what tells a file from what it was before, see `stamp`; None where none can be had."""
+    try:
+        return stamp(path)
+    except OSError:
+        return None
+
+
 def read_bytes(path: str | os.PathLike) -> bytes:
     """Return the bytes of a file or of a member of an archive.
 

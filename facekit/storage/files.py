@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -142,6 +143,20 @@ def remove_left(folder: Path, stem: str = "") -> list[Path]:
             Path(folder, name).unlink(missing_ok=True)
             found.append(Path(folder, name))
     return found
+
+
+def state_folder(states: Path, name: str) -> Path:
+    """Return the folder of what is done of some work; what is done of other work is removed.
+
+    Args:
+        states: folder of such folders.
+        name: says what the work is, so that work of other settings has another one.
+    """
+    folder = states / name
+    if not folder.is_dir():
+        shutil.rmtree(states, ignore_errors=True)
+        folder.mkdir(parents=True)
+    return folder
 
 
 def is_alive(pid: int) -> bool:

@@ -135,3 +135,12 @@ def test_pictures_are_decoded_where_they_lie(archive):
     }.items():
         with pytest.raises(decode.Unusable, match=reason):
             decode.decode(decode.read(archive / name), {})
+
+
+def test_what_cannot_be_read_has_no_stamp(archive):
+    path = f"{archive}/a/packed.png"
+    assert archives.stamp_or_none(path) == archives.stamp(path)
+    archive.write_bytes(b"no archive at all")
+    with pytest.raises(OSError, match=r"."):
+        archives.stamp(path)
+    assert archives.stamp_or_none(path) is None

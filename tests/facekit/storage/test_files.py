@@ -43,3 +43,12 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path):
         raise OSError("stopped")
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_state_of_other_work_makes_room(tmp_path):
+    first = files.state_folder(tmp_path / ".work", "a")
+    (first / "part").write_text("done")
+    assert files.state_folder(tmp_path / ".work", "a") == first
+    assert (first / "part").read_text() == "done"
+    other = files.state_folder(tmp_path / ".work", "b")
+    assert list((tmp_path / ".work").iterdir()) == [other] and not list(other.iterdir())
