@@ -13,7 +13,16 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("evenface", "facedata", "stylegan2", "classifiers", "facekit")
 PAGE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 MESSAGES = re.findall(r"```text\n(.*?)\n```", PAGE, flags=re.DOTALL)
+MENDABLE = ("LeftOut", "TooFew")
 MIN_LETTERS = 10  # of a text of the code, besides what is put into it
+
+
+def parts_of(node):
+    """Return the parts of a text, or of both that a `Mendable` is made of."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MENDABLE:
+        what, mend = node.args
+        return [*parts_of(what), ast.Constant("; "), *parts_of(mend)]
+    return node.values if isinstance(node, ast.JoinedStr) else [node]
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +32,7 @@ def texts():
     for package in PACKAGES:
         for path in Path(importlib.import_module(package).__file__).parent.rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                parts = node.values if isinstance(node, ast.JoinedStr) else [node]
-                literal = [getattr(part, "value", None) for part in parts]
+                literal = [getattr(part, "value", None) for part in parts_of(node)]
                 letters = sum(len(re.findall(r"\w", one)) for one in literal if type(one) is str)
                 if letters >= MIN_LETTERS:
                     found.add(
