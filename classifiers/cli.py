@@ -244,7 +244,7 @@ def _check_given(
 @click.option(
     "--geometry", type=commands.JSON, help="{height, width, fit} of the images; of a folder --size."
 )
-@options(TrainOptions)
+@options(TrainOptions, shown={"epochs": "4; of a folder by the number of its images"})
 @commands.ALL_THREADS
 @commands.DEVICE
 @seed("Seed of weights, order and augmentation.", 0)
@@ -288,7 +288,8 @@ def train(
     Several GPUs: `torchrun --nproc-per-node 4 --no-python classifiers train ...`; the processes
     share each batch of packed images.
 
-    `evenface run -n -p -R classify` prints this command with all values of the config.
+    `evenface run -n -p -R classify` prints this command with all values of the config, and
+    `evenface settings classify.augment` the keys of --augment; likewise of others that take JSON.
 
     \b
     classifiers train --images photos --labels labels.csv --out run
@@ -402,8 +403,8 @@ def evaluate_external(
     """Measure models on all of a labelled set from elsewhere; nothing is fitted to it.
 
     \b
-    classifiers evaluate-external --model model.safetensors \
-        --images web/images/classifier.npy --matched web/matched.parquet --seed 0 \
+    classifiers evaluate-external --model model.safetensors \\
+        --images web/images/classifier.npy --matched web/matched.parquet --seed 0 \\
         --threads 2 --outdir web
     """
     from classifiers.predict import elsewhere

@@ -18,6 +18,13 @@ CONFIGFILES = commands.in_file(
     required=False,
     multiple=True,
 )
+CORES = click.option(
+    "--cores",
+    type=commands.AtLeast(1),
+    default=commands.num_cores,
+    show_default="all cores",
+    help="Cores that minutes are told for.",
+)
 
 
 @commands.group
@@ -52,9 +59,7 @@ def main() -> None:
 @commands.out_file(
     "--out", "the config.", default="evenface.yaml", show_default=True, required=False
 )
-@click.option(
-    "--cores", type=commands.AtLeast(1), default=None, help="That minutes are told for; all."
-)
+@CORES
 def init(
     photos: Path,
     budget: str,
@@ -64,7 +69,7 @@ def init(
     max_left_out: float | None,
     faces: bool,
     out: Path,
-    cores: int | None,
+    cores: int,
 ) -> None:
     """Look at the folder PHOTOS, say what it is, and write a config that runs.
 
@@ -83,7 +88,7 @@ def init(
     from facedata.recognition.layouts import Given
 
     given = Given(layout, labels, pattern, faces, RESERVED, max_left_out=max_left_out)
-    for line in start.begin(photos, out, BUDGETS[budget], given, cores or commands.num_cores()):
+    for line in start.begin(photos, out, BUDGETS[budget], given, cores):
         click.echo(line)
 
 
@@ -141,12 +146,8 @@ def settings(key: str, paths: tuple[Path, ...]) -> None:
     metavar="KEY=VALUE",
     help="A setting that is laid over the configs, such as dataset_root=PATH; several times.",
 )
-@click.option(
-    "--cores", type=commands.AtLeast(1), default=None, help="That minutes are told for; all."
-)
-def plan(
-    config: Path | None, paths: tuple[Path, ...], given: tuple[str, ...], cores: int | None
-) -> None:
+@CORES
+def plan(config: Path | None, paths: tuple[Path, ...], given: tuple[str, ...], cores: int) -> None:
     """Say what a run will take and what it could see, before anything is trained.
 
     Jobs, minutes, test images by class, the smallest true difference that would be found in 4 of
@@ -166,7 +167,7 @@ def plan(
     if not configs and "dataset" not in said:
         runner.check_named(Path(), "plan")
     run = workflow.Run(laid_over(merged(configs), said))
-    click.echo(planning.plan_text(run, cores or commands.num_cores()))
+    click.echo(planning.plan_text(run, cores))
 
 
 @main.command()

@@ -100,7 +100,9 @@ WORKERS = commands.value("--workers", commands.NUM_WORKERS, "Processes or thread
     "Faces of other thumbnails (faces.parquet): what is cut lies as these do, not by --margin.",
     required=False,
 )
-@commands.value("--like-size", commands.JSON, "Size of the images that those were found in.", "{}")
+@commands.value(
+    "--like-size", commands.JSON, "{height, width} of the images that those were found in.", "{}"
+)
 @commands.recorded("index")
 def ingest(
     adapter: str,
@@ -453,9 +455,9 @@ def match(name: str, options: MatchOptions, workers: int, matched: Path, **files
     where there are many, the set is refused.
 
     \b
-    facedata match --index web/index.parquet --inspection web/inspection.parquet \
-        --thumbs web/images/thumbs.npy --own-curated curated.parquet \
-        --own-inspection inspection.parquet --own-thumbs images/thumbs.npy \
+    facedata match --index web/index.parquet --inspection web/inspection.parquet \\
+        --thumbs web/images/thumbs.npy --own-curated curated.parquet \\
+        --own-inspection inspection.parquet --own-thumbs images/thumbs.npy \\
         --name web --workers 2 --matched web/matched.parquet
     """
     from facedata.external import match as matching

@@ -109,8 +109,9 @@ class Altered(Options):
 
     max_altered_difference: Share = option(
         0.18,
-        "Likewise of copies that were cropped by more, turned, captioned, or mirrored and cropped;"
-        " less where all pictures look alike. 0: none are looked for.",
+        "Share of a picture's structure that a copy may fail to explain which was cropped, turned,"
+        " captioned, or mirrored and cropped; less where all pictures look alike. 0: none are"
+        " looked for.",
     )
 
 

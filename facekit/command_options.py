@@ -2,7 +2,8 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -54,12 +55,18 @@ def _metavar(words: str) -> str:
     )
 
 
-def options(cls: type[Options], parameter: str = "options") -> Callable:
+def options(
+    cls: type[Options],
+    parameter: str = "options",
+    shown: Mapping[str, str] = MappingProxyType({}),
+) -> Callable:
     """Return a decorator that gives a command an option for each field of a class.
 
     Args:
         cls: the class.
         parameter: of the command, which gets an instance of the class.
+        shown: what help says of a default, by the field's name, where it is not that of the class
+            alone.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -69,7 +76,7 @@ def options(cls: type[Options], parameter: str = "options") -> Callable:
             return function(*args, **values, **{parameter: _made(cls, given)})
 
         for name, field in reversed(cls.model_fields.items()):
-            wrapper = _click_option(cls, name, field)(wrapper)
+            wrapper = _click_option(cls, name, field, shown.get(name))(wrapper)
         return wrapper
 
     return decorate
@@ -94,7 +101,7 @@ def _made(cls: type[Options], values: dict[str, Any]) -> Options:
         raise click.UsageError(f"Invalid value for {place}: {text}", ctx) from None
 
 
-def _click_option(cls: type[Options], name: str, field: FieldInfo) -> Callable:
+def _click_option(cls: type[Options], name: str, field: FieldInfo, shown: str | None) -> Callable:
     flag = flag_of(name, field)
     unit = about(field, "unit")
     text = (field.description or "") + (f" [{unit}]" if unit else "")
@@ -110,6 +117,6 @@ def _click_option(cls: type[Options], name: str, field: FieldInfo) -> Callable:
         type=FieldText(cls, name),
         required=field.is_required(),
         default=command_text(default) if is_shown else None,
-        show_default=is_shown,
+        show_default=shown or is_shown,
         help=text,
     )

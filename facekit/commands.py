@@ -237,6 +237,14 @@ class Group(click.Group):
         ctx.meta[WORDS] = words
         return ctx
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command and what it does, on as many lines as that takes."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(MAX_LENGTH)) for name, one in found.items() if one]
+            )
+
     def invoke(self, ctx: click.Context) -> Any:
         waiting.yield_cores()  # no command has loaded torch yet
         instructions.keep_from_amx()

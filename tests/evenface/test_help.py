@@ -33,6 +33,7 @@ def test_help_ends_with_an_example_that_can_be_run(group, name):
     text = CliRunner().invoke(main, [name, "--help"]).output
     about = text.split("\nOptions:")[0].rstrip()
     command = main.commands[name]
+    assert all("  " not in line.strip() for line in about.split("\n\n")[-1].splitlines())
     for words in commands_of(about.split("\n\n")[-1]):
         place = words.index(group)
         assert words[place : place + 2] == [group, name]
@@ -47,6 +48,17 @@ def test_help_ends_with_an_example_that_can_be_run(group, name):
             is_named = isinstance(value, str) and value.startswith("$")
             if value is not None and not is_named and not isinstance(param.type, click.Path):
                 param.type_cast_value(context, value)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_of_a_group_says_whole_what_each_command_does(group):
+    main = GROUPS[group].main
+    text = CliRunner().invoke(main, ["--help"], terminal_width=80).output
+    listed = " ".join(text.split("\nCommands:")[1].split())
+    assert "..." not in listed
+    for name, command in main.commands.items():
+        first = command.help.partition("\n\n")[0].rstrip(".").split()
+        assert f"{name} {' '.join(first)}" in listed
 
 
 @pytest.mark.parametrize("group", ["stylegan2", "classifiers"])
