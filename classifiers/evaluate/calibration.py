@@ -47,6 +47,8 @@ def scale(prob: np.ndarray, temperature: float) -> np.ndarray:
 def fit_temperature(target: np.ndarray, prob: np.ndarray) -> float:
     """Return the temperature with the least negative log likelihood, in LIMITS; else 1.
 
+    Images of one class alone tell nothing of how sure one may be: it is 1, too.
+
     Args:
         target: class ids int64 [N]; images of class MISSING are left out.
         prob: float [N, K].
@@ -54,7 +56,7 @@ def fit_temperature(target: np.ndarray, prob: np.ndarray) -> float:
     Source: arXiv:1706.04599, section 4.2.
     """
     known = target != MISSING
-    if not known.any():
+    if len(np.unique(target[known])) < 2:
         return 1.0
     logits, target = np.log(np.maximum(prob[known], TINY)), target[known]
 

@@ -149,8 +149,10 @@ def measure_predictions(
             metrics[head.name]["out_of_fold"] = of_folds
         measured[head.name] = found
         rows += of_groups
-        shown = {key: one for key, one in metrics[head.name].items() if not isinstance(one, dict)}
-        log.info("%s: %s", head.name, shown)
+        log.info("%s: %s", head.name, _told(metrics[head.name]))
+        lacking = _lacking(metrics[head.name])
+        if lacking is not None:
+            log.warning("%s: %s", head.name, lacking)
     mark_gaps(rows)
     for head in heads:
         of_head = [row for row in rows if row["head"] == head.name]
@@ -253,6 +255,23 @@ def _intervals(measured: Measured, confidence: float) -> dict[str, list[float] |
     return {name: None if np.isnan(ends[0]) else ends.tolist() for name, ends in found.items()}
 
 
+def _told(measures: Mapping[str, Any]) -> str:
+    """Return the figures of a head in a line; those that could not be found are left out."""
+    return ", ".join(
+        f"{name} {value:.4g}" for name, value in measures.items() if isinstance(value, int | float)
+    )
+
+
+def _lacking(measures: Mapping[str, Any]) -> str | None:
+    """Return what cannot be measured of a head, in words; None where it has images of all."""
+    if not measures["support"]:
+        return "no image that is measured has this label"
+    without = [name for name, one in measures.get("per_class", {}).items() if not one["support"]]
+    if not without:
+        return None
+    return f"no image of {', '.join(without)} is measured; means over classes are of the others"
+
+
 def _nested(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return rows of subgroups as {attribute: {class: {support, .., measure: {value, ..}}}}."""
     found: dict[str, Any] = {}
@@ -289,7 +308,10 @@ def attribute_table(
 
 def _report(head: Head, target: np.ndarray, output: np.ndarray, metrics: Mapping[str, Any]) -> str:
     """Return a head's part of report.txt: scikit-learn's report, as it prints it."""
-    if head.kind == "numeric" or not metrics["support"]:
+    lacking = _lacking(metrics)
+    if not metrics["support"]:
+        return f"{head.name}\n{lacking}\n"
+    if head.kind == "numeric":
         figures = {key: value for key, value in metrics.items() if not isinstance(value, dict)}
         return "\n".join([head.name, *(f"{key:>12} {one}" for key, one in figures.items()), ""])
     known = target != MISSING
@@ -301,7 +323,7 @@ def _report(head: Head, target: np.ndarray, output: np.ndarray, metrics: Mapping
         digits=4,
         zero_division=0,
     )
-    return f"{head.name}\n{text}"
+    return f"{head.name}\n{text}" + (f"\n{lacking}\n" if lacking else "")
 
 
 def _mistakes(

@@ -19,15 +19,16 @@ NUM_BINS = 15  # of the calibration error, as in arXiv:1706.04599
 
 
 def average_precisions(target: np.ndarray, prob: np.ndarray) -> np.ndarray:
-    """Return each class's average precision against the rest [K]; NaN without true images.
+    """Return each class's average precision against the rest [K]; NaN without either of both.
 
     Args:
         target: class ids int64 [N], none of them MISSING.
         prob: float [N, K].
     """
-    occurs = np.bincount(target, minlength=prob.shape[1]) > 0
+    counts = np.bincount(target, minlength=prob.shape[1])
+    is_told = (counts > 0) & (counts < len(target))
     found = [
-        average_precision_score(target == k, prob[:, k]) if occurs[k] else np.nan
+        average_precision_score(target == k, prob[:, k]) if is_told[k] else np.nan
         for k in range(prob.shape[1])
     ]
     return np.array(found)
@@ -70,9 +71,9 @@ def head_metrics(head: Head, target: np.ndarray, output: np.ndarray) -> dict[str
 
     Returns:
         With classes: each of MEASURES, average_precision (mean over the classes that have true
-        images), ece, support (int) and per_class {class: {precision, recall, f1,
-        average_precision, support}}. Numeric: mae, rmse (both in the
-        attribute's unit), r2, support. None where nothing is defined (a class without images).
+        images, where there are several), ece, support (int) and per_class {class: {precision,
+        recall, f1, average_precision, support}}. Numeric: mae, rmse (both in the attribute's unit),
+        r2, support. None where nothing is defined (a class without images).
     """
     if head.kind == "numeric":
         return _numeric_metrics(target, output)
