@@ -1,12 +1,13 @@
 """Figures of matplotlib as SVG: the same bytes for the same figure."""
 
 import io
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facekit.pictures.lettering import lacks
+from facekit.pictures.lettering import lacks, visible
 from facekit.storage import files
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ OF_ALL: "dict[RcKeyType, Any]" = {
     "text.parse_math": False,  # a class called `$a$` is no formula
 }
 MISSING_LETTER = r"Glyph \d+ .* missing from font"  # it is looked for, and text is text
+CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # characters that XML has not
 DIGITS = 5  # of a position of axes, as a share of the figure
 
 
@@ -48,7 +50,11 @@ def save_svg(
         warnings.filterwarnings("ignore", MISSING_LETTER)
         _settle(figure)
         figure.savefig(data, format="svg", metadata=metadata, **options)
-    files.write_bytes(data.getvalue(), path)
+    files.write_bytes(CONTROL.sub(_escaped, data.getvalue()), path)
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return visible(found[0].decode()).encode()
 
 
 def _settle(figure: "Figure") -> None:

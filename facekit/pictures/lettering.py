@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from unicodedata import category
 
 from PIL import ImageFont
 
@@ -44,14 +45,23 @@ class Letters:
     def shown(self, text: str) -> str:
         """Return a text as it is written: what the font lacks as escapes such as `\\u94f6`."""
         return "".join(
-            one if one.isspace() or ord(one) in self._has else one.encode("unicode_escape").decode()
-            for one in text
+            one if one.isspace() or ord(one) in self._has else _escaped(one)
+            for one in visible(text)
         )
 
     def width(self, text: str) -> int:
         """Return how many pixels the longest line of a text takes."""
         lines = self.shown(text).split("\n")
         return max(int(self.font.getlength(line)) for line in lines)
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters as escapes, but for line breaks: XML has none."""
+    return "".join(_escaped(one) if category(one) == "Cc" and one != "\n" else one for one in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 def one_line(text: str) -> str:

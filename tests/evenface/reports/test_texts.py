@@ -127,6 +127,7 @@ def test_what_no_font_here_has_is_escaped(monkeypatch):
     monkeypatch.setattr(font_manager, "findSystemFonts", list)
     letters = lettering.Letters(["銀 straße", "a\tb"], 12)
     assert letters.shown("銀 straße") == "\\u9280 straße"
+    assert letters.shown("a\tb\x0b\nc") == "a\\tb\\x0b\nc"
     assert lettering.Letters(["plain"], 12).shown("pl\u0430in") == "pl\\u0430in"
 
 
@@ -160,6 +161,11 @@ def test_a_figure_keeps_letters_that_its_font_lacks_as_text(tmp_path, recwarn):
     ]
     assert {"銀龍", "日本"} <= set(words)
     assert not [one for one in recwarn if "missing from font" in str(one.message)]
-    confusions = [("hair", ["straße", "b"], np.eye(2, dtype=np.int64))]
+    confusions = [("hair", ["straße", "b\x0b"], np.eye(2, dtype=np.int64))]
     save_svg(draw_confusions(confusions), tmp_path / "d.svg", STYLE)
-    assert "<text" not in (tmp_path / "d.svg").read_text(encoding="utf-8")
+    text = (tmp_path / "d.svg").read_text(encoding="utf-8")
+    assert (
+        "<text" not in text
+        and "b\\x0b" in text
+        and ElementTree.fromstring(text).tag.endswith("svg")
+    )
