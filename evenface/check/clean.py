@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from evenface.check.exports import FORMATS
-from evenface.check.exports.copying import label_of, names
+from evenface.check.exports.copying import free, label_of, names
 from evenface.check.findings import Found
 from evenface.check.sources import Photographs
 from facekit.errors import DataError
@@ -73,14 +73,16 @@ def write(
             there are not.
     """
     writer = FORMATS[name]
-    table = clean(photographs, facts, found)
+    called = free(photographs.attributes)
+    table = clean(photographs, facts, found).rename(columns=called)
+    attributes = list(called.values())
     num_broken = int(facts["row"].isna().sum())
     left_out = {
         "broken": num_broken,
         "exact copies": len(photographs.index) - num_broken - len(table),
     }
     if name == "folders":
-        label = label_of(table, photographs.attributes)
+        label = label_of(table, attributes)
         unlabelled = int(table[label].isna().sum())
         left_out["without a label"] = unlabelled
         table = table.dropna(subset=[label])
@@ -93,7 +95,7 @@ def write(
         part.mkdir(parents=True)
         try:
             table = table.assign(file=names(table["path"]))
-            writer(table, photographs.attributes, photographs.root, part)
+            writer(table, attributes, photographs.root, part)
             if folder.is_dir():
                 folder.rmdir()
             part.replace(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_NAME = 80  # characters of a file's name
+OWN = ("file", "file_name", "image", "person", "split")  # columns that formats write themselves
 
 
 def label_of(table: pd.DataFrame, attributes: list[str]) -> str:
@@ -58,6 +59,15 @@ def distinct(names: Iterable[str]) -> list[str]:
         taken.add(one.casefold())
         found.append(one)
     return found
+
+
+def free(attributes: Sequence[str]) -> dict[str, str]:
+    """Return what attributes are called in an export: those called as its own columns get a number.
+
+    So a column `file_name` of labels hides no file.
+    """
+    names = distinct([*OWN, *attributes])[len(OWN) :]
+    return dict(zip(attributes, names, strict=True))
 
 
 def copy(table: pd.DataFrame, root: Path, folder: Path) -> None:

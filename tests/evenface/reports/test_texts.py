@@ -4,6 +4,7 @@ docs/reliability.md lists them; each test names its report (repository and numbe
 """
 
 import itertools
+import json
 from xml.etree import ElementTree
 
 import fake_hub
@@ -16,15 +17,17 @@ from huggingface_hub import constants
 from layouts import picture, write
 from markdown_it import MarkdownIt
 from matplotlib import font_manager
-from reported import pictures
+from reported import pictures, run
 
 from classifiers.evaluate.figures import STYLE, draw_confusions
 from classifiers.images.photos import find_photos
 from classifiers.models.card import model_card
 from classifiers.models.heads import Head
+from evenface.cli import main as evenface
 from facekit.errors import DataError
 from facekit.pictures import lettering, tiles
 from facekit.pictures.figures import save_svg
+from facekit.storage import tables
 from stylegan2.exchange import export
 from stylegan2.models import checkpoint
 
@@ -169,3 +172,29 @@ def test_a_figure_keeps_letters_that_its_font_lacks_as_text(tmp_path, recwarn):
         and "b\\x0b" in text
         and ElementTree.fromstring(text).tag.endswith("svg")
     )
+
+
+# --- columns of others
+
+
+def test_a_column_called_as_one_of_an_export_hides_no_file(tmp_path):
+    """cleanlab/cleanlab-studio#56: labels called `file_name` stood where the pictures' names do."""
+    heading, rows = "photo,file_name,image,sex\n", ""
+    for number in range(12):
+        write(tmp_path / f"photos/{number:02}.png", picture(number))
+        rows += f"{number:02}.png,{'ab'[number % 2]},{'cd'[number // 2 % 2]},{'fm'[number % 2]}\n"
+    write(tmp_path / "photos/labels.csv", heading + rows)
+    exports = [f"--export={name}:{tmp_path / name}" for name in ("huggingface", "csv", "fiftyone")]
+    code, line = run(
+        evenface, "check", tmp_path / "photos", "--out", tmp_path / "out", "--no-faces",
+        "--workers", 1, *exports,
+    )  # fmt: skip
+    assert code == 0, line
+    lines = (tmp_path / "huggingface/train/metadata.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])
+    assert first == {"file_name": "00.png", "file_name-2": "a", "image-2": "c", "sex": "f"}
+    assert (tmp_path / "huggingface/train/00.png").is_file()
+    table = tables.read(tmp_path / "csv/labels.csv")
+    assert list(table.columns) == ["file", "file_name-2", "image-2", "sex"]
+    labels = json.loads((tmp_path / "fiftyone/labels.json").read_text())["labels"]
+    assert labels["00"] == {"label": "a", "attributes": {"image-2": "c", "sex": "f"}}
