@@ -48,7 +48,10 @@ MENDS = {
 LET_PASS = "--max-left-out lets more pass"
 MAX_JOINT = 2  # attributes up to which their joint classes keep their shares, too
 NUM_FRAMED = 256  # images of train that tell where faces lie
-SHOWN, MIN_EPOCHS, MAX_EPOCHS = 20_000, 4, 30  # images of a training whose length is not said
+# Images that a training shows whose length is not said, in how many passes. In small sets more of
+# them do no harm and cost little: of 200 faces (gender, 128 px, one training each) 10, 30 and 60
+# passes took 22, 53 and 97 s of one core and told 0.771, 0.781 and 0.793 of 2,000 others.
+SHOWN, MIN_EPOCHS, MAX_EPOCHS = 20_000, 4, 60
 
 log = logging.getLogger(__name__)
 

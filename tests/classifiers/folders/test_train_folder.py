@@ -21,6 +21,7 @@ from classifiers.models import checkpoint
 from facedata.columns import CURATED, FACES, PREDICTIONS, REJECTED, SPLITS
 from facedata.ingest.avatars import paint_portrait
 from facekit.errors import DataError
+from facekit.pictures.canvas import Geometry
 from facekit.storage import files
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -162,6 +163,15 @@ def test_another_seed_learns_from_the_same_split_and_another_round_from_another(
         assert (tests[0] == tests[1]) == same
     meta = checkpoint.load_classifier(tmp_path / "--seed/model.safetensors")[1]
     assert [head["name"] for head in meta["heads"]] == ["sex"]
+
+
+@pytest.mark.parametrize(
+    ("num_train", "epochs"), [(20, 60), (140, 60), (700, 29), (2_100, 10), (5_000, 4), (90_000, 4)]
+)
+def test_a_small_set_is_passed_over_more_often(num_train, epochs):
+    counts = {"train": num_train, "val": 9, "test": 9}
+    made = ready.Ready((), Geometry(height=64, width=48, fit="pad"), counts, None, "")
+    assert made.epochs == epochs
 
 
 def test_folders_of_classes_need_no_table(tmp_path):
