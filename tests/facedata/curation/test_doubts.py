@@ -56,6 +56,29 @@ def test_order_of_classes_is_followed(files, tmp_path):
     assert "5.jpg,label,black,red" in (tmp_path / "out.csv").read_text()
 
 
+@pytest.mark.parametrize(("word", "more"), [("n/a", ()), ("?", ("--classes", '["black", "red"]'))])
+def test_words_for_no_label_are_none_where_the_array_has_no_such_class(files, word, more):
+    labels, probabilities = files
+    labels.write_text(labels.read_text().replace("7.jpg,red", f"7.jpg,{word}"))
+    done = run(labels, probabilities, *more)
+    assert done.exit_code == 0, done.output
+    assert f"label: read as missing: '{word}' 4" in done.stderr  # 7, 17, 27 and 37
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+    assert row["image_id"] == "5.jpg"
+
+
+@pytest.mark.parametrize("more", [(), ("--classes", '["NA", "red"]')])
+def test_such_a_word_is_a_class_where_the_array_has_one(files, more):
+    """Namibia is NA, not missing."""
+    labels, probabilities = files
+    labels.write_text(labels.read_text().replace("black", "NA"))
+    done = run(labels, probabilities, *more)
+    assert done.exit_code == 0, done.output
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+    assert (row["given"], row["suggested"]) == ("NA", "red")
+    assert "missing" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "more", "message"),
     [
