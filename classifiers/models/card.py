@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Strict, TypeAdapter, ValidationError
 
 from classifiers.models.backbones import Classifier
+from facekit.errors import DataError
 from facekit.markdown import plain, table
 from facekit.storage import files
 
@@ -16,6 +19,43 @@ NOT_RECIPE = (
 )  # fmt: skip
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "average_precision", "ece")
 NUMERIC_MEASURES = ("mae", "rmse", "r2")
+Number = Annotated[float, Strict()] | None
+
+
+class _Record(BaseModel):
+    """A record of a run, as far as the card shows it."""
+
+    values: dict[str, Any] = {}
+
+
+class _Measured(BaseModel):
+    value: Number
+    low: Number
+    high: Number
+    gap: Number
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, _Measured | Number]
+
+    support: int
+    small: bool
+
+
+class _Figures(BaseModel):
+    """A head's part of metrics.json; whatever is not named here is a number."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Number]
+
+    per_class: dict[str, dict[str, Number]] = {}
+    intervals: dict[str, tuple[Number, Number] | None] = {}
+    subgroups: dict[str, dict[str, _Group]] = {}
+    tuned: dict[str, Any] | None = None
+    out_of_fold: dict[str, Any] | None = None
+
+
 LIMITS = """\
 - It was trained and measured on the images named above. People, cameras, light, poses and cultures
   that are rare there are where it errs most; the subgroups show some of it, and only by the
@@ -35,14 +75,34 @@ def card_beside(model: Path, classifier: Classifier, meta: Mapping[str, Any]) ->
         model: path of its file, as of `classifiers train`.
         classifier: of the file.
         meta: of the file.
+
+    Raises:
+        DataError: one of these is none of ours.
     """
-    beside = {
-        name: files.read_json(model.with_name(f"{name}.json"))
-        for name in ("run", "metrics", "metrics.run")
-        if model.with_name(f"{name}.json").is_file()
-    }
-    split = beside.get("metrics.run", {}).get("values", {}).get("split")
-    return model_card(classifier, meta, beside.get("run", {}), beside.get("metrics", {}), split)
+    run = _read(model.with_name("run.json"), _Record)
+    metrics = _read(model.with_name("metrics.json"), dict[str, _Figures])
+    split = _read(model.with_name("metrics.run.json"), _Record).get("values", {}).get("split")
+    return model_card(classifier, meta, run, metrics, split)
+
+
+def _read(path: Path, kind: Any) -> dict[str, Any]:
+    """Return what a file beside a model holds, as it is; nothing where there is no file.
+
+    Raises:
+        DataError: it is not of that kind.
+    """
+    if not path.is_file():
+        return {}
+    found: dict[str, Any] = files.read_json(path)
+    try:
+        TypeAdapter(kind).validate_python(found)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"])) or "all of it"
+        raise DataError(
+            f"{path}: not as `classifiers train` and `evaluate` write it ({place}); make it again,"
+            " or take it away, and the card is written without"
+        ) from None
+    return found
 
 
 def model_card(

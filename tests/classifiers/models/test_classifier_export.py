@@ -17,7 +17,7 @@ from classifiers.evaluate.calibration import Calibration, scale, write_calibrati
 from classifiers.images.data import ImagePool
 from classifiers.models import checkpoint, export
 from classifiers.models.backbones import build_classifier
-from classifiers.models.card import model_card
+from classifiers.models.card import card_beside, model_card
 from classifiers.predict import inference
 from facekit.compute.onnx_files import TOLERANCE
 from facekit.errors import DataError
@@ -144,6 +144,24 @@ def test_a_card_of_a_model_alone_says_what_is_missing(tmp_path):
     text = model_card(classifier, meta, {}, {}, None)
     assert "run `classifiers evaluate`" in text
     assert "## Limits" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("metrics", "5", "all of it"),
+        ("metrics", '{"color": 5}', "color"),
+        ("metrics", '{"color": {"accuracy": "high"}}', "color.accuracy"),
+        ("metrics", '{"color": {"per_class": {"red": 5}}}', "color.per_class.red"),
+        ("metrics", '{"color": {"subgroups": {"a": {"b": {"small": 1}}}}}', "color.subgroups.a.b"),
+        ("run", "[]", "all of it"),
+        ("metrics.run", '{"values": 5}', "values"),
+    ],
+)
+def test_what_lies_beside_a_model_and_is_none_of_ours_is_told(tmp_path, name, text, place):
+    (tmp_path / f"{name}.json").write_text(text)
+    with pytest.raises(DataError, match=rf"{name}\.json: not as .* write it \({place}"):
+        card_beside(tmp_path / "model.safetensors", None, {})
 
 
 def test_the_library_exports_a_model_and_its_card(exported, tmp_path):
