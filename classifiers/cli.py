@@ -146,7 +146,8 @@ def of_folder(train: Callable) -> Callable:
         from classifiers.folders.ready import Asked
         from facedata.recognition.layouts import Given
 
-        said = {"attributes": attributes, "persons": person, "max_left_out": max_left_out}
+        said: dict[str, Any] = {"attributes": attributes, "persons": person}
+        said["max_left_out"] = max_left_out
         asked = Asked(
             Given(layout, labels, pattern, **said),
             task.heads or (),
