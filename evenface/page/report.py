@@ -127,7 +127,8 @@ def known_tasks(results: Path) -> PageOptions:
             " such as results/avatars"
         )
     tasks = [{"name": one["task"], "heads": [{"name": one["head"]}]} for one in found]
-    return PageOptions(tasks=tasks, rounds=len(found[0]["rounds"]))
+    known = {"tasks": tasks, "rounds": len(found[0]["rounds"])}
+    return PageOptions.read(known, str(results / "compare"))
 
 
 def known_command(results: Path) -> str | None:
