@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -550,9 +551,10 @@ def predict(
     classifiers predict --model model.safetensors --images photos --align \\
         --tta flip --out predictions.csv --sheet sheet.png
     """
-    from classifiers.images import labelled_faces
+    from classifiers.images import labelled_faces, photos
     from classifiers.predict import of_files
     from facekit.compute import machine
+    from facekit.storage import files
 
     if options.format == "csv" and out.suffix.lower() not in TABLES:
         expected = " or ".join(TABLES)
@@ -560,9 +562,11 @@ def predict(
     the_device = machine.ready(threads, device)
     num_shown = labelled_faces.MAX_SHOWN if sheet else 0
     found = of_files.predict_files(model, images, options, the_device, num_shown)
-    if sheet:
-        labelled_faces.write_sheet(found, sheet)
-    of_files.write_predictions(found, options.format, out)
+    read = [images, *photos.find_photos(images).paths.values()]
+    with files.kept({os.path.realpath(path): "--images" for path in read}):
+        if sheet:
+            labelled_faces.write_sheet(found, sheet)
+        of_files.write_predictions(found, options.format, out)
 
 
 @main.command()
@@ -593,6 +597,8 @@ def export(model: Path, out: Path, card: Path | None, to_hub: str | None, public
     from classifiers.models import export
 
     card = card or out.with_suffix(".md")
+    if card == out:
+        raise DataError(f"--out {out}: there the card goes; end the name in .onnx, or say --card")
     export.export_model(model, out, card)
     if to_hub is not None:
         export.publish(model, out, card, to_hub, public)

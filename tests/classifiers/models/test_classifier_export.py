@@ -164,6 +164,13 @@ def test_what_lies_beside_a_model_and_is_none_of_ours_is_told(tmp_path, name, te
         card_beside(tmp_path / "model.safetensors", None, {})
 
 
+def test_a_card_takes_no_network_s_place(exported, tmp_path):
+    options = ["export", "--model", exported / "model.safetensors", "--out", tmp_path / "model.md"]
+    done = CliRunner().invoke(cli.main, list(map(str, options)))
+    assert done.exit_code == 1 and "model.md: there the card goes" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_library_exports_a_model_and_its_card(exported, tmp_path):
     out, card = tmp_path / "model.onnx", tmp_path / "card.md"
     assert export.export_model(exported / "model.safetensors", out, card) <= TOLERANCE

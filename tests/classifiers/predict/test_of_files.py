@@ -236,6 +236,16 @@ def test_photos_are_named_as_they_lie(model, tmp_path):
 
 
 @pytest.mark.parametrize("images", ["nothing", "empty", "nothing/*.jpg"])
+def test_a_sheet_replaces_no_photo(model, tmp_path):
+    """As facebook/zstd#1422: the input is destroyed where it is the output."""
+    photo = write(tmp_path / "photos/a.png", encoded(portrait(), "PNG"))
+    before = photo.read_bytes()
+    options = ["predict", "--model", model, "--images", photo.parent, "--out", tmp_path / "o.csv"]
+    done = CliRunner().invoke(cli.main, [str(one) for one in [*options, "--sheet", photo]])
+    assert done.exit_code == 1 and "--images" in done.output
+    assert photo.read_bytes() == before
+
+
 def test_no_photos_is_one_line(model, tmp_path, images):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no picture there"):
