@@ -135,7 +135,10 @@ class Judge:
     def contrasts(
         self, experiment: Experiment, pairs: Iterable[Pair], withheld: dict[str, list[str]]
     ) -> dict[Pair, result.Contrast]:
-        """Return comparisons, corrected for each other.
+        """Return comparisons, corrected for each other: those of controls, and all others.
+
+        Controls ask whether the experiment works, not which treatment to take: corrected for every
+        treatment, one that fails would be overlooked the more, the more are tried.
 
         Args:
             experiment: that is compared.
@@ -146,21 +149,22 @@ class Judge:
         is_primary = {
             pair: pair[0] == self.main and not self.terms.is_exploratory for pair in found
         }
-        p = {pair: one.difference.p for pair, one in found.items() if not is_primary[pair]}
-        num_tasks = self.terms.num_tasks
-        corrected = {
-            pair: min(one.corrected * num_tasks, 1.0)
-            for pair, one in correct(p, None, self.terms.options.confidence).items()
-        }
-        # What the smallest p of the exploratory ones has to be below (Holm's first step).
-        num_corrected = max(int(np.isfinite(list(p.values())).sum()), 1) * num_tasks
+        corrected: dict[Pair, float] = {}
+        levels = dict.fromkeys(found, self.alpha)
+        for of_controls in (False, True):
+            p = {
+                pair: one.difference.p
+                for pair, one in found.items()
+                if not is_primary[pair] and (self.kinds[pair[0]] in CONTROLS) == of_controls
+            }
+            num_tasks = self.terms.num_tasks
+            for pair, one in correct(p, None, self.terms.options.confidence).items():
+                corrected[pair] = min(one.corrected * num_tasks, 1.0)
+            # What the smallest of these p has to be below (Holm's first step).
+            num_corrected = max(int(np.isfinite(list(p.values())).sum()), 1) * num_tasks
+            levels |= dict.fromkeys(p, self.alpha / num_corrected)
         return {
-            pair: self._contrast(
-                one,
-                corrected.get(pair),
-                withheld[pair[0]],
-                self.alpha if is_primary[pair] else self.alpha / num_corrected,
-            )
+            pair: self._contrast(one, corrected.get(pair), withheld[pair[0]], levels[pair])
             for pair, one in found.items()
         }
 

@@ -1,7 +1,8 @@
 """Several comparisons at once: which of them may be called findings.
 
 One comparison, declared beforehand, is primary and keeps its own p. The other arms of a task, and
-other tasks, are exploratory: they are marked as such, and corrected together (Holm). Where many
+other tasks, are exploratory: they are marked as such, and corrected together (Holm), controls by
+themselves. Where many
 figures are looked through for something odd, such as gaps of subgroups, the share of false
 alarms among the alarms is held instead (Benjamini and Hochberg).
 """

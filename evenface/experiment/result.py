@@ -56,7 +56,9 @@ class Contrast(Model):
     low: float = Field(description="End of the interval.")
     high: float = Field(description="End of the interval.")
     p: P = Field(description="Two-sided, by the interval; null: nothing varied.")
-    corrected_p: P = Field(description="Of an exploratory one Holm's, over arms and tasks.")
+    corrected_p: P = Field(
+        description="Of an exploratory one Holm's, over arms and tasks, of controls and of others."
+    )
     permutation_p: P = Field(description="Of these networks on other images.")
     verdict: Verdict
     claim: Claim

@@ -15,6 +15,7 @@ from evenface.experiment.result import (
     WonBack,
     Worth,
 )
+from evenface.experiment.roles import CONTROLS
 
 ABOUT = {
     "method": "of other splits and other GANs, too",
@@ -363,9 +364,12 @@ def verdict_text(found: Result) -> str:
     if found.doubts:
         lines.append(f"The experiment is in doubt: {'; '.join(found.doubts)}.")
     others = [one for one in found.arms if one.difference is not None and one is not main]
-    if others:
-        lines.append("Exploratory, corrected together (Holm):")
-        for one in others:
+    controls = [one for one in others if one.kind in CONTROLS]
+    tried = [one for one in others if one not in controls]
+    for what, family in (("Exploratory", tried), ("Controls", controls)):
+        if family:
+            lines.append(f"{what}, corrected together (Holm):")
+        for one in family:
             assert one.difference is not None
             text = f"{one.label} against {found.baseline}: {short(one.difference)}"
             if one.mislabelled is not None:

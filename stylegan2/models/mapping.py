@@ -40,6 +40,7 @@ class Sketch(nn.Module):
         """Return the images, [N, size], of latents [N, z_dim] and labels [N, c_dim]."""
         mean, deviation = self.mean, self.deviation
         if self.c_dim:
+            assert c is not None
             mean, deviation = c @ mean, c @ deviation
         return mean + (z * deviation) @ self.components
 

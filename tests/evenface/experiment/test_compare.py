@@ -263,6 +263,22 @@ def test_exploratory_comparisons_are_corrected_over_arms_and_tasks(tmp_path):
     assert made.compare(is_exploratory=True).verdict.startswith("Task faces, exploratory: ")
 
 
+def test_controls_are_corrected_for_each_other_alone(tmp_path):
+    """However many treatments are tried beside them, a control is seen to fail, or to work."""
+    skills = {"real": 0.7, "a": 0.75, "b": 0.75, "c": 0.72, "withheld": 0.75, "shuffled@0.5": 0.7}
+    found = Experiment(tmp_path, skills, rounds=3).compare(is_exploratory=True)
+    p = {one.arm: one.difference for one in found.result.arms[1:]}
+    for family in (("a", "b", "c"), ("withheld", "shuffled@0.5")):
+        least = min(family, key=lambda arm: p[arm].p)
+        assert p[least].corrected_p == pytest.approx(min(len(family) * p[least].p, 1))
+    lines = found.verdict.splitlines()
+    first, then = (
+        lines.index(f"{what}, corrected together (Holm):") for what in ("Exploratory", "Controls")
+    )
+    assert [line.split()[1] for line in lines[first + 1 : then]] == ["b", "c"]  # a is told before
+    assert [line.split()[1] for line in lines[then + 1 : then + 3]] == ["withheld", "shuffled@0.5"]
+
+
 def test_one_round_speaks_of_its_gan_and_one_training_of_nothing(tmp_path):
     one = Experiment(tmp_path / "a", GOOD, rounds=1, seeds=3).compare()
     assert "speaks of this GAN and this split only; 1 round, 3 seeds each" in one.verdict
