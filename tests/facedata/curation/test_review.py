@@ -471,14 +471,20 @@ def browser(tmp_path_factory):
         assert browser.problems == []
 
 
+NOTHING_KEPT = "Object.values(localStorage).every((text) => !JSON.parse(text).changes.length)"
+
+
 def opened(browser, data, tmp_path, name="test", **options):
     """Open the page, without what the browser remembers of an earlier test."""
     page = tmp_path / "review.html"
     options = ReviewOptions(**{"max_images": 5000, **options})
     page.write_text(review.make_page(data, name, SAVED_AS, options), encoding="utf-8")
     browser.open(page)
-    browser.run("localStorage.clear()")
-    browser.reload()
+    for _ in range(10):  # what the page before has just written may come after it is cleared
+        browser.run("localStorage.clear()")
+        browser.reload()
+        if browser.run(NOTHING_KEPT):
+            break
     return page
 
 
