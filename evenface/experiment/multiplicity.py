@@ -2,9 +2,8 @@
 
 One comparison, declared beforehand, is primary and keeps its own p. The other arms of a task, and
 other tasks, are exploratory: they are marked as such, and corrected together (Holm), controls by
-themselves. Where many
-figures are looked through for something odd, such as gaps of subgroups, the share of false
-alarms among the alarms is held instead (Benjamini and Hochberg).
+themselves. Where many figures are looked through for something odd, such as gaps of subgroups, the
+share of false alarms among the alarms is held instead (Benjamini and Hochberg).
 """
 
 from collections.abc import Callable, Hashable, Mapping
