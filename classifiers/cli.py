@@ -551,7 +551,7 @@ def predict(
     classifiers predict --model model.safetensors --images photos --align \\
         --tta flip --out predictions.csv --sheet sheet.png
     """
-    from classifiers.images import labelled_faces, photos
+    from classifiers.images import labelled_faces
     from classifiers.predict import of_files
     from facekit.compute import machine
     from facekit.storage import files
@@ -562,8 +562,7 @@ def predict(
     the_device = machine.ready(threads, device)
     num_shown = labelled_faces.MAX_SHOWN if sheet else 0
     found = of_files.predict_files(model, images, options, the_device, num_shown)
-    read = [images, *photos.find_photos(images).paths.values()]
-    with files.kept({os.path.realpath(path): "--images" for path in read}):
+    with files.kept({os.path.realpath(path): "--images" for path in [images, *found.read]}):
         if sheet:
             labelled_faces.write_sheet(found, sheet)
         of_files.write_predictions(found, options.format, out)

@@ -57,11 +57,13 @@ class Predictions:
             first), those of `prediction_columns` and `threshold_columns`, x0, y0, x1, y1 (the face
             in pixels of the upright photo), `problem`; missing where there is nothing to say.
         shown: thumbnails of the first rows, None where there is none.
+        read: paths of the photographs.
     """
 
     heads: Sequence[Head]
     table: pd.DataFrame
     shown: list[np.ndarray | None]
+    read: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ def predict_photos(
     outputs = {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
     columns = pd.DataFrame(calibrated_columns(heads, outputs, ask.calibrations))
     columns = columns.assign(**threshold_columns(heads, ask.calibrations))
-    return Predictions(heads, _table(rows, columns), shown)
+    return Predictions(heads, _table(rows, columns), shown, list(paths.values()))
 
 
 def _rows(name: str, photo: Photo) -> list[dict[str, Any]]:

@@ -149,6 +149,7 @@ class Judge:
         is_primary = {
             pair: pair[0] == self.main and not self.terms.is_exploratory for pair in found
         }
+        num_tasks = self.terms.num_tasks
         corrected: dict[Pair, float] = {}
         levels = dict.fromkeys(found, self.alpha)
         for of_controls in (False, True):
@@ -157,7 +158,6 @@ class Judge:
                 for pair, one in found.items()
                 if not is_primary[pair] and (self.kinds[pair[0]] in CONTROLS) == of_controls
             }
-            num_tasks = self.terms.num_tasks
             for pair, one in correct(p, None, self.terms.options.confidence).items():
                 corrected[pair] = min(one.corrected * num_tasks, 1.0)
             # What the smallest of these p has to be below (Holm's first step).
