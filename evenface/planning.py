@@ -24,7 +24,9 @@ from facedata.columns import CURATED, INDEX
 from facedata.ingest.adapters import avatars
 from facedata.splits.units import units
 from facekit.errors import DataError
+from facekit.options import AUTO
 from facekit.storage import files, tables
+from stylegan2.models import presets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +34,14 @@ if TYPE_CHECKING:
     from evenface.workflow import Run
 
 # Seconds of one core with AVX-512 where no record of an earlier run tells more.
-GAN_SECONDS = 11.0  # a thousand images of 32 x 32 px by the preset cpu-32
-GAN_GROWTH = 1.5  # power of the side by which that grows
-CLASSIFIER_SECONDS = 10.0  # training on a thousand images of 128 x 96 px, tf_efficientnet_lite0
+GAN_SECONDS = 8.5  # a thousand images of 32 x 32 px by the preset cpu-32
+GAN_GROWTH, GAN_WIDTH = 1.5, 0.5  # powers of the side, and of the channels, by which that grows
+# Training tf_efficientnet_lite0 on a thousand images: however small they are, and what 128 x 96 px
+# take besides.
+CLASSIFIER_SECONDS, PIXEL_SECONDS = 5.0, 5.0
 CLASSIFIER_PIXELS = 128 * 96
+START_SECONDS = 5.0  # a job's program: libraries, networks, files
+DRAWN_SECONDS = 40.0  # split, metrics of the GAN, drawing and filtering in a round
 LOOKING = 0.25  # of the seconds of a training: predicting as many images
 OTHER_SECONDS = 90.0  # ingest, explore, page
 IMAGE_SECONDS = 0.02  # an image in ingest, inspection, faces, duplicates
@@ -67,7 +73,7 @@ class Stage:
     @property
     def seconds(self) -> float | None:
         """Seconds of one core that all jobs take which are left."""
-        return _times(self.of_job, self.num_jobs - self.num_done)
+        return None if self.of_job is None else self.of_job * (self.num_jobs - self.num_done)
 
 
 @dataclass(frozen=True)
@@ -189,10 +195,19 @@ def _stages(run: "Run", num_images: int) -> list[Stage]:
     }
     gan, labels, classify = settings.gan, settings.labels, settings.classify
     size = settings.geometries.gan.height
-    of_image = GAN_SECONDS * (size / 32) ** GAN_GROWTH / 1000
-    is_small = gan.cfg.startswith("cpu-")
+    of_gan = None
+    if gan.cfg.startswith("cpu-"):
+        preset = presets.FIXED[gan.cfg]
+        kimg = preset.kimg if gan.kimg == AUTO else gan.kimg
+        width = 1.0 if gan.channel_base == AUTO else gan.channel_base / preset.channel_base
+        growth = (size / 32) ** GAN_GROWTH * width**GAN_WIDTH
+        of_gan = _job(GAN_SECONDS * growth / 1000, 1000 * kimg)
     num_train = num_images * settings.split.train * (1 - settings.split.reserve)
-    shown = classify.epochs * num_train
+    looked_at = LOOKING * num_images * (1 - settings.split.train) / 2  # val, or test
+    shown, of_teacher = (
+        classify.epochs * (share * num_train + looked_at)
+        for share in (1, 1 - 1 / settings.split.folds)
+    )
     whole = settings.geometries.classifier.height, settings.geometries.classifier.width
     view = classify.view.resize or classify.view.crop or whole
     rate, of_judge = (_classifier_rate(settings, *one) for one in (view, whole))
@@ -205,18 +220,14 @@ def _stages(run: "Run", num_images: int) -> list[Stage]:
         other += FRAME_SECONDS * num_images
     folds = settings.split.folds if classify.use_folds else 1
     num_arms = len(settings.arms) * len(settings.seeds) * len(settings.tasks)
-    look = None if rate is None else rate * LOOKING * num_images * 0.3
     single = {
         "data": (1, [run.results("curated.parquet")], other),
-        "labels": (labels.folds, [run.results("oof.parquet")], _times(of_judge, judged)),
-        "gan": (
-            settings.rounds,
-            named["gan"],
-            1000 * gan.kimg * of_image if is_small else None,
-        ),
-        "teachers": (len(teachers), teachers, _times(rate, shown)),
-        "classify": (num_arms * settings.rounds * folds, named["classify"], _times(rate, shown)),
-        "evaluate": (num_arms * settings.rounds, named["evaluate"], look),
+        "labels": (labels.folds, [run.results("oof.parquet")], _job(of_judge, judged)),
+        "gan": (settings.rounds, named["gan"], of_gan),
+        "synth": (settings.rounds if teachers else 0, named["filter"], DRAWN_SECONDS),
+        "teachers": (len(teachers), teachers, _job(rate, of_teacher)),
+        "classify": (num_arms * settings.rounds * folds, named["classify"], _job(rate, shown)),
+        "evaluate": (num_arms * settings.rounds, named["evaluate"], _job(rate, looked_at)),
     }
     found = []
     for name, (num_jobs, paths, seconds) in single.items():
@@ -235,11 +246,12 @@ def _classifier_rate(settings: Settings, height: int, width: int) -> float | Non
     """Return the seconds of a core that training on one image takes; None: unknown."""
     if settings.classify.backbone not in KNOWN_BACKBONES:
         return None
-    return CLASSIFIER_SECONDS * height * width / CLASSIFIER_PIXELS / 1000
+    return (CLASSIFIER_SECONDS + PIXEL_SECONDS * height * width / CLASSIFIER_PIXELS) / 1000
 
 
-def _times(rate: float | None, number: float) -> float | None:
-    return None if rate is None else rate * number
+def _job(rate: float | None, num_images: float) -> float | None:
+    """Return the seconds of a job of so many images; None where their rate is not known."""
+    return None if rate is None else START_SECONDS + rate * num_images
 
 
 def _measured(paths: Sequence[str]) -> float | None:
@@ -380,7 +392,7 @@ def _more_minutes(
     seconds = 0.0
     for stage in stages:
         if stage.name in ("data", "labels") or (
-            name == "seeds" and stage.name in ("gan", "teachers")
+            name == "seeds" and stage.name in ("gan", "synth", "teachers")
         ):
             continue
         if stage.of_job is None:
