@@ -12,6 +12,8 @@ from evenface.check.looks import BOX, Looks
 from evenface.check.options import PhotographsOptions
 from evenface.check.sources import Photographs
 from facedata.duplicates import dedup
+from facedata.ingest.derived import bin_values
+from facedata.recognition.columns import AGE, bins, words_of
 from facedata.splits.units import clusters, units
 from facekit.splits import SPLITS
 
@@ -354,11 +356,16 @@ def _of_labels(photographs: Photographs, options: PhotographsOptions) -> pd.Data
     found = [_rows(index, "no_label", lacking.any(axis=1), detail, lacking.sum(axis=1))]
     rare = []
     for name in names:
-        if not isinstance(index[name].dtype, pd.CategoricalDtype):
-            continue
-        counts = index[name].value_counts()
+        of, values = name, index[name]
+        if not isinstance(values.dtype, pd.CategoricalDtype):
+            parted = bins(values.dropna().to_numpy(dtype=float), bool(words_of(name) & AGE))
+            if parted is None:
+                continue
+            of = f"{name}, parted at {' and '.join(f'{edge:g}' for edge in parted[0])}"
+            values = pd.Series(bin_values(values, *parted))
+        counts = values.value_counts()
         for value, count in counts[counts < options.rare_class * counts.max()].items():
-            text = f"{name}: {value} has {count} of {counts.sum()} photographs"
+            text = f"{of}: {value} has {count} of {counts.sum()} photographs"
             rare.append((pd.NA, "rare_class", text, -float(count), pd.NA))
     return pd.concat([*found, pd.DataFrame(rare, columns=COLUMNS)])
 

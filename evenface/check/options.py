@@ -1,5 +1,6 @@
 """Settings of `evenface check`."""
 
+from facedata.options import DeficitsOptions
 from facekit.options import Options, PositiveShare, Share, option
 
 
@@ -16,5 +17,6 @@ class PhotographsOptions(Options):
         0.25, "A face of less than this share of the photograph's shorter side is small."
     )
     rare_class: Share = option(
-        0.05, "A class with less than this share of the largest class's photographs is rare."
+        DeficitsOptions().minority_below,
+        "A class with less than this share of the largest class's photographs is rare.",
     )

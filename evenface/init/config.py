@@ -7,14 +7,14 @@ from typing import Any
 import yaml
 
 from evenface.init.budgets import LARGE_BATCH, MANY_IMAGES, Budget, share_of_train
-from facedata.options import CutOptions, SplitOptions
+from facedata.options import CutOptions, DeficitsOptions, SplitOptions
 from facedata.recognition.columns import listed, printable
 from facedata.recognition.folder import Sizes
 from facedata.recognition.layouts import Layout
 
 MAX_HEADS = 6
 MAX_STRATA = 2  # attributes that splits are balanced by
-MINORITY = 0.5  # synth.minority_below where a class has less than that of the largest
+MINORITY = DeficitsOptions().minority_below
 AGE_TOLERANCE = 5  # years by which ages of duplicates may differ
 GAN_SIDE = 32
 SMALL_BATCH = 16

@@ -45,13 +45,18 @@ def looks_of(faces=None, pictures=None, num_images=6):
 
 def found_in(looks, index=None):
     """Return problem -> files."""
+    return problems_in(looks, index).groupby("problem")["image_id"].agg(list).to_dict()
+
+
+def problems_in(looks, index=None):
+    """Return a row a problem."""
     paths = list(looks.facts["image_id"])
     if index is None:
         index = make_index(paths, [None] * len(paths), paths, None, None, {})
     missing = pd.DataFrame({"image_id": [], "detail": []}, dtype="str")
     photographs = sources.Photographs(Path("photos"), index, missing)
     found = findings.find(photographs, looks, PhotographsOptions())
-    return found.problems.groupby("problem")["image_id"].agg(list).to_dict()
+    return found.problems
 
 
 def test_faces_are_told_by_size_place_turn_and_number():
@@ -93,13 +98,22 @@ def test_a_dark_skin_in_good_light_is_not_dark():
 
 
 def test_rare_class_is_told_once_and_a_missing_label_is_no_class():
-    codes = [0] * 45 + [1, -1]
-    paths = [f"{i}.jpg" for i in range(47)]
-    hair = pd.Categorical.from_codes(codes, ["black", "red"])
-    index = make_index(paths, [None] * 47, paths, None, None, {"hair": hair})
-    found = found_in(looks_of(num_images=47), index)
-    assert found["rare_class"] == [pd.NA] or pd.isna(found["rare_class"][0])
-    assert found["no_label"] == ["46.jpg"]
+    codes = [0] * 20 + [1] * 16 + [2] * 3 + [-1]  # as few as 25 of 400, which `init` fills up
+    paths = [f"{i}.jpg" for i in range(40)]
+    hair = pd.Categorical.from_codes(codes, ["black", "brown", "red"])
+    index = make_index(paths, [None] * 40, paths, None, None, {"hair": hair})
+    found = found_in(looks_of(num_images=40), index)
+    assert len(found["rare_class"]) == 1 and pd.isna(found["rare_class"][0])
+    assert found["no_label"] == ["39.jpg"]
+
+
+def test_a_rare_group_of_ages_is_told_as_init_parts_them():
+    ages = [20.0] * 40 + [40.0] * 40 + [70.0] * 15
+    paths = [f"{i}.jpg" for i in range(95)]
+    index = make_index(paths, [None] * 95, paths, None, None, {"age": np.array(ages)})
+    told = problems_in(looks_of(num_images=95), index)
+    (detail,) = told.loc[told["problem"] == "rare_class", "detail"]
+    assert detail == "age, parted at 30 and 60: old has 15 of 95 photographs"
 
 
 @pytest.mark.skipif(not FACES.is_dir(), reason="no photographs of faces here")
