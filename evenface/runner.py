@@ -36,6 +36,16 @@ LOOKS = (
     *("--list-rules", "--list", "-l", "--list-target-rules", "--list-input-changes", "--report"),
     *("--list-code-changes", "--list-params-changes", "--archive", "--cleanup-metadata"),
 )
+# Snakemake, which answers a wrong command line by a line in place of all its options.
+SNAKEMAKE = """
+import argparse, sys
+def error(parser, message):
+    parser.exit(2, f"error: {message}; `snakemake --help` lists all options\\n")
+argparse.ArgumentParser.error = error
+sys.argv[0] = "snakemake"
+from snakemake.cli import main
+main()
+"""
 NEEDS_NONE = ("--help", "-h", "--version", "-v")
 DRY = re.compile(r"-[A-Za-z]*n[A-Za-z]*", re.ASCII)  # -n among other letters
 SNAKEMAKE_LOCKS = Path(".snakemake", "locks")
@@ -180,7 +190,7 @@ def command(arguments: Sequence[str]) -> list[str]:
     Args:
         arguments: for Snakemake; what they say wins.
     """
-    found = [sys.executable, "-m", "snakemake"]
+    found = [sys.executable, "-c", SNAKEMAKE]
     if not _says(arguments, OWN_SNAKEFILE):
         found += ["--snakefile", str(SNAKEFILE)]
     if not _says(arguments, OWN_PROFILE):

@@ -15,7 +15,7 @@ from evenface.cli import main
 from evenface.init.budgets import BUDGETS
 from facekit.errors import DataError
 
-START = [sys.executable, "-m", "snakemake"]
+START = [sys.executable, "-c", runner.SNAKEMAKE]
 
 
 def test_what_is_not_said_has_values():
@@ -87,6 +87,22 @@ def test_a_wrong_config_is_one_line(tmp_path, monkeypatch, arguments, message):
     assert done.exit_code == 1
     assert message in done.output
     assert done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--qiuck"], "unrecognized arguments: --qiuck"),
+        (["-n", "--cores"], "argument --cores/-c"),
+    ],
+)
+def test_an_option_that_snakemake_does_not_take_is_one_line(
+    tmp_path, monkeypatch, capfd, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert runner.run(arguments) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("error: ") and message in said and said.count("\n") == 1
 
 
 def test_budgets_that_are_said_to_a_run_are_those_of_init():
