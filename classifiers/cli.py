@@ -552,6 +552,7 @@ def predict(
         --tta flip --out predictions.csv --sheet sheet.png
     """
     from classifiers.images import labelled_faces
+    from classifiers.images.photos import find_photos
     from classifiers.predict import of_files
     from facekit.compute import machine
     from facekit.storage import files
@@ -559,10 +560,12 @@ def predict(
     if options.format == "csv" and out.suffix.lower() not in TABLES:
         expected = " or ".join(TABLES)
         raise DataError(f"--out {out}: expected a name that ends in {expected}; or --format celeba")
-    the_device = machine.ready(threads, device)
+    photos = find_photos(images)
+    read = {os.path.realpath(path): "--images" for path in [images, *photos.paths.values()]}
     num_shown = labelled_faces.MAX_SHOWN if sheet else 0
-    found = of_files.predict_files(model, images, options, the_device, num_shown)
-    with files.kept({os.path.realpath(path): "--images" for path in [images, *found.read]}):
+    with files.kept(read, [path for path in (out, sheet) if path]):
+        the_device = machine.ready(threads, device)
+        found = of_files.predict_found(model, photos, options, the_device, num_shown)
         if sheet:
             labelled_faces.write_sheet(found, sheet)
         of_files.write_predictions(found, options.format, out)

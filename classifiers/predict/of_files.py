@@ -21,6 +21,7 @@ from classifiers.evaluate.calibration import (
 from classifiers.images.data import read_geometry, to_batch
 from classifiers.images.photos import (
     Photo,
+    Photos,
     aligned_faces,
     find_photos,
     framed_photo,
@@ -57,13 +58,11 @@ class Predictions:
             first), those of `prediction_columns` and `threshold_columns`, x0, y0, x1, y1 (the face
             in pixels of the upright photo), `problem`; missing where there is nothing to say.
         shown: thumbnails of the first rows, None where there is none.
-        read: paths of the photographs.
     """
 
     heads: Sequence[Head]
     table: pd.DataFrame
     shown: list[np.ndarray | None]
-    read: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,18 @@ def predict_files(
             is of CelebA though that format is wanted; or faces are to be aligned and the first
             model does not say how.
     """
+    return predict_found(models, find_photos(images), options, device, num_shown)
+
+
+def predict_found(
+    models: Sequence[Path],
+    photos: Photos,
+    options: PredictOptions,
+    device: torch.device,
+    num_shown: int,
+) -> Predictions:
+    """Predict photographs that were found; otherwise as `predict_files`."""
     prepared = prepare(models, options, device)
-    photos = find_photos(images)
     found = predict_photos(
         prepared.ask, photos.paths, prepared.read, num_shown, prepared.num_readers
     )
@@ -247,7 +256,7 @@ def predict_photos(
     outputs = {head.name: np.concatenate([part[head.name] for part in parts]) for head in heads}
     columns = pd.DataFrame(calibrated_columns(heads, outputs, ask.calibrations))
     columns = columns.assign(**threshold_columns(heads, ask.calibrations))
-    return Predictions(heads, _table(rows, columns), shown, list(paths.values()))
+    return Predictions(heads, _table(rows, columns), shown)
 
 
 def _rows(name: str, photo: Photo) -> list[dict[str, Any]]:

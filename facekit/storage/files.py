@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
             that is `kept`.
     """
     target = Path(os.path.realpath(path))
-    if (option := NOT_REPLACED.get(str(target))) is not None:
-        raise DataError(f"{path}: that is {option}, too, and is left as it is; write elsewhere")
+    _check_not_kept(path)
     part = target.with_name(f"{target.name}.{HOST}-{os.getpid()}.part")
     with writing(path, part):
         if target.exists() and not target.is_file():
@@ -58,19 +57,35 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def kept(read: Mapping[str, str]) -> Iterator[None]:
+def kept(read: Mapping[str, str], outputs: Sequence[Path] = ()) -> Iterator[None]:
     """Let no file be replaced within that a command reads.
 
     Args:
         read: the option of each, by the file's real path.
+        outputs: what is to be written.
+
+    Raises:
+        DataError: one of `outputs` is read, which is said before anything is done.
     """
     before = dict(NOT_REPLACED)
     NOT_REPLACED.update(read)
     try:
+        for path in outputs:
+            _check_not_kept(path)
         yield
     finally:
         NOT_REPLACED.clear()
         NOT_REPLACED.update(before)
+
+
+def _check_not_kept(path: Path) -> None:
+    """Check that a file is not `kept`.
+
+    Raises:
+        DataError: it is.
+    """
+    if (option := NOT_REPLACED.get(os.path.realpath(path))) is not None:
+        raise DataError(f"{path}: that is {option}, too, and is left as it is; write elsewhere")
 
 
 @contextmanager

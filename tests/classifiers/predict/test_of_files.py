@@ -235,13 +235,19 @@ def test_photos_are_named_as_they_lie(model, tmp_path):
         assert whole(path).problem is None
 
 
-def test_a_sheet_replaces_no_photo(model, tmp_path):
+@pytest.mark.parametrize("output", ["--sheet", "--out"])
+def test_no_photo_is_replaced_and_that_is_said_before_predicting(
+    model, tmp_path, monkeypatch, output
+):
     """As facebook/zstd#1422: the input is destroyed where it is the output."""
+    monkeypatch.setattr(of_files, "predict_photos", lambda *_: pytest.fail("it predicts"))
     photo = write(tmp_path / "photos/a.png", encoded(portrait(), "PNG"))
     before = photo.read_bytes()
-    options = ["predict", "--model", model, "--images", photo.parent, "--out", tmp_path / "o.csv"]
-    done = CliRunner().invoke(cli.main, [str(one) for one in [*options, "--sheet", photo]])
-    assert done.exit_code == 1 and "--images" in done.output
+    options = ["--model", model, "--images", photo.parent, "--format", "celeba"]
+    outputs = {"--out": tmp_path / "o.txt", output: photo}
+    words = [*options, *(word for pair in outputs.items() for word in pair)]
+    done = CliRunner().invoke(cli.main, ["predict", *map(str, words)])
+    assert done.exit_code == 1 and "a.png: that is --images, too" in done.output
     assert photo.read_bytes() == before
 
 
