@@ -18,13 +18,14 @@ from evenface.experiment.power import (
     improvements,
 )
 from evenface.experiment.roles import kind_of
-from evenface.experiment.words import capital, count
+from evenface.experiment.words import capital
 from evenface.settings import Settings, Task
 from facedata.columns import CURATED, INDEX
 from facedata.ingest.adapters import avatars
 from facedata.splits.units import units
 from facekit.errors import DataError
 from facekit.options import AUTO
+from facekit.spelling import count
 from facekit.storage import files, tables
 from stylegan2.models import presets
 

@@ -1,4 +1,4 @@
-"""Texts that look alike are alike: Unicode forms, and characters that nobody sees."""
+"""How texts are written: Unicode forms, characters that nobody sees, numbers of things."""
 
 import unicodedata
 
@@ -13,3 +13,8 @@ def plain(text: str) -> str:
         return text
     text = unicodedata.normalize("NFC", text)
     return "".join(one for one in text if unicodedata.category(one) != "Cf")
+
+
+def count(num: int, noun: str) -> str:
+    """Return a number and its noun, such as `2 rounds`."""
+    return f"{num:,} {noun}{'s' * (num != 1)}"

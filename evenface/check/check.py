@@ -12,6 +12,7 @@ from pathlib import Path
 from evenface.check import clean, findings, looks, page, sources
 from evenface.check.options import PhotographsOptions
 from facekit.errors import DataError
+from facekit.spelling import count
 from facekit.storage import files, tables
 
 PAGE, CSV, LOG, WORK = "check.html", "check.csv", "check.log", "work"
@@ -89,7 +90,7 @@ def _run(
     begun = time.monotonic()
     photographs = sources.read(request.photos, request.labels, options.found_labels)
     expected = _expected(photographs, options, workers)
-    tell(f"{len(photographs.index)} photographs in {request.photos}; about {expected}")
+    tell(f"{count(len(photographs.index), 'photograph')} in {request.photos}; about {expected}")
     for line in photographs.said:
         tell(f"  {line}")
     measured = looks.look(photographs, request.out / WORK, options.faces, workers, device, tell)
@@ -103,16 +104,17 @@ def _run(
     }
     files.write_text(page.make_page(photographs, measured, found, told), request.out / PAGE)
     tell("")
-    for severity, title, count in page.counts(found):
-        tell(f"  {severity:7}{count:7}  {title.lower()}")
+    for severity, title, number in page.counts(found):
+        tell(f"  {severity:7}{number:7}  {title.lower()}")
     if found.problems.empty:
         tell("  nothing was found")
     for line in found.said:
         tell(f"  {line}")
     for name, folder in request.exports:
         written = clean.write(name, folder, photographs, measured.facts, found)
-        out = ", ".join(f"{count} {why}" for why, count in written.left_out.items())
-        tell(f"{folder}: {written.num_photographs} photographs; left out: {out or 'none'}")
+        out = ", ".join(f"{number} {why}" for why, number in written.left_out.items())
+        told_of = count(written.num_photographs, "photograph")
+        tell(f"{folder}: {told_of}; left out: {out or 'none'}")
     tell(f"{request.out / PAGE}, {request.out / CSV} ({_minutes(time.monotonic() - begun)})")
 
 

@@ -16,6 +16,7 @@ from evenface.experiment.result import (
     Worth,
 )
 from evenface.experiment.roles import CONTROLS
+from facekit.spelling import count
 
 ABOUT = {
     "method": "of other splits and other GANs, too",
@@ -27,11 +28,6 @@ SUBJECT = "synthetic faces"
 MAX_REASONS = 2  # in the answer; the rest is told below it
 TOLERANCE = 0.005  # of a dose, that is not told
 WEAK_CONTROL = 0.5  # share of wrong labels below which shuffling says little
-
-
-def count(num: int, noun: str) -> str:
-    """Return a number and its noun, such as `2 rounds`."""
-    return f"{num:,} {noun}{'s' * (num != 1)}"
 
 
 def listed(parts: Sequence[str], last: str = "and") -> str:

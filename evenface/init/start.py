@@ -36,6 +36,7 @@ from facedata.recognition.columns import (
 )
 from facedata.recognition.layouts import WAYS, Given, Layout, NoLabels, attribute_name
 from facekit.errors import DataError
+from facekit.spelling import count
 from facekit.storage import files, walking
 
 if TYPE_CHECKING:
@@ -306,7 +307,7 @@ def _sizes(column: pd.Series) -> dict[str, int]:
 def _understood(photos: Path, found: Found, ingested: Ingested) -> Iterator[str]:
     """Yield what was understood, then what is odd."""
     index = ingested.index
-    yield f"{photos}: {found.num_images:,} photographs, {found.sizes}"
+    yield f"{photos}: {count(found.num_images, 'photograph')}, {found.sizes}"
     yield f"Read as {printable(found.layout.how)}."
     yield from (f"  {printable(line)}" for line in found.layout.said)
     lines = {c.column: c.said for c in found.layout.columns if c.role in ("group", "split")}

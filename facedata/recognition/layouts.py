@@ -29,6 +29,7 @@ from facedata.recognition.columns import (
 )
 from facedata.recognition.folder import Folder
 from facekit.errors import DataError
+from facekit.spelling import count
 from facekit.storage import archives, delimited
 from facekit.storage.walking import join
 
@@ -187,8 +188,8 @@ def _recognise(folder: Folder, photos: Path, given: Given) -> Layout:
         fitting += [layout] if layout is not None else []
         why += [reason]
     if not fitting:
-        count = len(folder.images)
-        raise NoLabels(f"{photos}: {count} photographs without labels: {'; '.join(why)}")
+        found = count(len(folder.images), "photograph")
+        raise NoLabels(f"{photos}: {found} without labels: {'; '.join(why)}")
     return fitting[0]
 
 
@@ -290,7 +291,7 @@ def _class_folders(folder: Folder, given: Given) -> tuple[Layout | None, str]:
         )
     settings, odd = _of_classes(found, given)
     if strays:
-        odd.append(f"{len(strays)} photographs in no class folder are left out")
+        odd.append(f"left out, in no class folder: {count(len(strays), 'photograph')}")
     inside = [frozenset(folder.below(name)) for name in found]
     if len(inside[0]) >= CLASS_FOLDERS and len(set(inside)) == 1:
         named = ", ".join(map(shown, sorted(inside[0])[:NUM_SHOWN]))
@@ -352,14 +353,14 @@ def _of_table(folder: Folder, table: tables.Read, given: Given) -> Layout:
     if table.pattern != CELL:
         settings["file_pattern"] = table.pattern
         how += f" as {shown(table.pattern)}"
-    how += f", {table.num_rows:,} rows"
+    how += f", {count(table.num_rows, 'row')}"
     layout = _labelled("table", folder, settings, table.columns, how, given)
     return replace(layout, box=table.box)
 
 
 def _names(folder: Folder, pattern: str, given: Given) -> Layout:
     columns, number = names.understood(folder.images, pattern, given.roles)
-    how = f"names like {shown(pattern)}, {number} of {len(folder.images)} photographs"
+    how = f"names like {shown(pattern)}, {number} of {count(len(folder.images), 'photograph')}"
     return _labelled("file_names", folder, {"pattern": pattern}, columns, how, given)
 
 

@@ -241,6 +241,11 @@ def test_counters_and_dates_are_no_labels(place, name):
     assert f"evenface check {root}" in done.output and "--pattern" in done.output
 
 
+def test_one_photograph_is_no_photographs(place):
+    done = invoke(photographs(place / "photos", ["a.jpg"]))
+    assert "1 photograph without labels" in done.output
+
+
 # --- Published layouts
 
 
