@@ -1,9 +1,10 @@
 """Duplicates: how the search for near hashes grows, and a comparison with imagededup.
 
     python benchmarks/dedup.py
+    python benchmarks/dedup.py --size 10000000
     python benchmarks/dedup.py --faces FOLDER --truth FOLDER
 
-The first finds pairs planted among random hashes. The second also takes the time from files to
+The first two find pairs planted among random hashes. The last also takes the time from files to
 pairs (process start included) on folders with labels.csv and images/, and holds what was found
 against truth.csv. imagededup is compared where it is installed (pip install imagededup).
 """
@@ -11,10 +12,13 @@ against truth.csv. imagededup is compared where it is installed (pip install ima
 import contextlib
 import io
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,9 +35,10 @@ from facekit import commands
 from facekit.storage import tables
 
 CONFIG = Path(__file__).parents[1] / "config/aaf.yaml"
-SIZES = (100_000, 1_000_000)
-MAX_DISTANCE = 6  # of the planted pairs among random hashes
-RUNS = 3  # of which the fastest counts
+SIZES = (20_000, 200_000, 1_000_000)
+MAX_DISTANCE = 8  # of the planted pairs among random hashes: dedup's default
+RUNS = 3  # of which the fastest counts, of sizes up to
+LARGE = 1_000_000
 THEIR_DISTANCES = {10: "its default", 8: "our distance"}
 
 FACEDATA = "from facedata.cli import main; main()"
@@ -62,23 +67,28 @@ def plant(num_hashes: int, num_pairs: int) -> tuple[np.ndarray, set[tuple[int, i
     return hashes, set(zip(np.minimum(a, b).tolist(), np.maximum(a, b).tolist(), strict=True))
 
 
-def measure_hashes(cores: int) -> None:
-    """Print how many planted pairs are found, and how the time grows."""
-    click.echo(f"{'random hashes':>13} {'planted':>8} {'found':>8} {'pairs':>8} {'seconds':>8}")
-    seconds = []
-    for size in SIZES:
+def measure_hashes(sizes: Sequence[int], cores: int) -> None:
+    """Print how many planted pairs are found, and how time and memory grow."""
+    names = ("planted", "found", "pairs", "seconds", "CPU s")
+    head = " ".join(f"{name:>8}" for name in names)
+    click.echo(f"{'random hashes':>13} {head} {'times':>6} {'peak MiB':>8}")
+    before = None
+    for size in sizes:
         hashes, planted = plant(size, size // 100)
-        times, pairs = [], set()
-        for _ in range(RUNS):
-            start = time.perf_counter()
+        times = []
+        for _ in range(RUNS if size <= LARGE else 1):
+            start, used = time.perf_counter(), sum(os.times()[:2])
             chunks = list(hamming.near_pairs(hashes, None, MAX_DISTANCE, cores))
-            times.append(time.perf_counter() - start)
-        for i, j, _ in chunks:
-            pairs |= set(zip(i.tolist(), j.tolist(), strict=True))
-        seconds.append(min(times))
-        found = len(planted & pairs)
-        click.echo(f"{size:13,} {len(planted):8,} {found:8,} {len(pairs):8,} {min(times):8.2f}")
-    click.echo(f"{SIZES[1] // SIZES[0]} times the hashes: {seconds[1] / seconds[0]:.1f} x the time")
+            times.append((time.perf_counter() - start, sum(os.times()[:2]) - used))
+        pairs = {pair for i, j, _ in chunks for pair in zip(i.tolist(), j.tolist(), strict=True)}
+        seconds, used = min(times)
+        grown = f"{used / before:.1f}" if before else ""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        click.echo(
+            f"{size:13,} {len(planted):8,} {len(planted & pairs):8,} {len(pairs):8,} {seconds:8.2f}"
+            f" {used:8.2f} {grown:>6} {peak:8.0f}"
+        )
+        before = used
 
 
 def run(code: str, *arguments: object) -> float:
@@ -170,10 +180,19 @@ def compare(faces: Path, truth: Path | None, cores: int) -> None:
 @click.command()
 @click.option("--faces", type=commands.IN_DIR, help="Folder with labels.csv and images/.")
 @click.option("--truth", type=commands.IN_DIR, help="The same with truth.csv of planted copies.")
+@click.option(
+    "--size",
+    "sizes",
+    type=click.IntRange(min=2),
+    multiple=True,
+    default=SIZES,
+    show_default=True,
+    help="Random hashes.",
+)
 @click.option("--cores", type=commands.NUM_WORKERS, default=2, show_default=True)
-def main(faces: Path | None, truth: Path | None, cores: int) -> None:
+def main(faces: Path | None, truth: Path | None, sizes: tuple[int, ...], cores: int) -> None:
     """Measure the search for near hashes; with --faces also whole runs, beside imagededup."""
-    measure_hashes(cores)
+    measure_hashes(sizes, cores)
     if faces is not None:
         compare(faces, truth, cores)
 
