@@ -84,7 +84,7 @@ class Light:
         about: which.
         level: the worst that was found.
         why: what was found, the worst first.
-        evidence: id of the part of the page that shows it.
+        evidence: id of the part of the page that shows the first of it.
     """
 
     about: str
@@ -109,18 +109,20 @@ def lights(run: Run, task: Mapping[str, Any]) -> list[Light]:
     attributes = task["attributes"].get(head, [head])
     arms: Sequence[Arm] = task["arms"]
     return [
-        _light("Data", "data", of_data(run, attributes)),
-        _light("Split", "split", of_split(run, comparison)),
-        _light("Generator", "gan", of_generator(run)),
-        _light("Classifier", "failures", of_classifier(arms[0], head)),
-        _light("Power", "arms", of_power(comparison)),
+        _light("Data", wrong=of_data(run, attributes)),
+        _light("Split", split=of_split(run, comparison)),
+        _light("Generator", gan=of_generator(run), synth=of_drawn(run)),
+        _light("Classifier", failures=of_classifier(arms[0], head)),
+        _light("Power", arms=of_power(comparison)),
     ]
 
 
-def _light(about: str, evidence: str, found: Iterator[Finding]) -> Light:
-    sorted_ = sorted(found, key=lambda one: ORDER.index(one[0]))
-    worst = sorted_[0][0] if sorted_ else "none"
-    why = tuple(dict.fromkeys(text for level, text in sorted_ if level == worst))
+def _light(about: str, **found: Iterator[Finding]) -> Light:
+    """Return the light of what was found, by the id of the part of the page that shows it."""
+    told = [(*one, evidence) for evidence, of in found.items() for one in of]
+    told.sort(key=lambda one: ORDER.index(one[0]))
+    worst, _, evidence = told[0] if told else ("none", "", next(iter(found)))
+    why = tuple(dict.fromkeys(text for level, text, _ in told if level == worst))
     return Light(about, worst, why, evidence)
 
 
@@ -189,6 +191,13 @@ def fewest_of_class(comparison: Mapping[str, Any]) -> tuple[str, int] | None:
 def of_generator(run: Run) -> Iterator[Finding]:
     """Find what speaks against the generators, in the round where it is worst."""
     measured = run.of_rounds("gan/*/metrics.json")
+    yield from _of_metrics(measured)
+    if not measured and any(folder.glob("gan/*") for folder in run.rounds):
+        yield "amber", "it was not measured"
+
+
+def of_drawn(run: Run) -> Iterator[Finding]:
+    """Find what speaks against the images that were drawn, in the round where it is worst."""
     filtered = run.of_rounds("synth/*/filter.json")
     if filtered:
         untold = sum(not one["classes_told"] for one in filtered)
@@ -200,10 +209,7 @@ def of_generator(run: Run) -> Iterator[Finding]:
             yield "red", f"it repeats images of {', '.join(repeated)}"
         if not untold and not repeated:
             yield "green", "its classes can be told, and none repeats single images"
-    yield from _of_metrics(measured)
     yield from _of_doses(run)
-    if not measured and any(folder.glob("gan/*") for folder in run.rounds):
-        yield "amber", "it was not measured"
 
 
 def _of_metrics(measured: Sequence[dict[str, Any]]) -> Iterator[Finding]:

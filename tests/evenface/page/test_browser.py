@@ -154,7 +154,7 @@ def test_first_key_leads_to_the_answer(page):
 def test_lights_lead_to_their_evidence(page):
     links = "[...document.querySelectorAll('a.light')].map((one) => one.getAttribute('href'))"
     targets = page.run(links)
-    assert targets == ["#data", "#split", "#gan", "#failures", "#arms"]
+    assert targets == ["#wrong", "#split", "#gan", "#failures", "#arms"]
     for target in targets:
         assert page.run(f"document.querySelector('{target}') !== null")
 

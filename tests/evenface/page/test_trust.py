@@ -92,11 +92,22 @@ def test_generator_shows_the_worst_round(root):
     shutil.copytree(root / "round0", root / "round1")
     facts = root / "round1" / "synth" / "base" / "filter.json"
     edit(facts, classes_told=False, memorized=["black"])
-    found = {light for light in trust.of_generator(Run(root, 2)) if light[0] == "red"}
+    found = {light for light in trust.of_drawn(Run(root, 2)) if light[0] == "red"}
     assert found == {
         ("red", "the teacher cannot tell its classes from chance in 1 of 2 rounds"),
         ("red", "it repeats images of black"),
     }
+
+
+def test_a_light_leads_to_what_sets_it(root):
+    def evidence():
+        found = report.of_tasks(Run(root, 1), TASKS)[0]["lights"]
+        return {light.about: light.evidence for light in found}
+
+    before = evidence()
+    assert before["Data"] == "wrong" and before["Generator"] == "gan"
+    edit(root / "round0/synth/base/filter.json", classes_told=False)
+    assert evidence() == {**before, "Generator": "synth"}
 
 
 def test_acceptance_nearness_and_coverage_are_amber(root):
