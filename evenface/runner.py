@@ -129,15 +129,17 @@ def _with_children(pid: int) -> list[psutil.Process]:
 def with_config(arguments: Sequence[str]) -> list[str]:
     """Return arguments with the config that they begin with, or that lies here, as Snakemake's.
 
-    Configs may stand first: `mine.yaml -n` is `-n --configfile mine.yaml`. Where no config and no
+    Configs may stand first, or behind -n alone: `mine.yaml -n` and `-n mine.yaml` are
+    `-n --configfile mine.yaml`. Where no config and no
     other Snakefile is said, evenface.yaml of the current folder is taken, and a line says so.
 
     Raises:
         DataError: configs stand first and behind --configfile; none is said, and others lie here.
     """
     words = list(arguments)
-    given = list(itertools.takewhile(lambda one: one.lower().endswith(YAML), words))
-    rest = words[len(given) :]
+    first = list(itertools.takewhile(lambda one: _is_config(one) or DRY.fullmatch(one), words))
+    given = [one for one in first if _is_config(one)]
+    rest = [*(one for one in first if one not in given), *words[len(first) :]]
     says = _says(rest, CONFIG_FILES)
     if given and says:
         raise DataError(f"{given[0]}: stands first, and --configfile is said, too; name all there")
@@ -149,6 +151,10 @@ def with_config(arguments: Sequence[str]) -> list[str]:
     if not found and not any(one.startswith("dataset=") for one in _words_of(rest, CONFIG)):
         check_named(Path(), "run")
     return [*rest, "--configfile", *map(str, found)] if found else rest
+
+
+def _is_config(word: str) -> bool:
+    return word.lower().endswith(YAML)
 
 
 def configs_or_own(paths: Sequence[Path]) -> Sequence[Path]:

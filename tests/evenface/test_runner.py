@@ -235,6 +235,8 @@ def test_a_config_may_stand_first_and_one_that_lies_here_is_taken(tmp_path, monk
     assert runner.with_config(["mine.yaml", "b.yml", "split", "-n"]) == [
         *("split", "-n", "--configfile", "mine.yaml", "b.yml")
     ]
+    named = ["-n", "-p", "--configfile", "mine.yaml"]
+    assert runner.with_config(["-n", "mine.yaml", "-p"]) == named
     assert runner.with_config(["-n"]) == ["-n"]
     Path("evenface.yaml").write_text("seed: 1\n")
     assert runner.with_config(["-n"]) == ["-n", "--configfile", "evenface.yaml"]
