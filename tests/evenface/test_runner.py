@@ -252,6 +252,6 @@ def test_settings_and_plan_take_the_config_that_lies_here(tmp_path, monkeypatch)
     Path("evenface.yaml").write_text("rounds: 2\n")
     done = CliRunner().invoke(main, ["settings", "rounds"])
     assert "rounds  2  (evenface.yaml)" in done.output
-    Path("other.yaml").write_text("dataset: other\n")
+    Path("other.yaml").write_text("dataset: other\nrounds: 3\n")
     done = CliRunner().invoke(main, ["plan", "other.yaml"])
     assert done.output.startswith("other: 3 rounds")
