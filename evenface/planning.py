@@ -370,7 +370,7 @@ def _measured_variances(path: Path, assumed: Variances) -> Variances | None:
         return None
     found = files.read_json(path)
     main = next((arm for arm in found["arms"] if arm["arm"] == found["main"]), None)
-    if main is None or main["difference"] is None:
+    if main is None or main["difference"] is None or not found["rounds"]:
         return None
     parts = main["difference"]["variances"]
     num_rounds, num_seeds = len(found["rounds"]), len(found["rounds"][0]["seeds"])

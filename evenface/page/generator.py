@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from evenface.page import charts
-from evenface.page.run import Run, counts, json_lines
+from evenface.page.run import Run, counts
 from facedata.columns import DEFICITS, DOSES, REASONS, SAMPLES
 from facedata.packs import storage
 from facedata.packs.samples import sample_names
@@ -38,7 +38,7 @@ def gans(run: Run) -> list[dict[str, Any]]:
 
 
 def _gan(run: Run, folder: Path, name: str) -> dict[str, Any]:
-    records = list(json_lines(folder / "stats.jsonl"))
+    records = files.read_json_lines(folder / "stats.jsonl")
     step = max(1, math.ceil(len(records) / CHART_POINTS))
     records = records[:-1:step] + records[-1:]
     kimg = [stat(record, "Progress/kimg") for record in records]
@@ -66,7 +66,7 @@ def _distances(folder: Path) -> dict[str, charts.Series]:
     """Return the distances that were measured while a GAN was trained, by title."""
     found: dict[str, charts.Series] = {}
     for path in sorted(folder.glob("metric-*.json")):
-        of = files.read_json(path)
+        of = files.read_json(path, list)
         name = path.stem.removeprefix("metric-").replace("_", " ")
         found[f"Distance ({name})"] = {
             name: ([one["kimg"] for one in of], [one["value"] for one in of])
@@ -121,7 +121,7 @@ def stat(record: dict[str, Any], name: str) -> float:
     value = record.get(name)
     if isinstance(value, dict):
         value = value.get("mean")
-    return math.nan if value is None else float(value)
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def synths(run: Run) -> list[dict[str, Any]]:

@@ -1,8 +1,7 @@
 """The files of a run that sections of the page read, each read once."""
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -153,12 +152,6 @@ def counts(values: pd.Series) -> list[tuple[str, int]]:
     """Return how often each text occurs, most often first, then by name; missing left out."""
     found = values.dropna().astype(str).value_counts()
     return sorted(((name, int(number)) for name, number in found.items()), key=lambda c: (-c[1], c))
-
-
-def json_lines(path: Path) -> Iterator[Any]:
-    """Return what the lines of a file hold, empty ones left out."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return (json.loads(line) for line in lines if line.strip())
 
 
 def natural(text: str) -> list[tuple[int, str]]:

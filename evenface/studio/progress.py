@@ -1,14 +1,13 @@
 """How far a run is: the jobs of Snakemake's log, and what its generators report."""
 
-import json
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evenface.page import generator
 from evenface.page.run import natural
+from facekit.storage import files
 
 LOGS = Path(".snakemake", "log")
 WORKS = "Execute "  # what the log of a run says that makes something, and a dry run's does not
@@ -137,7 +136,7 @@ def trainings(results: Path) -> list[str]:
 
 def read_training(folder: Path) -> Training:
     """Return what a training has reported so far."""
-    records = _reports(folder / "stats.jsonl")
+    records = files.read_json_lines(folder / "stats.jsonl")
     step = max(1, math.ceil(len(records) / MAX_POINTS))
     some = records[:-1:step] + records[-1:]
     kimg = [generator.stat(one, "Progress/kimg") for one in some]
@@ -157,9 +156,3 @@ def read_training(folder: Path) -> Training:
         curves=curves,
         grid=grids[-1] if grids else None,
     )
-
-
-def _reports(path: Path) -> list[dict[str, Any]]:
-    """Return the reports of a training, without one that is being written."""
-    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last end of a line is no report
-    return [json.loads(line) for line in lines if line.strip()]

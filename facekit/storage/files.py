@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -224,18 +224,61 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+class Facts(dict[str, Any]):
+    """An object of a JSON file; that a key is not there is told with the file."""
+
+    def __init__(self, where: object, values: Iterable[tuple[str, Any]]) -> None:
+        """Take what an object says, and the file that it is of."""
+        super().__init__(values)
+        self._where = where
+
+    def __missing__(self, key: str) -> Any:
+        """Raise DataError: another version or another program wrote the file."""
+        found = ", ".join(map(str, self)) or "nothing"
+        raise DataError(f"{self._where}: no {key!r}, found {found}; make the file again")
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """Read a JSON file; its objects are `Facts`.
+
+    Args:
+        path: the file.
+        kind: of what it holds, dict or list.
 
     Raises:
-        DataError: the file is missing or is no JSON.
+        DataError: the file is missing, is no JSON or holds something else.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return _parsed(Path(path).read_bytes(), path, kind)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
+
+
+def read_json_lines(path: Path) -> list[Facts]:
+    """Read a file with a JSON object a line; a last line that is being written is left out.
+
+    Raises:
+        DataError: a line is no object.
+    """
+    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last end of a line is none
+    rows = enumerate(lines, start=1)
+    return [_parsed(line, f"{path}, line {row}", dict) for row, line in rows if line.strip()]
+
+
+def _parsed(text: bytes, where: object, kind: type) -> Any:
+    """Return what a file of JSON says, or a line of it.
+
+    Raises:
+        DataError: it is none, or says something else.
+    """
+    try:
+        found = json.loads(text.decode("utf-8"), object_pairs_hook=lambda x: Facts(where, x))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({str(error)[:200]})") from None
+        raise DataError(f"{where}: not JSON ({str(error)[:200]})") from None
+    if not isinstance(found, kind):
+        expected = "a list" if kind is list else "an object"
+        raise DataError(f"{where}: found {str(found)[:50]!r}, expected {expected}")
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from facekit.errors import DataError
 from facekit.storage import files
 
 
@@ -52,3 +53,42 @@ def test_a_state_of_other_work_makes_room(tmp_path):
     assert (first / "part").read_text() == "done"
     other = files.state_folder(tmp_path / ".work", "b")
     assert list((tmp_path / ".work").iterdir()) == [other] and not list(other.iterdir())
+
+
+def test_a_key_that_a_json_file_lacks_is_told_with_the_file(tmp_path):
+    path = tmp_path / "facts.json"
+    path.write_text('{"inner": [{"a": 1}], "b": 2}')
+    found = files.read_json(path)
+    assert found == {"inner": [{"a": 1}], "b": 2} and found.get("c") is None
+    for ask, words in [
+        (lambda: found["c"], "no 'c', found inner, b; make the file again"),
+        (lambda: found["inner"][0]["b"], "no 'b', found a"),
+    ]:
+        with pytest.raises(DataError, match=rf"facts\.json: {words}"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        (b"[1]", dict, r"found '\[1\]', expected an object"),
+        (b"null", dict, "found 'None', expected an object"),
+        (b'{"a": 1}', list, "found .*, expected a list"),
+        (b'{"a": ', dict, "not JSON"),
+        (b"\xff\xfe", dict, "not JSON"),
+        (b"[" * 100_000, list, "not JSON"),
+    ],
+)
+def test_json_of_another_kind_is_refused(tmp_path, text, kind, words):
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(DataError, match=rf"a\.json: {words}"):
+        files.read_json(tmp_path / "a.json", kind)
+
+
+def test_lines_of_json_are_read_but_for_one_that_is_being_written(tmp_path):
+    path = tmp_path / "stats.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2}\n{"a": ')
+    assert files.read_json_lines(path) == [{"a": 1}, {"a": 2}]
+    path.write_text('{"a": 1}\n[2]\n')
+    with pytest.raises(DataError, match=r"stats\.jsonl, line 2: found '\[2\]', expected an object"):
+        files.read_json_lines(path)
