@@ -160,6 +160,13 @@ def remove_left(folder: Path, stem: str = "") -> list[Path]:
     return found
 
 
+def named(folder: Path, names: re.Pattern[str]) -> list[Path]:
+    """Return what lies in a folder under names that match whole, sorted; nothing without it."""
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if names.fullmatch(path.name)]
+
+
 def state_folder(states: Path, name: str) -> Path:
     """Return the folder of what is done of some work; what is done of other work is removed.
 

@@ -2,6 +2,8 @@
 
 import filecmp
 import logging
+import os
+import re
 import shutil
 import signal
 import threading
@@ -34,18 +36,13 @@ from stylegan2.train.select import Measure
 from stylegan2.train.transfer import Source
 
 CPU_ROUNDS = 2  # of a batch, where nothing is said: two processes can share it
-NETWORKS = "network-*.safetensors"
 FINAL, BEST, CHOSEN = (f"network-{name}.safetensors" for name in ("final", "best", "chosen"))
 FINISHED = "finished.json"  # what fixed the course of a finished run
-REPORTS = (  # of an earlier run, which a new one in the same folder begins by removing
-    FINISHED,
-    "metric-*.json",
-    "fakes*.png",
-    "reals.png",
-    "stats.jsonl",
-    "training_options.json",
-    "events.out.tfevents.*",
-    trackers.FILE,
+# Files of a run by their whole names: others in its folder are the user's and stay.
+NETWORKS = re.compile(r"network-(snapshot-\d{6,}|final|best|chosen)\.safetensors")
+REPORTS = re.compile(  # of an earlier run, which a new one in the same folder begins by removing
+    rf"{FINISHED}|{trackers.FILE}|metric-\w+\.json|fakes(\d{{6,}}|-final)\.png|reals\.png"
+    r"|stats\.jsonl|training_options\.json|events\.out\.tfevents\..*"
 )
 OUTPUTS = (FINAL, CHOSEN, "fakes-final.png", "stats.jsonl")  # without which no run is finished
 
@@ -90,7 +87,10 @@ def run(
     Raises:
         DataError, KeyboardInterrupt: as for `train`.
     """
-    source = None if options.resume is None else transfer.read(Path(options.resume))
+    source = None
+    if options.resume is not None:
+        _check_stays(Path(options.resume), outdir)
+        source = transfer.read(Path(options.resume))
     num_gpus = 1 if how.group.is_own else how.group.size
     plan, lines = make_plan(pack, options, seed, how.device, num_gpus, source)
     for line in lines:
@@ -106,6 +106,20 @@ def run(
         if options.metric is not None and is_lead:
             measure = select.make_measure(pack, options, seed, how.cache, how.device)
         train(pack, plan, outdir, how.device, how.allow_changes, how.group, source, measure)
+
+
+def _check_stays(path: Path, outdir: Path) -> None:
+    """Check that a network that a run begins with is none that it replaces or removes.
+
+    Raises:
+        DataError: it is.
+    """
+    real = Path(os.path.realpath(path))
+    if real.parent == Path(os.path.realpath(outdir)) and NETWORKS.fullmatch(real.name):
+        raise DataError(
+            f"--resume {path}: lies in --outdir, where this run's networks take the place of such;"
+            " name another --outdir, or give it another name"
+        )
 
 
 def make_plan(
@@ -243,9 +257,8 @@ def train(
         return outdir / FINAL
 
     if begun is None:
-        for pattern in REPORTS:
-            for path in outdir.glob(pattern):
-                path.unlink()
+        for path in files.named(outdir, REPORTS):
+            path.unlink()
     with reporting.log_file(outdir / "log.txt", "w" if begun is None else "a"):
         begin(run, outdir, beginning)
         if measure is not None:
@@ -275,7 +288,7 @@ def end(run: Training, outdir: Path) -> None:
     transfer.keep_discriminator(run, outdir / transfer.DISCRIMINATOR)
     choose(run.options, outdir)
     own = {FINAL, CHOSEN, *run.snapshots, *([BEST] if run.measured else [])}
-    for path in outdir.glob(NETWORKS):
+    for path in files.named(outdir, NETWORKS):
         if path.name not in own:
             path.unlink()
     files.write_json(state.settings(run.plan, run.data.digest), outdir / FINISHED)

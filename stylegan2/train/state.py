@@ -1,6 +1,7 @@
 """All of a run on disk, so that one that was stopped goes on as if it had not been."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from facekit.compute import states
 from facekit.compute.states import below
+from facekit.storage import files
 from stylegan2.models.presets import Preset
 from stylegan2.options import TrainOptions
 from stylegan2.train.classes import ClassOrder
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 PATTERN = "state-*.safetensors"
 STATES = states.States("stylegan2-state-2", "stylegan2 train", "run", PATTERN)
+NAMES = re.compile(r"state-\d{10}\.safetensors")  # others are no states of a run, and stay
 NUM_KEPT = 2
 # Options that a run's course does not depend on: what cfg says stands in the preset, and which
 # network is chosen is asked at the end.
@@ -51,19 +54,19 @@ def save(run: "Training", outdir: Path, clock: dict[str, float], stats: bytes) -
     }
     path = outdir / f"state-{run.cur_nimg:010d}.safetensors"
     STATES.write(path, header, tensors)
-    for old in sorted(outdir.glob(PATTERN))[:-NUM_KEPT]:
+    for old in files.named(outdir, NAMES)[:-NUM_KEPT]:
         old.unlink()
     return path
 
 
 def latest(outdir: Path) -> Path | None:
     """Return the last state of a run's folder, None where there is none."""
-    return max(outdir.glob(PATTERN), default=None)
+    return max(files.named(outdir, NAMES), default=None)
 
 
 def remove(outdir: Path) -> None:
     """Remove the states of a run that is finished."""
-    for path in outdir.glob(PATTERN):
+    for path in files.named(outdir, NAMES):
         path.unlink()
 
 

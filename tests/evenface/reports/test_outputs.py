@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from gan_runs import TRAIN, write_pack
 from generators import make_generator
 from layouts import picture, write
 from reported import pictures, run
@@ -123,3 +124,43 @@ def test_a_folder_of_the_user_that_is_called_like_a_part_stays(tmp_path):
     )  # fmt: skip
     assert code == 0 and (tmp_path / "clean.part/mine.txt").read_text() == "mine"
     assert (tmp_path / "clean/labels.csv").exists()
+
+
+def train(data, outdir, **changes):
+    """Run `stylegan2 train`; return exit code and last line."""
+    values = {**TRAIN, "data": data, "outdir": outdir, "processes": 1, **changes}
+    return run(
+        stylegan2, "train", *(word for key, value in values.items() for word in (f"--{key}", value))
+    )
+
+
+def test_a_training_removes_nothing_that_is_none_of_its_own(tmp_path):
+    """Lightning-AI/pytorch-lightning#17189: a pretrained network in the run's folder is deleted."""
+    outdir = tmp_path / "gan"
+    outdir.mkdir()
+    mine = ["network-ffhq.safetensors", "fakes-mine.png", "metric-of mine.json", "reals.png.jpg"]
+    mine += ["state-mine.safetensors"]
+    earlier = ["network-snapshot-000099.safetensors", "network-best.safetensors", "fakes000099.png"]
+    for name in (*mine, *earlier):
+        (outdir / name).write_text(name)
+    code, line = train(write_pack(tmp_path), outdir)
+    assert code == 0, line
+    assert all((outdir / name).read_text() == name for name in mine)
+    assert not any((outdir / name).exists() for name in earlier)
+
+
+def test_a_training_begins_with_no_network_that_it_replaces(tmp_path, network):
+    """Likewise: the network that a run begins with."""
+    data, outdir = write_pack(tmp_path), tmp_path / "gan"
+    outdir.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(outdir)
+    begun = network.rename(outdir / "network-final.safetensors")
+    before = begun.read_bytes()
+    code, line = train(data, link, resume=begun)
+    assert code == 1 and f"--resume {begun}: lies in --outdir" in line
+    assert begun.read_bytes() == before
+    mine = begun.rename(outdir / "network-ffhq.safetensors")
+    code, line = train(data, outdir, resume=mine)
+    assert code == 0, line
+    assert mine.read_bytes() == before
