@@ -97,10 +97,10 @@ class StateKeeper:
         if not self.path.is_file():
             return
         header, tensors = STATES.read(self.path)
-        if not self.allow_changes:
-            changes = states.differences(header["settings"], self.settings)
-            STATES.check_same(self.path, changes)
         with STATES.fitting(self.path):
+            if not self.allow_changes:
+                changes = states.differences(header["settings"], self.settings)
+                STATES.check_same(self.path, changes)
             _load(run, header, tensors)
         log.info("going on after %d of %d steps", run.step, len(run.batches))
 

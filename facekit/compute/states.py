@@ -20,6 +20,7 @@ from facekit.errors import DataError, reason_of
 from facekit.storage import files
 
 KEY = "evenface"  # of the header; its text is JSON
+MISFITS = (LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class States:
         """Within, say of what is not there or of another shape that the state does not fit."""
         try:
             yield
-        except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        except MISFITS as error:
             raise DataError(f"{path}: does not fit this {self.what} ({reason_of(error)})") from None
 
 

@@ -24,6 +24,7 @@ PATTERN = "state-*.safetensors"
 STATES = states.States("stylegan2-state-2", "stylegan2 train", "run", PATTERN)
 NAMES = re.compile(r"state-\d{10}\.safetensors")  # others are no states of a run, and stay
 NUM_KEPT = 2
+CLOCK = ("seconds", "tick_seconds", "tick_nimg", "nimg")  # what `Reporter.clock` tells
 # Options that a run's course does not depend on: what cfg says stands in the preset, and which
 # network is chosen is asked at the end.
 NOT_OF_COURSE = {"cfg", "network"}
@@ -87,12 +88,13 @@ def restore(
         DataError: not a state, another run's, or one that does not fit the networks.
     """
     header, tensors = STATES.read(path)
-    changes = differences(header["settings"], settings(run.plan, run.data.digest))
-    if not allow_changes:
-        STATES.check_same(path, changes)
     with STATES.fitting(path):
+        changes = differences(header["settings"], settings(run.plan, run.data.digest))
+        if not allow_changes:
+            STATES.check_same(path, changes)
         _load(run, header, tensors)
-    return header["clock"], tensors["stats"].numpy().tobytes(), changes
+        clock = {name: 0 + header["clock"][name] for name in CLOCK}  # of what is no number: raises
+        return clock, tensors["stats"].numpy().tobytes(), changes
 
 
 def settings(plan: Plan, images: str) -> dict[str, Any]:

@@ -207,6 +207,19 @@ def test_a_state_of_an_older_version_is_refused_with_what_to_do(stopped):
         session.train(make_pack(), make_options(**OPTIONS), stopped, CPU)
 
 
+def test_a_state_that_lacks_something_is_refused(stopped):
+    path = state.latest(stopped)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()[states.KEY])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for name in ("settings", "clock", "counters", "order", "statistics"):
+        without = {key: value for key, value in header.items() if key != name}
+        for changed in (without, {**header, name: None}, {**header, name: "a text"}):
+            save_file(tensors, path, metadata={states.KEY: json.dumps(changed)})
+            with pytest.raises(DataError, match=f"{path.name}: does not fit this run"):
+                session.train(make_pack(), make_options(**OPTIONS), stopped, CPU)
+
+
 @pytest.mark.slow
 def test_a_run_killed_at_ten_random_moments_ends_in_the_same_weights(tmp_path):
     values = {**TRAIN, "kimg": 1.6, "tick-kimg": 0.016, "ada-kimg": 1, "device": "cpu"}
