@@ -13,6 +13,7 @@ from facekit.storage.files import replacing
 
 CSV = ".csv"
 TRUTHS = {"True": True, "False": False}
+UNFIT = (TypeError, ValueError, OverflowError)  # of cells that are no value of a dtype
 FOR_PEOPLE = 5  # significant digits of figures that are looked at
 TEXTS = ("str", "category")  # dtypes of columns that a CSV file holds as they are
 # Spreadsheets run cells that begin so. Source: owasp.org/www-community/attacks/CSV_Injection
@@ -109,7 +110,7 @@ def _column(cells: pd.Series, dtype: str, declared: Table, path: Path) -> pd.Ser
     """
     try:
         return _cast(cells, dtype)
-    except (TypeError, ValueError):
+    except UNFIT:
         row = next(i for i in range(len(cells)) if not _is_value(cells.iloc[[i]], dtype))
         cell = "nothing" if pd.isna(cells.iloc[row]) else repr(cells.iloc[row])
         raise DataError(
@@ -121,7 +122,7 @@ def _column(cells: pd.Series, dtype: str, declared: Table, path: Path) -> pd.Ser
 def _is_value(cells: pd.Series, dtype: str) -> bool:
     try:
         _cast(cells, dtype)
-    except (TypeError, ValueError):
+    except UNFIT:
         return False
     return True
 

@@ -5,6 +5,7 @@ import pytest
 
 from facekit.errors import DataError
 from facekit.storage import tables
+from facekit.storage.columns import Column, Table
 
 TABLE = pd.DataFrame({"row": [0, 1, 2], "image_id": ["a", "b", "c"]})
 
@@ -64,3 +65,11 @@ def test_figures_for_people_are_rounded_in_csv_alone(tmp_path):
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines == ["prob,seen", "0.33333,1234567.25", "1,0.1", ",2"]
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), table)
+
+
+@pytest.mark.parametrize("cell", ["9223372036854775808", "1e400", "nan", "1.5", "x"])
+def test_a_number_beyond_its_type_is_named_with_its_row(tmp_path, cell):
+    declared = Table("a.csv", "make it", "A row.", (Column("number", "int64", "a number"),))
+    (tmp_path / "a.csv").write_text(f"number\n1\n{cell}\n")
+    with pytest.raises(DataError, match=f"column number, row 2: found '{cell}', expected int64"):
+        tables.read(tmp_path / "a.csv", declared)
