@@ -20,7 +20,7 @@ MIN_SIDE = 8  # pixels; what the networks begin with
 
 Target = Annotated[float, Field(ge=-1, le=1), kinds.IsNumber]
 Psi = Annotated[float, Field(ge=0, le=2), kinds.IsNumber]
-OneOrMore = Annotated[float, Field(ge=1), kinds.IsNumber]
+OneOrMore = Annotated[float, Field(ge=1), kinds.IsNumber, kinds.NotTooLarge]
 FramesPerSecond = Annotated[int, Field(ge=1, le=100), kinds.IsWhole]
 # A class may be called none, so that no word stands for no class.
 ClassName = Annotated[str, Field(min_length=1), kinds.IsClass] | None

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from facekit.errors import DataError
 from facekit.pictures.lettering import Letters, one_line
 from facekit.storage import files
 
 INK, PAPER = (0, 0, 0), (255, 255, 255)
 DARK = "#222222"
+MAX_BYTES = 2**31  # of a sheet, whose pictures are held at once
 
 
 class Sheet:
@@ -68,6 +70,19 @@ class Sheet:
 
     def _place(self, row: int, column: int, at: tuple[int, int]) -> tuple[int, int]:
         return self.margin + column * self.cell[0] + at[0], row * self.cell[1] + at[1]
+
+
+def check_size(num_images: int, side: int, option: str) -> None:
+    """Check, before the work, that so many square images are not too many for a sheet.
+
+    Raises:
+        DataError: they are; it names the option that asks for them.
+    """
+    most = MAX_BYTES // (3 * side * side)
+    if num_images > most:
+        raise DataError(
+            f"{option}: {num_images:,} images of {side} px, a sheet holds {most:,} of these"
+        )
 
 
 def tile(images: np.ndarray, num_columns: int) -> np.ndarray:

@@ -24,6 +24,8 @@ from stylegan2.options import (
     SynthOptions,
 )
 
+MAX_FRAMES = 36_000  # of a moving image: twenty minutes, 30 a second
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -52,6 +54,8 @@ def of_seeds(network: Generator, about: About, options: GenerateOptions) -> Draw
         DataError: no seeds, or a class that is not the network's.
     """
     seeds = sampling.parse_seeds(options.seeds or "")
+    if options.grid:
+        tiles.check_size(len(seeds), network.img_resolution, "--grid")
     classes = _classes(options.class_name, len(seeds), about)
     columns = {"seeds": np.array(seeds)}
     if classes is not None:
@@ -85,6 +89,8 @@ def of_projection(
     if options.class_name is not None:
         raise DataError("--class: the styles of --projected-w have theirs; leave it out")
     ws, noise = style_files.read(path, network)
+    if options.grid:
+        tiles.check_size(len(ws), network.img_resolution, "--grid")
     style_files.set_noise(network, noise)
     images = sampling.images_of_styles(
         network,
@@ -146,8 +152,12 @@ def mix(network: Generator, about: About, options: MixOptions) -> Mixed:
     layers = sampling.parse_seeds(options.styles or f"0-{num_ws // 2 - 1}", "--styles", num_ws)
     row_seeds = sampling.parse_seeds(options.rows, "--rows")
     col_seeds = sampling.parse_seeds(options.cols, "--cols")
+    num_cells = (1 + len(row_seeds)) * (1 + len(col_seeds))
+    tiles.check_size(num_cells, network.img_resolution, "--rows and --cols")
     row_classes = _classes(options.class_name, len(row_seeds), about)
-    col_classes = _classes(options.col_class or options.class_name, len(col_seeds), about)
+    col_classes = row_classes and row_classes[:1] * len(col_seeds)
+    if options.col_class is not None:
+        col_classes = _classes(options.col_class, len(col_seeds), about, "--col-class")
     row_ws = sampling.styles(network, row_seeds, row_classes, psi=options.trunc)
     col_ws = sampling.styles(network, col_seeds, col_classes, psi=options.trunc)
 
@@ -227,6 +237,9 @@ def interpolate(
     Raises:
         DataError: classes that are not the network's.
     """
+    num_frames = len(frames.seeds) * options.frames
+    if num_frames > MAX_FRAMES:
+        raise DataError(f"--frames {options.frames}: {num_frames:,} in all, at most {MAX_FRAMES:,}")
     ids = [sampling.find_class(name, about) for name in frames.class_names]
     classes = [class_id for class_id in ids if class_id is not None] or None
     ws = sampling.styles(network, frames.seeds, classes, psi=options.trunc)
@@ -275,9 +288,9 @@ def write_candidates(
     return table
 
 
-def _classes(name: str | None, num: int, about: About) -> list[int] | None:
+def _classes(name: str | None, num: int, about: About, option: str = "--class") -> list[int] | None:
     """Return the class id of so many images; None for an unconditional network."""
-    class_id = sampling.find_class(name, about)
+    class_id = sampling.find_class(name, about, option)
     return None if class_id is None else [class_id] * num
 
 

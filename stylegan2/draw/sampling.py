@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from facedata.packs.storage import class_name
 from facekit.errors import DataError
+from facekit.options import shown
 from stylegan2.models.checkpoint import About
 from stylegan2.models.draws import Draws
 from stylegan2.models.networks import Generator
@@ -18,6 +20,8 @@ from stylegan2.ops.convolve import quick_convolutions
 from stylegan2.train.data import one_hot
 
 NUM_SEEDS = 2**32  # of numpy's legacy generator
+MAX_SEEDS = 1_000_000  # of one list
+RANGE = re.compile(r"([0-9]{1,20})(?: *- *([0-9]{1,20}))?")
 SEEDS_PER_CLASS = 2**24  # seeds of one class lie side by side
 
 
@@ -189,24 +193,31 @@ def parse_seeds(text: str, option: str = "--seeds", end: int = NUM_SEEDS) -> lis
         end: what each number is below.
 
     Raises:
-        DataError: not such a list, or a number outside 0..end-1.
+        DataError: not such a list, a number outside 0..end-1, or more than MAX_SEEDS of them.
     """
     seeds: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        try:
-            low = int(first)
-            high = int(last) if dash else low
-        except ValueError:
-            raise DataError(f"{option} {text}: {part!r} is no number, expected 0-7,42") from None
+        found = RANGE.fullmatch(part.strip())
+        if found is None:
+            raise DataError(f"{option} {shown(text)}: {shown(part)} is no number, expected 0-7,42")
+        low, high = int(found[1]), int(found[2] or found[1])
         if not low <= high < end:
-            raise DataError(f"{option} {text}: {part!r} is no range within 0..{end - 1}")
+            raise DataError(
+                f"{option} {shown(text)}: {shown(part)} is no range within 0..{end - 1}"
+            )
+        if len(seeds) + high - low >= MAX_SEEDS:
+            raise DataError(f"{option} {shown(text)}: more than {MAX_SEEDS:,} seeds")
         seeds.extend(range(low, high + 1))
     return seeds
 
 
-def find_class(name: str | None, about: About) -> int | None:
+def find_class(name: str | None, about: About, option: str = "--class") -> int | None:
     """Return the id of a class given by name (`red`, `female/old`) or id; None = unconditional.
+
+    Args:
+        name: as it is given; None: not.
+        about: what the network's file says.
+        option: that errors name.
 
     Raises:
         DataError: no such class, none given for a conditional network, or one for another.
@@ -214,14 +225,14 @@ def find_class(name: str | None, about: About) -> int | None:
     names = about.class_names
     if not names:
         if name is not None:
-            raise DataError(f"--class {name}: the network knows no classes; leave it out")
+            raise DataError(f"{option} {name}: the network knows no classes; leave it out")
         return None
     if name in names:
         return names.index(name)
     if name is not None and name.isdecimal() and int(name) < len(names):
         return int(name)
     known = ", ".join(f"{i} = {each}" for i, each in enumerate(names))
-    given = "--class is missing" if name is None else f"--class {name}: unknown"
+    given = f"{option} is missing" if name is None else f"{option} {name}: unknown"
     raise DataError(f"{given}; the network's classes are {known}")
 
 

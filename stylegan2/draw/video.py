@@ -20,9 +20,9 @@ def check_path(path: Path) -> None:
     Raises:
         DataError: it ends neither in .gif nor in .mp4, or PyAV is not installed for the latter.
     """
-    if path.suffix not in (".gif", ".mp4"):
+    if path.suffix.lower() not in (".gif", ".mp4"):
         raise DataError(f"{path}: a moving image ends in .gif or .mp4")
-    if path.suffix == ".mp4" and importlib.util.find_spec("av") is None:
+    if path.suffix.lower() == ".mp4" and importlib.util.find_spec("av") is None:
         raise DataError(f"{path}: MP4 needs `pip install av`; or write a .gif")
 
 
@@ -37,7 +37,7 @@ def write(frames: Iterable[np.ndarray], path: Path, fps: int) -> None:
         fps: frames a second; a GIF shows each for a whole number of 1/100 s, at least 2.
     """
     with files.replacing(path) as part:
-        (_write_gif if path.suffix == ".gif" else _write_mp4)(iter(frames), part, fps)
+        (_write_gif if path.suffix.lower() == ".gif" else _write_mp4)(iter(frames), part, fps)
 
 
 def _write_gif(frames: Iterator[np.ndarray], path: Path, fps: int) -> None:

@@ -7,12 +7,15 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from generators import make_generator
 from reported import run
 
 from evenface import cli as evenface
 from evenface import settings
 from facedata.cli import main as facedata
 from facekit.errors import DataError
+from stylegan2.cli import main as stylegan2
+from stylegan2.models import checkpoint
 
 
 @pytest.fixture
@@ -150,3 +153,37 @@ def test_classes_on_a_command_line_are_texts(tmp_path, text, words):
     files = ["--labels", tmp_path / "labels.csv", "--probabilities", tmp_path / "p.npy"]
     code, line = run(facedata, "doubts", *files, "--classes", text)
     assert code == 2 and "--classes" in line and words in line
+
+
+@pytest.fixture
+def network(tmp_path):
+    path = tmp_path / "network.safetensors"
+    checkpoint.save_generator(*make_generator(c_dim=3), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        # lucocozz/Argus#59: a list of all numbers of a range takes all memory.
+        ("0-4294967295", "more than 1,000,000 seeds"),
+        # kijai/ComfyUI-Florence2#49: beyond what the generator of numbers takes.
+        ("4294967296", "'4294967296' is no range within 0..4294967295"),
+        ("9" * 5000, "is no number, expected 0-7,42"),
+        ("1_0", "'1_0' is no number"),
+    ],
+)
+def test_seeds_out_of_reason_are_refused(tmp_path, network, seeds, words):
+    command = ["generate", "--network", network, "--class", 0, "--outdir", tmp_path / "faces"]
+    code, line = run(stylegan2, *command, "--seeds", seeds)
+    assert code == 1 and words in line and len(line) < 300
+    assert not list(tmp_path.glob("faces/*.png"))
+
+
+def test_a_whole_number_beyond_its_type_is_named(tmp_path, network):
+    """dask/dask#2041: 'Python int too large to convert to C long'."""
+    deficits = tmp_path / "deficits.csv"
+    deficits.write_text(f"class,name,count,deficit\n0,red/yes,2,1\n1,red/no,2,{10**22}\n")
+    outputs = ["--images", tmp_path / "synth.npy", "--samples", tmp_path / "samples.csv"]
+    code, line = run(stylegan2, "synth", "--network", network, "--deficits", deficits, *outputs)
+    assert code == 1 and f"column deficit, row 2: found '{10**22}', expected int64" in line

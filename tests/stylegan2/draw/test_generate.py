@@ -10,6 +10,7 @@ from generators import draw, make_generator
 from PIL import Image
 
 from facekit.errors import DataError
+from facekit.pictures import tiles
 from stylegan2 import cli
 from stylegan2.draw import sampling, style_files
 from stylegan2.models import checkpoint
@@ -175,3 +176,33 @@ def test_help_names_every_option():
     text = invoke("generate", "--help").output
     for word in ("--batch", "--seeds", "--format [png|jpg|npz]", "--grid", "--unpad", "--trunc"):
         assert word in text
+
+
+def test_what_no_memory_holds_is_refused_before_the_work(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiles, "MAX_BYTES", 3 * 16 * 16 * 3)  # three images
+    words = ["--network", network, "--class", 0]
+
+    def refused(command, *more):
+        result = invoke(command, *words, *more)
+        assert result.exit_code == 1
+        assert not [path for path in tmp_path.rglob("*") if path.suffix in (".png", ".gif")]
+        return result.output
+
+    for given in (["--seeds", "0-3"], ["--projected-w", write_styles(network, tmp_path, 4)]):
+        own = words[:2] if "--projected-w" in given else words
+        result = invoke("generate", *own, *given, "--grid", "--outdir", tmp_path / "a")
+        assert result.exit_code == 1
+        assert "--grid: 4 images of 16 px, a sheet holds 3 of these" in result.output
+    said = refused("mix", "--rows", 1, "--cols", 2, "--outdir", tmp_path / "b")
+    assert "--rows and --cols: 4 images of 16 px" in said
+    many = ["--seeds", "1,2", "--frames", 18_001, "--video", tmp_path / "c.gif"]
+    assert "--frames 18001: 36,002 in all, at most 36,000" in refused("interpolate", *many)
+    assert "seed0002.png" in generate(
+        network, tmp_path / "d", "--seeds", "0-2", "--class", 0, "--grid"
+    )
+
+
+def write_styles(network, folder, num):
+    generator, _ = checkpoint.load_generator(network)
+    style_files.write(torch.zeros([num, generator.num_ws, generator.w_dim]), {}, folder / "w.npz")
+    return folder / "w.npz"

@@ -88,9 +88,9 @@ def test_all_layers_of_the_column_make_its_image(network, generator, tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--styles", "0-6"], "--styles 0-6: '0-6' is no range within 0..5"),
-        (["--rows", "x"], "--rows x: 'x' is no number"),
-        (["--col-class", "blue"], "--class blue: unknown"),
+        (["--styles", "0-6"], "--styles '0-6': '0-6' is no range within 0..5"),
+        (["--rows", "x"], "--rows 'x': 'x' is no number"),
+        (["--col-class", "blue"], "--col-class blue: unknown"),
     ],
 )
 def test_wrong_words_of_mix(network, tmp_path, words, text):

@@ -83,9 +83,16 @@ def test_rounds_shrink_where_images_are_large():
 
 def test_seeds_are_read_in_order():
     assert sampling.parse_seeds("0-3, 42,7-7") == [0, 1, 2, 3, 42, 7]
-    for text in ("", "a", "3-1", "-1", "1-", "4294967296", "1.5"):
+    for text in ("", "a", "3-1", "-1", "1-", "1,,2", "4294967296", "1.5", "1_0", "１", "9" * 5000):
         with pytest.raises(DataError, match="--seeds"):
             sampling.parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["0-4294967295", "0-999999,5"])
+def test_seeds_that_no_memory_holds_are_refused_before_they_are_listed(text):
+    with pytest.raises(DataError, match="more than 1,000,000 seeds"):
+        sampling.parse_seeds(text)
+    assert len(sampling.parse_seeds("0-999999")) == sampling.MAX_SEEDS
 
 
 def test_classes_are_found_by_name_and_id(conditional, unconditional):
