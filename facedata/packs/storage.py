@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ValidationError
 
 from facedata.columns import PACK
 from facekit.errors import DataError
@@ -28,6 +30,14 @@ __all__ = [
     "write_pack",
 ]
 CHUNK = 256  # images copied at a time: memory stays flat
+
+
+class Description(BaseModel):
+    """What lies beside a pack's images as JSON; see `Pack`."""
+
+    attributes: list[str]
+    classes: list[list[str]]
+    content_box: tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -161,9 +171,7 @@ def read_pack(path: Path) -> Pack:
     path = Path(path)
     images = read_images(path)
     table = tables.read(path.with_suffix(".parquet"), PACK)
-    meta = files.read_json(path.with_suffix(".json"))
-    if not isinstance(meta, dict) or not {"attributes", "classes", "content_box"} <= meta.keys():
-        raise DataError(f"{path.with_suffix('.json')}: not the description of a pack")
+    meta = _read_description(path.with_suffix(".json"))
     wrong = _inconsistency(meta, table, images.shape[1:3])
     if len(table) != len(images):
         wrong = f"{len(images)} images, but {len(table)} rows of the table"
@@ -174,8 +182,24 @@ def read_pack(path: Path) -> Pack:
         table=table,
         attributes=meta["attributes"],
         classes=meta["classes"],
-        content_box=tuple(meta["content_box"]),
+        content_box=meta["content_box"],
     )
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    """Return what the classes of a pack mean, and its content box.
+
+    Raises:
+        DataError: not the description of a pack.
+    """
+    try:
+        return dict(Description.model_validate(files.read_json(path)))
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise DataError(
+            f"{path}: not the description of a pack ({place}); make the pack again with"
+            " `facedata pack`"
+        ) from None
 
 
 def _inconsistency(meta: dict, table: pd.DataFrame, size: Sequence[int]) -> str | None:

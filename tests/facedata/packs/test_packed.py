@@ -96,6 +96,27 @@ def test_read_pack_names_what_is_wrong(tmp_path, images, table):
         storage.read_pack(path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("attributes", 5),
+        ("attributes", [["hair"]]),
+        ("classes", None),
+        ("classes", [1, 2]),
+        ("content_box", [0, 0, 3]),
+        ("content_box", ["left", 0, 3, 3]),
+        ("content_box", {}),
+    ],
+)
+def test_a_description_of_other_types_is_refused(tmp_path, images, table, key, value):
+    path = tmp_path / "train.npy"
+    write(path, images, table)
+    told = files.read_json(path.with_suffix(".json"))
+    files.write_json({**told, key: value}, path.with_suffix(".json"))
+    with pytest.raises(DataError, match=rf"train\.json: not the description of a pack \({key}"):
+        storage.read_pack(path)
+
+
 def test_read_images_refuses_other_arrays(tmp_path):
     np.save(tmp_path / "floats.npy", np.zeros((2, 3, 3, 3)))
     with pytest.raises(DataError, match="expected uint8"):
