@@ -44,13 +44,14 @@ HIDDEN = "hidden or system"
 NOWHERE = "linked to nothing"
 BACK = "linked in circles"
 CLOSED = "not to be opened"
+SPECIAL = "no files (pipes, sockets, devices)"
 PACKED = "archives not looked into"
 OUTSIDE = "named out of their archive"
 UNNAMED = "pictures not called so"  # such as `a` for `a.jpg`
 UNREAD = "of formats that are not read"
 AWAY = "not downloaded (iCloud)"
 TWICE = "twice in their archive, the last one taken"
-HARMLESS = (HIDDEN, PACKED, TWICE)  # no part of what was given
+HARMLESS = (HIDDEN, PACKED, TWICE, SPECIAL)  # no part of what was given
 PLACEHOLDER = re.compile(r"\.(.+)\.icloud")  # `.a.jpg.icloud` stands for `a.jpg`
 
 
@@ -267,8 +268,9 @@ class Files:
                             self._links.add(join(folder, name))
                     elif entry.is_file():
                         files.add(name)
-                    elif entry.is_symlink():
-                        self._passed[join(folder, name)] = NOWHERE
+                    else:
+                        is_there = os.path.exists(entry.path)  # noqa: PTH110
+                        self._passed[join(folder, name)] = SPECIAL if is_there else NOWHERE
                 except OSError:
                     self._passed[join(folder, name)] = BACK
 

@@ -4,6 +4,8 @@ docs/reliability.md lists them; each test names its report (repository and numbe
 """
 
 import io
+import os
+import socket
 import zipfile
 
 import numpy as np
@@ -161,3 +163,16 @@ def test_files_of_one_name_in_an_archive_are_told(tmp_path):
     code, line = run(stylegan2, "pack", "--source", tmp_path / "faces.zip", "--dest", dest)
     assert code == 0 and "2 images packed; left out: 2 twice in their archive" in line
     assert np.load(dest)[:, 0, 0, 0].tolist() == [pixels["a/1.png"], pixels["a/2.png"]]
+
+
+def test_pipes_and_sockets_are_told_and_never_opened(tmp_path, monkeypatch):
+    """MemPalace/mempalace#2221, xyb3rt/sxiv#252 (hang); atom/fs-plus#21: nothing after a socket."""
+    pictures(tmp_path / "root", "female/0.jpg", "male/1.jpg")
+    os.mkfifo(tmp_path / "root/female/pipe.jpg")
+    os.mkfifo(tmp_path / "root/female/pipe")
+    monkeypatch.chdir(tmp_path / "root/male")  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("a.jpg")
+    code, line, index = ingest(tmp_path)
+    assert code == 0 and len(index) == 2
+    assert "3 no files (pipes, sockets, devices) (female/pipe, female/pipe.jpg, male/a.jpg)" in line

@@ -216,3 +216,17 @@ def test_closed_folders_and_archives_that_nobody_looks_into_are_told(tmp_path, m
         "archives not looked into": ["more.tar.gz", "unused.zip"],
         "not to be opened": ["shut"],
     }
+
+
+def test_pipes_and_devices_are_told_and_never_opened(tmp_path):
+    write(tmp_path / "red/1.png", picture(0))
+    os.mkfifo(tmp_path / "red/pipe.png")
+    os.mkfifo(tmp_path / "red/pipe")  # a name that says nothing would be looked into
+    (tmp_path / "red/zero.png").symlink_to("/dev/zero")
+    (tmp_path / "red/gone.png").symlink_to(tmp_path / "nowhere")
+    found = Files(tmp_path)
+    assert found.images("") == ["red/1.png"]
+    assert found.passed_over == {
+        walking.NOWHERE: ["red/gone.png"],
+        walking.SPECIAL: ["red/pipe", "red/pipe.png", "red/zero.png"],
+    }
