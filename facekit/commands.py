@@ -18,7 +18,7 @@ import click
 from facekit import paths, runs
 from facekit.compute import instructions, waiting
 from facekit.errors import MAX_LENGTH, DataError, reason_of
-from facekit.options import TOO_LARGE, Options
+from facekit.options import TOO_LARGE, Options, shown
 from facekit.paths import IN_DIR, IN_FILE, OUT_DIR, OUT_FILE, OutFile
 from facekit.storage import files
 
@@ -42,6 +42,14 @@ class AtLeast(click.IntRange):
 
     def __init__(self, min: int, max: int = TOO_LARGE - 1) -> None:
         super().__init__(min, max)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            most = "" if self.max == TOO_LARGE - 1 else f" <= {self.max}"
+            self.fail(f"{shown(value)} is not integer >= {self.min}{most}", param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what stands behind the option in the help."""

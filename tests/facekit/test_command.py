@@ -130,3 +130,24 @@ def test_messages_repeat_no_value_of_any_length():
 def test_what_went_wrong_is_one_line_whatever_a_name_is_made_of():
     error = DataError("a\nb\u2028c\x1b[31m\udcff: no folder é")
     assert str(error) == "a b c\\x1b[31m\\udcff: no folder é"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("--threads", "0", "'0' is not integer >= 1 <= 10000"),
+        ("--threads", "nan", "'nan' is not integer >= 1 <= 10000"),
+        ("--seed", "-1", "'-1' is not integer >= 0"),
+        ("--seed", str(2**63), f"'{2**63}' is not integer >= 0"),
+    ],
+)
+def test_a_number_out_of_its_range_is_told_with_the_range(flag, value, words):
+    @click.command()
+    @commands.ALL_THREADS
+    @commands.seed("Of it.", 0)
+    def command(**values):
+        raise AssertionError(values)
+
+    result = CliRunner().invoke(command, [f"{flag}={value}"])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{flag}': {words}" in result.output
