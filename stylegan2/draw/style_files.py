@@ -5,6 +5,7 @@ of a layer, float32 [8, 8], that the styles were found with; the original does n
 """
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from facekit.storage import files
 from stylegan2.models.networks import Generator
 
 NOISE = "noise/"
+# Cut, damaged, encrypted (RuntimeError) or compressed in a way that is not known (its subclass).
+UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def write(ws: Tensor, noise: Mapping[str, Tensor], path: Path) -> None:
@@ -39,7 +42,7 @@ def read(path: Path, network: Generator) -> tuple[Tensor, dict[str, Tensor]]:
             raise ValueError("one array by itself")
         with file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{path}: not a NumPy archive (.npz) of numbers ({reason_of(error)})"
         ) from None

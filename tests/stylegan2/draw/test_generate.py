@@ -149,6 +149,17 @@ def test_files_that_are_no_archives_are_refused(network, tmp_path):
         path.write_bytes(data)
         with pytest.raises(DataError, match="not a NumPy archive"):
             style_files.read(path, generator)
+    np.savez_compressed(path, w=np.zeros([1, 2, 3]))
+    whole, entry, directory = path.read_bytes(), b"PK\3\4", b"PK\1\2"
+    method, flags, data = 8, 6, 30 + len("w.npy") + 20  # places behind a header's first byte
+    for place, byte in ((method, 99), (flags, 1), (data, 255)):  # unknown, encrypted, damaged
+        bad = bytearray(whole)
+        bad[bad.index(entry) + place] = byte
+        if place != data:
+            bad[bad.index(directory) + place + 2] = byte
+        path.write_bytes(bad)
+        with pytest.raises(DataError, match="not a NumPy archive"):
+            style_files.read(path, generator)
     with path.open("wb") as file:  # an array by itself
         np.save(file, np.zeros(3))
     with pytest.raises(DataError, match="not a NumPy archive"):
