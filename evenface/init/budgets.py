@@ -83,7 +83,7 @@ def share_of_train(smallest: int) -> float:
     return next(fitting, SHARES[0])
 
 
-def judged(counts: Mapping[str, Mapping[str, int]]) -> str:
+def judged(counts: Mapping[str, Mapping[str, int]], kept: float = 1.0) -> str:
     """Return the head that arms are judged by: that of the rarest class that can be tested.
 
     A class can be tested where some share of train leaves test images enough; where no head has
@@ -91,14 +91,20 @@ def judged(counts: Mapping[str, Mapping[str, int]]) -> str:
 
     Args:
         counts: images of each class, by head.
+        kept: share of them that is expected to be left.
     """
     smallest = {name: min(found.values()) for name, found in counts.items()}
-    tested = [name for name in counts if not too_few(counts[name])]
+    tested = [name for name in counts if not too_few(counts[name], kept)]
     if not tested:
         return max(smallest, key=lambda name: smallest[name])
     return min(tested, key=lambda name: smallest[name] / sum(counts[name].values()))
 
 
-def too_few(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return the classes that no share of train leaves test images enough of, and their images."""
-    return {name: number for name, number in counts.items() if number < LEAST}
+def too_few(counts: Mapping[str, int], kept: float = 1.0) -> dict[str, int]:
+    """Return the classes that no share of train leaves test images enough of, and their images.
+
+    Args:
+        counts: images of each class.
+        kept: share of them that is expected to be left.
+    """
+    return {name: number for name, number in counts.items() if number * kept < LEAST}

@@ -37,6 +37,7 @@ class Found:
         are_portraits: faces are found in nearly all of them.
         to_cut: why faces are to be cut out of them, in words; none for thumbnails.
         to_frame: why what surrounds the face is to be cut away from thumbnails, likewise.
+        kept: share of the photographs that is expected to be left once faces are cut out.
         are_series: photographs of one person differ in labels, such as with a mask and without.
     """
 
@@ -51,6 +52,7 @@ class Found:
     are_portraits: bool = False
     to_cut: Sequence[str] = ()
     to_frame: Sequence[str] = ()
+    kept: float = 1.0
     are_series: bool = False
 
 
@@ -68,7 +70,7 @@ def text(found: Found, judged: str, budget: Budget) -> str:
 def _lines(found: Found, judged: str, budget: Budget) -> Iterator[str]:
     counts = found.counts[judged]
     smallest, largest = min(counts.values()), max(counts.values())
-    train = share_of_train(smallest)
+    train = share_of_train(int(smallest * found.kept))
     num_train = int(found.num_images * train)
     heads = heads_of(found, judged)
     yield f"# {printable(found.layout.how)}"

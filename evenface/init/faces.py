@@ -54,6 +54,11 @@ class Faces:
         return self.found >= FOUND
 
     @property
+    def single(self) -> float:
+        """Share of photographs with one face alone."""
+        return max(self.found - self.several, 0.0)
+
+    @property
     def reasons(self) -> list[str]:
         """Why faces should be cut out of the photographs, in words; none for thumbnails."""
         if self.found < DRAWN:

@@ -77,7 +77,7 @@ def begin(photos: Path, out: Path, budget: Budget, given: Given, cores: int) -> 
         yield "Labels can be given as"
         yield from (f"  - {way}" for way in WAYS)
         raise
-    head = judged(found.counts)
+    head = judged(found.counts, found.kept)
     text = config.text(found, head, budget)
     run = Run(yaml.safe_load(text))  # checked before it is written
     files.write_text(text, out)
@@ -150,6 +150,7 @@ def look(photos: Path, given: Given) -> tuple[Found, Ingested]:
     numeric = [name for name, of in kinds.items() if of is None]
     to_cut = [] if seen is None or seen.are_thumbnails else seen.reasons
     to_frame = seen.reasons if seen is not None and seen.are_thumbnails else []
+    kept = seen.single if seen is not None and to_cut and box is None else 1.0
     if box is not None:
         layout.said.append(str(box))
         layout.settings.update(box.settings)
@@ -166,6 +167,7 @@ def look(photos: Path, given: Given) -> tuple[Found, Ingested]:
         are_portraits=seen is not None and seen.are_portraits,
         to_cut=to_cut,
         to_frame=to_frame,
+        kept=kept,
         are_series=_are_series(index, list(counts)),
     )
     return found, replace(ingested, index=index)
@@ -328,12 +330,15 @@ def _understood(photos: Path, found: Found, ingested: Ingested) -> Iterator[str]
 
 def _judged_by(found: Found, head: str) -> Iterator[str]:
     """Yield by which attribute arms are judged, and why not by one of a rarer class."""
-    few = {} if found.keeps_test else {name: too_few(of) for name, of in found.counts.items()}
+    few: dict[str, dict[str, int]] = {}
+    if not found.keeps_test:
+        few = {name: too_few(of, found.kept) for name, of in found.counts.items()}
+    needs = f"{LEAST} that show one face alone" if found.kept < 1 else f"{LEAST}"
     why = "" if few.get(head) else ", which has the rarest class that can be judged"
     yield f"Arms are judged by {shown(head)}{why}."
     for name in [name for name in few if few[name]][:NUM_SHOWN]:
         of = "for that" if name == head else f"to judge by {shown(name)}"
-        yield f"  too few photographs {of}: {listed(few[name])}; a class needs {LEAST}"
+        yield f"  too few photographs {of}: {listed(few[name])}; a class needs {needs}"
 
 
 def _lacking(column: pd.Series) -> str:

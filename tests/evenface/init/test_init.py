@@ -417,6 +417,21 @@ def test_an_only_attribute_with_too_rare_a_class_is_not_said_to_be_one_that_can_
 def test_classes_that_need_more_photographs_are_those_that_no_share_of_train_helps():
     assert share_of_train(LEAST) == SHARES[-1] != share_of_train(LEAST - 1)
     assert too_few({"a": LEAST, "b": LEAST - 1}) == {"b": LEAST - 1}
+    assert too_few({"a": 2 * LEAST, "b": LEAST}, kept=0.9) == {"b": LEAST}
+
+
+def test_photographs_with_several_faces_leave_test_images_enough(place):
+    """Of 70 men 15 % are ten, of those whose photographs show one face alone fewer."""
+    counts = {"sex": {"F": 113, "M": 70}, "age": {"young": 97, "old": LEAST}}
+    assert judged(counts) == "age" and judged(counts, kept=0.8) == "sex"
+    root = photographs(place / "photos", [f"{'ab'[i % 2]}/{i}.jpg" for i in range(NUM)])
+    found, _ = start.look(root, layouts.Given(faces=False))
+    found = replace(found, counts={"label": counts["sex"]}, to_cut=["faces are small"])
+    shares = []
+    for kept in (1.0, 0.8):
+        text = config.text(replace(found, kept=kept), "label", BUDGETS["quick"])
+        shares.append(yaml.safe_load(text)["split"]["train"])
+    assert shares == [0.7, 0.6]
 
 
 def test_folders_of_one_meaning_are_one_class_and_those_in_them_are_said(place):
