@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from evenface.page.trust import rests_on
+from evenface.page.trust import missed_words, rests_on
 
 
 def key_figures(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -50,13 +50,15 @@ def _mean(arm: Mapping[str, Any], measured: str) -> dict[str, Any]:
 def _gap(gap: Mapping[str, Any]) -> dict[str, Any]:
     """Return a difference as a figure; its verdict says whether it is more than chance."""
     ends = {"low": gap["low"], "high": gap["high"]}
-    note = "No difference was found." if gap["verdict"] == "none" else ""
+    note = "No difference was found" if gap["verdict"] == "none" else ""
+    if note and gap["detectable"]:
+        note = f"{note}; one {missed_words(gap['detectable'])}"
     return {
         "value": gap["difference"],
         "is_signed": True,
         **ends,
         "verdict": gap["verdict"],
-        "note": note,
+        "note": note and f"{note}.",
     }
 
 
@@ -71,8 +73,12 @@ def _rarest(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     rarest = min(of_main, key=lambda one: one["support"])
     verdict = "better" if rarest["difference"] > 0 else "worse"
-    figure = _gap({**rarest, "verdict": verdict if rarest["is_marked"] else "none"})
-    note = "" if rarest["is_marked"] else "Of all classes looked through, chance may explain it."
+    figure = _gap({**rarest, "verdict": verdict if rarest["is_marked"] else "chance"})
+    note = (
+        ""
+        if rarest["is_marked"]
+        else "With as many classes as were looked at, chance may explain it."
+    )
     return [{**figure, "of": f"recall of {rarest['of_class']}", "note": note}]
 
 
