@@ -97,7 +97,7 @@ def _read(path: Path, kind: Any) -> dict[str, Any]:
     try:
         TypeAdapter(kind).validate_python(found)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"])) or "all of it"
+        place = ".".join(map(str, error.errors()[0]["loc"]))
         raise DataError(
             f"{path}: not as `classifiers train` and `evaluate` write it ({place}); make it again,"
             " or take it away, and the card is written without"

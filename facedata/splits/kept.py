@@ -123,8 +123,7 @@ def read_deals(path: Path) -> list[Deal]:
     Raises:
         DataError: the file holds something else.
     """
-    content = files.read_json(path)
-    found = content.get("deals") if isinstance(content, dict) else None
+    found = files.read_json(path).get("deals")
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise DataError(f"{path}: no record of deals; make it again with `facedata split`")
     return found

@@ -149,12 +149,10 @@ def test_a_card_of_a_model_alone_says_what_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "place"),
     [
-        ("metrics", "5", "all of it"),
         ("metrics", '{"color": 5}', "color"),
         ("metrics", '{"color": {"accuracy": "high"}}', "color.accuracy"),
         ("metrics", '{"color": {"per_class": {"red": 5}}}', "color.per_class.red"),
         ("metrics", '{"color": {"subgroups": {"a": {"b": {"small": 1}}}}}', "color.subgroups.a.b"),
-        ("run", "[]", "all of it"),
         ("metrics.run", '{"values": 5}', "values"),
     ],
 )

@@ -270,7 +270,7 @@ def test_another_file_is_no_state(command, tmp_path):
         kept.read(tmp_path / "0-kept.parquet", SplitOptions(), 0, 0)
 
 
-@pytest.mark.parametrize("text", ["[]", '{"deals": 3}', '{"deals": [3]}', "{}"])
+@pytest.mark.parametrize("text", ['{"deals": 3}', '{"deals": [3]}', "{}"])
 def test_another_file_tells_of_no_deals(tmp_path, text):
     (tmp_path / "splits.json").write_text(text)
     with pytest.raises(DataError, match=r"splits.json: no record of deals"):
