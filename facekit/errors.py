@@ -1,5 +1,10 @@
 """The one exception that bad input raises."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 MAX_LENGTH = 2000  # characters of a message: values and names of others may have any length
 SHOWN_OF_END = 300  # of one that is cut; what to do stands there
 MAX_REASON = 300  # characters of what a library's error says
@@ -37,6 +42,11 @@ class Mendable(DataError):
 def reason_of(error: object) -> str:
     """Return what another program's error says, on one line and not too long."""
     return " ".join(str(error).split())[:MAX_REASON]
+
+
+def place_of(error: "ValidationError") -> str:
+    """Return where in a file's values the first thing is wrong, such as `hair.per_class.red`."""
+    return ".".join(map(str, error.errors()[0]["loc"]))
 
 
 def _escaped(character: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Strict, TypeAdapter, ValidationError
 
 from classifiers.models.backbones import Classifier
-from facekit.errors import DataError
+from facekit.errors import DataError, place_of
 from facekit.markdown import plain, table
 from facekit.storage import files
 
@@ -97,10 +97,9 @@ def _read(path: Path, kind: Any) -> dict[str, Any]:
     try:
         TypeAdapter(kind).validate_python(found)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
         raise DataError(
-            f"{path}: not as `classifiers train` and `evaluate` write it ({place}); make it again,"
-            " or take it away, and the card is written without"
+            f"{path}: not as `classifiers train` and `evaluate` write it ({place_of(error)}); make"
+            " it again, or take it away, and the card is written without"
         ) from None
     return found
 

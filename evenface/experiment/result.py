@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evenface.experiment.differences import Claim, Verdict
 from evenface.experiment.multiplicity import Role
 from evenface.experiment.roles import Kind
-from facekit.errors import DataError
+from facekit.errors import DataError, place_of
 from facekit.storage.files import read_json, write_text
 
 SCHEMA = Path(__file__).with_name("verdict.schema.json")
@@ -245,7 +245,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         Result.model_validate(found)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
+        place = place_of(error)
         about = f" ({place} is missing, or another)" if place else ""
         raise DataError(
             f"{path}: no comparison of this version of `evenface compare`{about};"

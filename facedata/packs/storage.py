@@ -8,14 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from facedata.columns import PACK
-from facekit.errors import DataError
+from facekit.errors import DataError, place_of
 from facekit.storage import files, tables
 from facekit.storage.arrays import appending, read_images, read_thumbs
 
@@ -155,7 +154,7 @@ def write_description(
         "classes": [list(values) for values in classes],
         "content_box": [int(side) for side in content_box],
     }
-    wrong = _inconsistency(meta, table, size)
+    wrong = _inconsistency(Description.model_validate(meta), table, size)
     if wrong:
         raise ValueError(wrong)
     tables.write(table, path.with_suffix(".parquet"))
@@ -171,8 +170,8 @@ def read_pack(path: Path) -> Pack:
     path = Path(path)
     images = read_images(path)
     table = tables.read(path.with_suffix(".parquet"), PACK)
-    meta = _read_description(path.with_suffix(".json"))
-    wrong = _inconsistency(meta, table, images.shape[1:3])
+    told = _read_description(path.with_suffix(".json"))
+    wrong = _inconsistency(told, table, images.shape[1:3])
     if len(table) != len(images):
         wrong = f"{len(images)} images, but {len(table)} rows of the table"
     if wrong:
@@ -180,41 +179,40 @@ def read_pack(path: Path) -> Pack:
     return Pack(
         images=images,
         table=table,
-        attributes=meta["attributes"],
-        classes=meta["classes"],
-        content_box=meta["content_box"],
+        attributes=told.attributes,
+        classes=told.classes,
+        content_box=told.content_box,
     )
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def _read_description(path: Path) -> Description:
     """Return what the classes of a pack mean, and its content box.
 
     Raises:
         DataError: not the description of a pack.
     """
     try:
-        return dict(Description.model_validate(files.read_json(path)))
+        return Description.model_validate(files.read_json(path))
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
         raise DataError(
-            f"{path}: not the description of a pack ({place}); make the pack again with"
+            f"{path}: not the description of a pack ({place_of(error)}); make the pack again with"
             " `facedata pack`"
         ) from None
 
 
-def _inconsistency(meta: dict, table: pd.DataFrame, size: Sequence[int]) -> str | None:
+def _inconsistency(told: Description, table: pd.DataFrame, size: Sequence[int]) -> str | None:
     """Return what does not fit between a pack's description, its table and its images' size."""
-    missing = [name for name in meta["attributes"] if name not in table.columns]
+    missing = [name for name in told.attributes if name not in table.columns]
     if missing:
         return f"no column {missing} in the table, found {list(table.columns)}"
-    if any(len(values) != len(meta["attributes"]) for values in meta["classes"]):
-        return f"classes {meta['classes']} do not fit the attributes {meta['attributes']}"
+    if any(len(values) != len(told.attributes) for values in told.classes):
+        return f"classes {told.classes} do not fit the attributes {told.attributes}"
     if table["class"].isna().any():
         return "a row without a class"
-    num_classes = max(len(meta["classes"]), 1)
+    num_classes = max(len(told.classes), 1)
     if not table["class"].between(0, num_classes - 1).all():
         return f"class ids outside 0..{num_classes - 1}"
-    left, top, right, bottom = meta["content_box"]
+    left, top, right, bottom = told.content_box
     if not (0 <= left < right <= size[1] and 0 <= top < bottom <= size[0]):
-        return f"content box {meta['content_box']} outside {size[1]}x{size[0]} px"
+        return f"content box {told.content_box} outside {size[1]}x{size[0]} px"
     return None
