@@ -48,17 +48,23 @@ def _mean(arm: Mapping[str, Any], measured: str) -> dict[str, Any]:
 
 
 def _gap(gap: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a difference that was judged as a figure."""
+    note = ""
+    if gap["verdict"] == "none":
+        missed = f"; one {missed_words(gap['detectable'])}" if gap["detectable"] else ""
+        note = f"No difference was found{missed}."
+    return _difference(gap, gap["verdict"], note)
+
+
+def _difference(gap: Mapping[str, Any], verdict: str, note: str) -> dict[str, Any]:
     """Return a difference as a figure; its verdict says whether it is more than chance."""
     ends = {"low": gap["low"], "high": gap["high"]}
-    note = "No difference was found" if gap["verdict"] == "none" else ""
-    if note and gap["detectable"]:
-        note = f"{note}; one {missed_words(gap['detectable'])}"
     return {
         "value": gap["difference"],
         "is_signed": True,
         **ends,
-        "verdict": gap["verdict"],
-        "note": note and f"{note}.",
+        "verdict": verdict,
+        "note": note,
     }
 
 
@@ -72,14 +78,10 @@ def _rarest(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not of_main:
         return []
     rarest = min(of_main, key=lambda one: one["support"])
-    verdict = "better" if rarest["difference"] > 0 else "worse"
-    figure = _gap({**rarest, "verdict": verdict if rarest["is_marked"] else "chance"})
-    note = (
-        ""
-        if rarest["is_marked"]
-        else "With as many classes as were looked at, chance may explain it."
-    )
-    return [{**figure, "of": f"recall of {rarest['of_class']}", "note": note}]
+    verdict, note = "better" if rarest["difference"] > 0 else "worse", ""
+    if not rarest["is_marked"]:
+        verdict, note = "none", "With as many classes as were looked at, chance may explain it."
+    return [{**_difference(rarest, verdict, note), "of": f"recall of {rarest['of_class']}"}]
 
 
 def surest(comparison: Mapping[str, Any]) -> dict[str, Any] | None:
