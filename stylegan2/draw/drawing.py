@@ -155,9 +155,10 @@ def mix(network: Generator, about: About, options: MixOptions) -> Mixed:
     num_cells = (1 + len(row_seeds)) * (1 + len(col_seeds))
     tiles.check_size(num_cells, network.img_resolution, "--rows and --cols")
     row_classes = _classes(options.class_name, len(row_seeds), about)
-    col_classes = row_classes and row_classes[:1] * len(col_seeds)
-    if options.col_class is not None:
-        col_classes = _classes(options.col_class, len(col_seeds), about, "--col-class")
+    col_class, option = options.col_class, "--col-class"
+    if col_class is None:
+        col_class, option = options.class_name, "--class"
+    col_classes = _classes(col_class, len(col_seeds), about, option)
     row_ws = sampling.styles(network, row_seeds, row_classes, psi=options.trunc)
     col_ws = sampling.styles(network, col_seeds, col_classes, psi=options.trunc)
 
