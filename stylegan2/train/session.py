@@ -41,8 +41,8 @@ FINISHED = "finished.json"  # what fixed the course of a finished run
 # Files of a run by their whole names: others in its folder are the user's and stay.
 NETWORKS = re.compile(r"network-(snapshot-\d{6,}|final|best|chosen)\.safetensors")
 REPORTS = re.compile(  # of an earlier run, which a new one in the same folder begins by removing
-    rf"{FINISHED}|{trackers.FILE}|metric-\w+\.json|fakes(\d{{6,}}|-final)\.png|reals\.png"
-    r"|stats\.jsonl|training_options\.json|events\.out\.tfevents\..*"
+    rf"{re.escape(FINISHED)}|{re.escape(trackers.FILE)}|metric-\w+\.json|stats\.jsonl"
+    r"|fakes(\d{6,}|-final)\.png|reals\.png|training_options\.json|events\.out\.tfevents\..*"
 )
 OUTPUTS = (FINAL, CHOSEN, "fakes-final.png", "stats.jsonl")  # without which no run is finished
 
