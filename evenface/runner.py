@@ -130,8 +130,8 @@ def with_config(arguments: Sequence[str]) -> list[str]:
     """Return arguments with the config that they begin with, or that lies here, as Snakemake's.
 
     Configs may stand first, or behind -n alone: `mine.yaml -n` and `-n mine.yaml` are
-    `-n --configfile mine.yaml`. Where no config and no
-    other Snakefile is said, evenface.yaml of the current folder is taken, and a line says so.
+    `-n --configfile mine.yaml`. Where no config and no other Snakefile is said, evenface.yaml of
+    the current folder is taken, and a line says so.
 
     Raises:
         DataError: configs stand first and behind --configfile; none is said, and others lie here.
@@ -139,7 +139,7 @@ def with_config(arguments: Sequence[str]) -> list[str]:
     words = list(arguments)
     first = list(itertools.takewhile(lambda one: _is_config(one) or DRY.fullmatch(one), words))
     given = [one for one in first if _is_config(one)]
-    rest = [*(one for one in first if one not in given), *words[len(first) :]]
+    rest = [one for one in first if not _is_config(one)] + words[len(first) :]
     says = _says(rest, CONFIG_FILES)
     if given and says:
         raise DataError(f"{given[0]}: stands first, and --configfile is said, too; name all there")
